@@ -1,0 +1,179 @@
+"""Raw cohorts as files by name, whether they lie in a folder or in the publisher's archives."""
+
+import csv
+import io
+import math
+import os
+import re
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from pipeline.core.errors import InputError
+
+_ZIP = (".zip",)
+_TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz")
+_SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini")
+_OBTAIN = "run 'dvc pull', or obtain the data as data/README.md says (dvc import-url, dvc add)"
+
+
+class Source:
+    """The files of a raw cohort, read-only, to be used in a ``with`` statement.
+
+    ``names`` holds relative POSIX names in natural order; a file inside an archive is named ``archive.zip/inner/name``.
+    Hidden files, system files, directories and ``*.dvc`` pointers are left out. Archives inside archives stay closed.
+
+    Raises:
+        InputError: the root is missing or holds no file, or an archive is damaged.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._readers: dict[str, Callable[[], bytes]] = {}
+        self._open: list[zipfile.ZipFile] = []
+        if not root.exists():
+            raise InputError(f"raw data '{root}' are missing; {_OBTAIN}")
+        for path in _walk(root):
+            self._add(path, path.relative_to(root).as_posix() if path != root else path.name)
+        if not self._readers:
+            self.__exit__()
+            raise InputError(f"raw data folder '{root}' holds no files; {_OBTAIN}")
+        self.names = sorted(self._readers, key=natural_key)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for archive in self._open:
+            archive.close()
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file in ``names``."""
+        try:
+            return self._readers[name]()
+        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise InputError(f"file '{name}' in '{self._root}' cannot be read ({error}); fetch it again") from error
+
+    def _add(self, path: Path, name: str) -> None:
+        try:
+            if name.lower().endswith(_ZIP):
+                self._add_zip(path, name)
+            elif name.lower().endswith(_TAR):
+                self._add_tar(path, name)
+            else:
+                self._readers[name] = path.read_bytes
+        except (OSError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+            raise InputError(f"archive '{name}' in '{self._root}' is damaged ({error}); fetch it again") from error
+
+    def _add_zip(self, path: Path, name: str) -> None:
+        archive = zipfile.ZipFile(path)
+        self._open.append(archive)
+        for member in archive.infolist():
+            if not member.is_dir() and _is_wanted(member.filename):
+                self._readers[f"{name}/{member.filename}"] = lambda member=member: archive.read(member)
+
+    def _add_tar(self, path: Path, name: str) -> None:
+        # A compressed tar has no random access, so its files are held in memory (the African planes are 43 MB).
+        with tarfile.open(path) as archive:
+            for member in archive:
+                inner = member.name.removeprefix("./")
+                if member.isfile() and _is_wanted(inner):
+                    data = archive.extractfile(member).read()
+                    self._readers[f"{name}/{inner}"] = lambda data=data: data
+
+
+def natural_key(name: str) -> tuple:
+    """Sort key that puts ``a2`` before ``a10``; the name itself settles ``a1`` and ``a01``."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", name)], name
+
+
+def stem(name: str) -> str:
+    return PurePosixPath(name).stem
+
+
+def suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
+
+
+def parent(name: str) -> str:
+    """Name of the folder that directly holds the file."""
+    return PurePosixPath(name).parent.name
+
+
+def by_id(names: Iterable[str], key: Callable[[str], str] = stem) -> dict[str, str]:
+    """Map case id to file name.
+
+    Raises:
+        InputError: two files would be the same case.
+    """
+    found: dict[str, str] = {}
+    for name in names:
+        other = found.setdefault(key(name), name)
+        if other != name:
+            raise InputError(f"files '{other}' and '{name}' would both be case '{key(name)}'; rename or remove one")
+    return found
+
+
+def pair_masks(images: dict[str, str], masks: dict[str, str], labelled: bool) -> list[tuple[str, str, str | None]]:
+    """(id, image name, mask name or None) in natural order of the ids. With ``labelled``, every image needs a mask.
+
+    Raises:
+        InputError: no image at all, a mask without an image, or (``labelled``) an image without a mask.
+    """
+    if not images:
+        raise InputError("no images found that this reader knows; compare the files with data/README.md")
+    for case_id, name in masks.items():
+        if case_id not in images:
+            raise InputError(f"mask '{name}' has no image '{case_id}'; add the image or remove the mask")
+    for case_id, name in images.items():
+        if labelled and case_id not in masks:
+            raise InputError(f"image '{name}' has no mask; add it, remove the image or declare the cohort unlabelled")
+    return [(case_id, images[case_id], masks.get(case_id)) for case_id in sorted(images, key=natural_key)]
+
+
+def read_csv(source: Source, name: str, required: Iterable[str]) -> list[dict[str, str]]:
+    """Rows of a comma-separated UTF-8 file by column name, all values stripped of blanks.
+
+    Raises:
+        InputError: undecodable text, a required column is missing, or a row has more or fewer fields than the header.
+    """
+    try:
+        lines = list(csv.reader(io.StringIO(source.read(name).decode("utf-8-sig")), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"file '{name}' is not comma-separated UTF-8 text ({error}); export it again") from error
+    lines = [[field.strip() for field in line] for line in lines if any(field.strip() for field in line)]
+    header = lines[0] if lines else []
+    for column in required:
+        if column not in header:
+            raise InputError(f"file '{name}' lacks the column '{column}' (it has: {', '.join(header)}); add it")
+    for line in lines[1:]:
+        if len(line) != len(header):
+            raise InputError(f"file '{name}': row '{','.join(line)}' has {len(line)} fields, not {len(header)}; fix it")
+    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+
+
+def positive(text: str, column: str, row: str, name: str) -> float:
+    """A finite number above 0, or InputError naming file, row and column."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise InputError(f"file '{name}', row '{row}': '{column}' is '{text}', it must be a number above 0; fix it")
+    return value
+
+
+def _walk(root: Path) -> list[Path]:
+    if root.is_file():
+        return [root]
+    found = [Path(folder) / name for folder, _, files in os.walk(root) for name in files]
+    return sorted(path for path in found if _is_wanted(path.relative_to(root).as_posix()))
+
+
+def _is_wanted(name: str) -> bool:
+    parts = [part.lower() for part in PurePosixPath(name).parts]
+    hidden = any(part.startswith(".") or part in _SYSTEM_FILES for part in parts)
+    return not hidden and not name.endswith(".dvc")

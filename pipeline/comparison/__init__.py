@@ -1,0 +1,1 @@
+"""From per-case scores to an answer: statistics, tables, figures, report."""

@@ -1,0 +1,1 @@
+"""What every stage shares: parameters, dataset contract, atomic output, seeds, progress."""

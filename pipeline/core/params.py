@@ -1,0 +1,296 @@
+"""``params.yaml`` as strict, frozen, typed models: an unknown, missing or impossible value stops a stage at once."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pipeline.core.errors import InputError
+
+Positive = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Compute(Section):
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    threads: Positive
+
+
+class Splits(Section):
+    """Shares of patients; together they are 1."""
+
+    instrument: Fraction
+    train: Fraction
+    val: Fraction
+    test: Fraction
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if abs(self.instrument + self.train + self.val + self.test - 1) > 1e-6:
+            raise ValueError("the four shares must add up to 1")
+        return self
+
+
+class Cohort(Section):
+    role: Literal["train", "held_out", "foreign"]
+    reader: Literal["hc18", "fetal_planes", "psfhs", "folder"]
+    raw: str
+    labelled: bool
+    classes: tuple[str, ...] | None = None
+    splits: Splits | None = None
+
+    @model_validator(mode="after")
+    def _splits_follow_role(self):
+        if (self.role == "train") != (self.splits is not None):
+            raise ValueError("splits belong to the cohort with role 'train', and to no other")
+        if self.role != "foreign" and not self.labelled:
+            raise ValueError("only a cohort with role 'foreign' may be unlabelled")
+        return self
+
+
+class Phantom(Section):
+    cases: dict[Name, Positive]
+
+
+class Grid(Section):
+    """The cells of the comparison: labels x replicates x arms. ``train`` and ``foreign`` name cohorts."""
+
+    train: Name
+    foreign: Name
+    labels: Annotated[tuple[Positive, ...], Field(min_length=1)]
+    replicates: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    arms: Annotated[tuple[Name, ...], Field(min_length=1)]
+
+
+class Augment(Section):
+    """Standard augmentation, geometry applied to image and mask together (see segmentation/augment.py)."""
+
+    flip: bool
+    rotate_deg: NonNegative
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, lt=1)]
+    brightness: NonNegative
+    contrast: Annotated[float, Field(ge=0, lt=1)]
+    gamma: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Warp(Section):
+    """Plausible shape change (see core/warp.py): sampled masks and the warped control share it."""
+
+    rotate_deg: NonNegative
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    aspect: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, lt=1)]
+    elastic: Annotated[float, Field(ge=0, lt=0.2)]
+
+
+class UNet(Section):
+    """The small U-Net: the instrument and the filter are trained with their own copy of these."""
+
+    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    channels: Annotated[tuple[Positive, ...], Field(min_length=5, max_length=5)]
+    steps: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+
+
+class Filter(UNet):
+    folds: Annotated[int, Field(ge=2)]
+
+
+class Curate(Section):
+    """Samples below this quantile of the filter's out-of-fold Dice on its own labels are dropped."""
+
+    quantile: Fraction
+
+
+class Diffusion(Section):
+    image_size: Annotated[int, Field(ge=16, multiple_of=16)]
+    channels: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=2)]
+    layers: Positive
+    patch: Literal[1, 2, 4]
+    steps: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+    warmup_steps: Annotated[int, Field(ge=0)]
+    ema: Annotated[float, Field(gt=0, lt=1)]
+    sigma_data: PositiveFloat
+    p_mean: float
+    p_std: PositiveFloat
+    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
+    rotate_deg: NonNegative
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, lt=1)]
+    checkpoint_every: Positive
+
+
+class Sample(Section):
+    count: Positive
+    shape_model: Fraction
+    steps: Annotated[int, Field(ge=2)]
+    guidance: Annotated[float, Field(ge=0)]
+    sigma_min: PositiveFloat
+    sigma_max: PositiveFloat
+    chunk_size: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _sigmas(self):
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError("sigma_min must be below sigma_max")
+        return self
+
+
+class Score(Section):
+    inception_weights: str | None
+    kid_subsets: Positive
+    neighbours: Positive
+
+
+class Segmenter(Section):
+    """SAM, promptless. ``weights`` null: a small one from scratch; a path: the official checkpoint there."""
+
+    weights: str | None
+    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    patch_size: Literal[4, 8, 16]
+    hidden_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    layers: Positive
+    heads: Positive
+    decoder_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    steps: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+    weight_decay: NonNegative
+    warmup_steps: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.hidden_size % self.heads:
+            raise ValueError("hidden_size must be a multiple of heads")
+        return self
+
+
+class Arm(Section):
+    """What joins the n real cases. ``ratio``: extra cases per real one."""
+
+    extra: Literal["none", "synthetic", "warped"]
+    ratio: NonNegative
+    curated: bool = False
+    shuffled: bool = False
+
+    @model_validator(mode="after")
+    def _consistent(self):
+        if (self.extra == "none") != (self.ratio == 0):
+            raise ValueError("extra 'none' goes with ratio 0, anything else with a ratio above 0")
+        if self.extra != "synthetic" and (self.curated or self.shuffled):
+            raise ValueError("curated and shuffled belong to extra 'synthetic'")
+        return self
+
+
+class Compare(Section):
+    baseline: Name
+    bootstrap: Positive
+
+
+class Config(Section):
+    """All of ``params.yaml``."""
+
+    seed: Annotated[int, Field(ge=0)]
+    compute: Compute
+    phantom: Phantom
+    cohorts: dict[Name, Cohort]
+    grid: Grid
+    instrument: UNet
+    filter: Filter
+    diffusion: Diffusion
+    warp: Warp
+    sample: Sample
+    score: Score
+    curate: Curate
+    segmenter: Segmenter
+    augment: Augment
+    arms: dict[Name, Arm]
+    compare: Compare
+
+    @model_validator(mode="after")
+    def _names_exist(self):
+        for role in ("train", "foreign"):
+            name = getattr(self.grid, role)
+            if name not in self.cohorts or self.cohorts[name].role != role:
+                raise ValueError(f"grid.{role} names '{name}', which is no cohort with role '{role}' under cohorts")
+        trained = [name for name, cohort in self.cohorts.items() if cohort.role == "train"]
+        if len(trained) != 1:
+            raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
+        for arm in (*self.grid.arms, self.compare.baseline):
+            if arm not in self.arms:
+                raise ValueError(f"arm '{arm}' is not defined under arms (defined: {', '.join(self.arms)})")
+        if self.compare.baseline not in self.grid.arms:
+            raise ValueError(f"compare.baseline '{self.compare.baseline}' is not in grid.arms")
+        for key in ("labels", "replicates", "arms"):
+            values = getattr(self.grid, key)
+            if len(set(values)) != len(values):
+                raise ValueError(f"grid.{key} holds a value twice: {values}")
+        return self
+
+    def held_out(self) -> list[str]:
+        """Names of the cohorts nothing is trained or tuned on, in file order."""
+        return [name for name, cohort in self.cohorts.items() if cohort.role == "held_out"]
+
+    def cells(self) -> list[tuple[int, int, str]]:
+        """(labels, replicate, arm) of every cell of the grid."""
+        return [(n, r, arm) for n in self.grid.labels for r in self.grid.replicates for arm in self.grid.arms]
+
+
+class View:
+    """The sections a stage declares, and no other: what it cannot read cannot make its cache stale."""
+
+    def __init__(self, config: Config, sections: Sequence[str]):
+        self._config, self._sections = config, frozenset(sections)
+
+    def __getattr__(self, name: str):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name not in self._sections and not hasattr(Config, name):
+            raise AttributeError(f"this stage does not declare the parameter section '{name}'")
+        return getattr(self._config, name)
+
+    def as_dict(self) -> dict:
+        """The declared sections as plain values, for digests and provenance."""
+        return self._config.model_dump(mode="json", include=set(self._sections))
+
+
+def load_params(path: Path) -> Config:
+    """Read and check a parameter file.
+
+    Raises:
+        InputError: naming every offending key, what it holds and what is allowed.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such parameter file; write one with `make preset PRESET=quick`") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from None
+
+
+def _explain(item: dict) -> str:
+    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    if item["type"] == "extra_forbidden":
+        return f"unknown key '{key}'; remove it or correct its spelling"
+    if item["type"] == "missing":
+        return f"key '{key}' is missing; add it (the presets/ folder shows every key)"
+    message = item["msg"].removeprefix("Value error, ")
+    shown = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
+    return f"key '{key}'{shown}: {message}"

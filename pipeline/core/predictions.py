@@ -1,0 +1,36 @@
+"""Predicted class maps on disk: one Parquet file per cohort, PNG at native resolution."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image
+
+from pipeline.core import files
+from pipeline.core.dataset import encode_png
+from pipeline.core.errors import InputError
+
+_SCHEMA = pa.schema([("id", pa.string()), ("prediction", pa.binary())])
+
+
+def write_predictions(path: Path, ids: Sequence[str], maps: Sequence[np.ndarray]) -> None:
+    """``maps``: uint8 (H, W) class indices, one per id."""
+    buffer = io.BytesIO()
+    table = pa.table({"id": list(ids), "prediction": [encode_png(one) for one in maps]}, schema=_SCHEMA)
+    pq.write_table(table, buffer, compression="none", use_dictionary=False)
+    files.write_bytes(path, buffer.getvalue())
+
+
+def read_predictions(path: Path) -> dict[str, np.ndarray]:
+    """id → uint8 (H, W).
+
+    Raises:
+        InputError: no such file.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no predictions there; run the stage predict, or `dvc pull`")
+    rows = pq.read_table(path).to_pylist()
+    return {row["id"]: np.asarray(Image.open(io.BytesIO(row["prediction"]))) for row in rows}

@@ -1,0 +1,73 @@
+"""Write ``params.yaml`` from a preset: ``python -m pipeline.core.presets hc18``.
+
+``presets/quick.yaml`` is complete and commented; the others list what they change, and the comments come along.
+"""
+
+import argparse
+import io
+import logging
+import sys
+from pathlib import Path
+
+from pipeline.core import files
+from pipeline.core.errors import InputError
+from pipeline.core.params import load_params
+from pipeline.core.prune import prune
+
+COMPLETE = "quick"
+log = logging.getLogger("pipeline.presets")
+
+
+def compose(folder: Path, name: str) -> str:
+    """The text of ``params.yaml`` for a preset.
+
+    Raises:
+        InputError: no such preset, or it names a key the complete preset does not have.
+    """
+    from ruamel.yaml import YAML
+
+    names = sorted(path.stem for path in folder.glob("*.yaml"))
+    if name not in names:
+        raise InputError(f"no preset '{name}' in {folder}; there are {', '.join(names)}")
+    yaml = YAML()
+    yaml.width = 120
+    yaml.preserve_quotes = True
+    params = yaml.load(folder / f"{COMPLETE}.yaml")
+    if name != COMPLETE:
+        _merge(params, yaml.load(folder / f"{name}.yaml"))
+        params.yaml_set_start_comment(f"The parameters of every stage. This file was written from the preset `{name}`.")
+    buffer = io.StringIO()
+    yaml.dump(params, buffer)
+    return buffer.getvalue()
+
+
+def _merge(base, change) -> None:
+    for key, value in change.items():
+        if key == "cohorts" and not set(value) <= set(base[key]):
+            base[key] = value
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            _merge(base[key], value)
+        else:
+            base[key] = value
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.core.presets", description=__doc__)
+    parser.add_argument("preset")
+    parser.add_argument("--presets", type=Path, default=Path("presets"))
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it")
+    args = parser.parse_args()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    try:
+        text = compose(args.presets, args.preset)
+        files.write_bytes(args.params, text.encode())
+        prune(args.held_out, load_params(args.params).held_out())
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+    log.info("%s now holds the preset %s; `dvc repro` runs it", args.params, args.preset)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Resume state outside the outputs: used only on an exact match of parameters, code and data; removed on success."""
+
+import logging
+from pathlib import Path
+
+from pipeline.core import files
+
+SOURCE = Path(__file__).parents[1]
+log = logging.getLogger("pipeline.resume")
+
+
+class Scratch:
+    """A folder for unfinished work, named by a digest of everything the result depends on.
+
+    Args:
+        root: where scratch folders live (git-ignored).
+        name: stage and cell, for people who look inside.
+        inputs: files and folders the work reads.
+        values: parameters the work reads.
+    """
+
+    def __init__(self, root: Path, name: str, inputs: list[Path], *values: object):
+        self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values)[:16]}"
+        for stale in root.glob(f"{name}-*"):
+            if stale != self.folder:
+                files.remove(stale)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self) -> dict | None:
+        """The last saved state, or None."""
+        import torch
+
+        path = self.folder / "state.pt"
+        if not path.exists():
+            return None
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        log.info("resuming from step %d", state["step"])
+        return state
+
+    def save(self, state: dict) -> None:
+        """Keep a state of tensors and plain values with a key 'step'; a kill leaves the old one or the new one."""
+        import io
+
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        files.write_bytes(self.folder / "state.pt", buffer.getvalue())
+
+    def clear(self) -> None:
+        files.remove(self.folder)

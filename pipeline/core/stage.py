@@ -1,0 +1,86 @@
+"""The command line of every stage, made from the signature of its ``run`` function.
+
+Argument parsing, logging, parameters, threads and atomic outputs live here, once. A stage is a module with
+
+* ``PARAMS``: the sections of ``params.yaml`` it reads (``dvc.yaml`` lists the same);
+* ``run(params, *, ...)``: keyword arguments annotated ``Path``, ``int``, ``str`` or :data:`Output`.
+"""
+
+import argparse
+import inspect
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pipeline.core import files
+from pipeline.core.errors import InputError
+
+Output = Annotated[Path, "output"]
+"""A path the stage writes. ``run`` gets a scratch path, moved to the real one only when it succeeds."""
+
+SCRATCH = Path(".scratch")
+log = logging.getLogger("pipeline")
+
+
+def build_parser(run: Callable) -> argparse.ArgumentParser:
+    doc = inspect.getdoc(run) or ""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {run.__module__}" if run.__module__ != "__main__" else None,
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)")
+    for name, argument in _arguments(run).items():
+        kind = "output" if argument.annotation == Output else "input" if argument.annotation is Path else "value"
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path if argument.annotation == Output else argument.annotation,
+            required=argument.default is inspect.Parameter.empty,
+            default=None if argument.default is inspect.Parameter.empty else argument.default,
+            help=kind,
+        )
+    return parser
+
+
+def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = None) -> None:
+    """Parse, run, and turn bad input into one line on stderr and exit status 2."""
+    args = vars(build_parser(run).parse_args(argv))
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    try:
+        from pipeline.core.params import View, load_params
+
+        params = View(load_params(args.pop("params")), sections)
+        if "compute" in sections:
+            # Before numpy or torch are imported: the number of threads changes floating-point sums.
+            os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(params.compute.threads)
+        execute(run, params, args)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+
+
+def execute(run: Callable, params, args: dict) -> None:
+    """Call ``run`` with its outputs redirected to scratch, and move them into place when it returns."""
+    moves = {}
+    for name, argument in _arguments(run).items():
+        if argument.annotation == Output and args[name] is not None:
+            target = args[name]
+            partial = SCRATCH / "partial" / str(target).strip("/").replace("/", "__")
+            files.remove(partial)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            moves[partial], args[name] = target, partial
+    try:
+        run(params, **args)
+        for partial, target in moves.items():
+            files.replace(partial, target)
+    finally:
+        for partial in moves:
+            files.remove(partial)
+
+
+def _arguments(run: Callable) -> dict[str, inspect.Parameter]:
+    return {name: p for name, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}

@@ -1,0 +1,1 @@
+"""Mask-conditioned diffusion: conditioning, preconditioned denoiser, sampler, masks to sample from."""

@@ -1,0 +1,37 @@
+"""Stage evaluate: per-case scores of one arm's predictions at native resolution."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("cohorts",)
+
+
+def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -> None:
+    """Score every test case of every cohort; a missing prediction counts with the worst scores."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.predictions import read_predictions
+    from pipeline.core.tables import write_table
+    from pipeline.segmentation.scores import score_case
+
+    rows = []
+    for path in (test, *(held_out / name for name in params.held_out())):
+        dataset = read_dataset(path, splits=["test"])
+        predicted = read_predictions(predictions / f"{path.name}.parquet")
+        for case in dataset.cases:
+            class_map = predicted.get(case.id, np.zeros_like(case.mask))
+            for k, structure in enumerate(dataset.classes[1:], start=1):
+                if not (case.mask == k).any():
+                    continue
+                scores = score_case(class_map == k, case.mask == k, case.pixel_mm)
+                key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
+                rows.append({**key, **asdict(scores)})
+    write_table(out, rows)
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,29 @@
+"""Stage predict: segment the test cases and every held-out cohort from their images alone."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("compute", "cohorts")
+
+
+def run(params, *, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
+    """Predict class maps at native resolution; the mask columns of the datasets are never read."""
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import read_images
+    from pipeline.core.predictions import write_predictions
+    from pipeline.core.prune import prune
+    from pipeline.segmentation.checkpoint import load_segmenter
+    from pipeline.segmentation.inference import predict_native
+
+    device = setup(params.compute)
+    network, config = load_segmenter(segmenter, device)
+    prune(held_out, params.held_out())
+    for path in (test, *(held_out / name for name in params.held_out())):
+        cases = read_images(path, splits=["test"])
+        maps = predict_native(network, cases, config["image_size"], device)
+        write_predictions(out / f"{path.name}.parquet", [case.id for case in cases], maps)
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

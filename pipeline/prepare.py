@@ -1,0 +1,25 @@
+"""Stage prepare: read one raw cohort into the dataset contract, split by patient."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "cohorts")
+
+
+def run(params, *, cohort: str, raw: Path, out: Output) -> None:
+    """Read a raw cohort, check it, split its patients and write it as a dataset."""
+    from pipeline.cohorts.readers import read_cohort
+    from pipeline.cohorts.splits import split_patients
+    from pipeline.core.dataset import write_dataset
+
+    spec = params.cohorts[cohort]
+    classes, cases = read_cohort(spec.reader, raw, cohort, spec.classes, spec.labelled)
+    if spec.splits is not None:
+        cases = split_patients(cases, spec.splits, params.seed)
+    provenance = {"reader": spec.reader, "labelled": spec.labelled}
+    write_dataset(out, cases, role=spec.role, classes=classes, provenance=provenance)
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,1 @@
+"""What a synthetic set is worth: fidelity, mask obedience, novelty."""

@@ -1,0 +1,1 @@
+"""Segmentation networks, their training, and per-case scores."""

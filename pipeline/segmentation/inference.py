@@ -1,0 +1,49 @@
+"""Class maps from logits, in model space or back at native resolution."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.core.case import Case
+from pipeline.core.geometry import Letterbox, stack_images
+
+BATCH = 32
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, images: np.ndarray, device) -> np.ndarray:
+    """float32 (N, 1, S, S) in [-1, 1] → float32 (N, n_structures, S, S) in [0, 1]."""
+    outputs = []
+    for start in range(0, len(images), BATCH):
+        x = torch.from_numpy(images[start : start + BATCH]).to(device, memory_format=torch.channels_last)
+        outputs.append(network(x).sigmoid().float().cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def class_map(probability: np.ndarray) -> np.ndarray:
+    """float (n_structures, H, W) → uint8 (H, W): the likeliest structure where one reaches 0.5, else background."""
+    winner = probability.argmax(axis=0)
+    return np.where(probability.max(axis=0) >= 0.5, winner + 1, 0).astype(np.uint8)
+
+
+def predict_native(network: nn.Module, cases: Sequence[Case], size: int, device) -> list[np.ndarray]:
+    """uint8 class maps at each case's native resolution, from its image alone."""
+    maps = []
+    for start in range(0, len(cases), BATCH):
+        chunk = cases[start : start + BATCH]
+        for case, probability in zip(chunk, probabilities(network, stack_images(chunk, size), device), strict=True):
+            box = Letterbox.fit(case.image.shape, size)
+            maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
+    return maps
+
+
+def dice(a: np.ndarray, b: np.ndarray, n_structures: int) -> np.ndarray:
+    """Dice of two class maps per structure, float (n_structures,); 1 where a structure is absent from both."""
+    scores = []
+    for k in range(1, n_structures + 1):
+        p, q = a == k, b == k
+        total = p.sum() + q.sum()
+        scores.append(1.0 if total == 0 else 2 * (p & q).sum() / total)
+    return np.array(scores)

@@ -1,0 +1,64 @@
+"""Stage train_filter: networks trained on an arm's own n labels, which may judge samples, cross-fitted."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "compute", "filter", "augment")
+
+
+def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> None:
+    """Train one filter network per fold of the label subset and keep each label's out-of-fold Dice."""
+    import numpy as np
+    import torch
+
+    from pipeline.core import files, seeds
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.errors import InputError
+    from pipeline.core.geometry import stack_images, stack_masks
+    from pipeline.core.labels import label_subset
+    from pipeline.core.progress import progress
+    from pipeline.segmentation.inference import class_map, dice, probabilities
+    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.unet import build_unet, save_unet
+
+    device = setup(params.compute)
+    settings = params.filter
+    dataset = read_dataset(train, splits=["train"])
+    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    patients = sorted({case.patient for case in cases})
+    if len(patients) < settings.folds:
+        raise InputError(f"key 'filter.folds' is {settings.folds}, the {labels} labels are of {len(patients)} patients")
+    # Folds are of patients: a network never judges a patient it was trained on.
+    fold_of = np.array([patients.index(case.patient) % settings.folds for case in cases])
+    images = stack_images(cases, settings.image_size)
+    masks = stack_masks(cases, settings.image_size)
+    out_of_fold = {}
+    with progress("filter", settings.steps * settings.folds) as tick:
+        for fold in range(settings.folds):
+            seed = seeds.derive(params.seed, "filter", labels, replicate, fold)
+            torch.manual_seed(seed)
+            network = fit(
+                build_unet(settings.channels, dataset.n_structures),
+                images[fold_of != fold],
+                masks[fold_of != fold],
+                n_structures=dataset.n_structures,
+                steps=settings.steps,
+                batch=settings.batch,
+                learning_rate=settings.learning_rate,
+                augmentation=params.augment,
+                seed=seed,
+                device=device,
+                on_step=tick,
+            )
+            save_unet(out, f"fold-{fold}", network, settings, dataset.classes, {"labels": labels, "replicate": replicate})
+            held = np.flatnonzero(fold_of == fold)
+            for i, probability in zip(held, probabilities(network, images[held], device), strict=True):
+                score = dice(class_map(probability), masks[i], dataset.n_structures)
+                out_of_fold[cases[i].id] = float(score.mean())
+    files.write_json(out / "filter.json", {"folds": settings.folds, "out_of_fold_dice": dict(sorted(out_of_fold.items()))})
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

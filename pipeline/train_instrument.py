@@ -1,0 +1,45 @@
+"""Stage train_instrument: the fixed network that only measures, trained on patients reserved for it."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "compute", "instrument", "augment")
+
+
+def run(params, *, train: Path, out: Output) -> None:
+    """Train the instrument network on the instrument split of the training cohort."""
+    import torch
+
+    from pipeline.core import seeds
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.geometry import stack_images, stack_masks
+    from pipeline.core.progress import progress
+    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.unet import build_unet, save_unet
+
+    device = setup(params.compute)
+    settings = params.instrument
+    dataset = read_dataset(train, splits=["instrument"])
+    seed = seeds.derive(params.seed, "instrument")
+    torch.manual_seed(seed)
+    with progress("instrument", settings.steps) as tick:
+        network = fit(
+            build_unet(settings.channels, dataset.n_structures),
+            stack_images(dataset.cases, settings.image_size),
+            stack_masks(dataset.cases, settings.image_size),
+            n_structures=dataset.n_structures,
+            steps=settings.steps,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            augmentation=params.augment,
+            seed=seed,
+            device=device,
+            on_step=tick,
+        )
+    save_unet(out, "instrument", network, settings, dataset.classes, {"split": "instrument", "cases": len(dataset.cases)})
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

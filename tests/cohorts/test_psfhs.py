@@ -1,0 +1,106 @@
+"""PSFHS: MetaImage files, two structures, no patient ids."""
+
+import zipfile
+
+import numpy as np
+import pytest
+
+from pipeline.cohorts import psfhs
+from pipeline.cohorts.readers import read_cohort
+from pipeline.core.errors import InputError
+
+
+def save(path, array):
+    import SimpleITK
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array), str(path))
+
+
+def write(root, ids, channels=3, masks=True):
+    label = np.zeros((16, 20), dtype=np.uint8)
+    label[2:5, 3:9], label[8:14, 5:16] = 1, 2
+    for i, name in enumerate(ids):
+        image = np.random.default_rng(i).integers(0, 256, (16, 20), dtype=np.uint8)
+        save(root / "image_mha" / f"{name}.mha", np.stack([image] * channels) if channels else image)
+        if masks:
+            save(root / "label_mha" / f"{name}.mha", label)
+    return root
+
+
+@pytest.mark.parametrize("channels", [0, 3])
+def test_cases(tmp_path, channels):
+    classes, cases = read_cohort("psfhs", write(tmp_path / "raw", ["00002", "00010"], channels), "psfhs", None, True)
+    cases = list(cases)
+    assert classes == ("background", "pubic_symphysis", "fetal_head")
+    assert [(case.id, case.patient) for case in cases] == [("00002", "00002"), ("00010", "00010")]
+    for i, case in enumerate(cases):
+        np.testing.assert_array_equal(case.image, np.random.default_rng(i).integers(0, 256, (16, 20), dtype=np.uint8))
+        assert np.bincount(case.mask.ravel()).tolist() == [320 - 18 - 66, 18, 66]
+        assert (case.pixel_mm, case.mask_source) == (None, "annotated")
+
+
+def test_archive(tmp_path):
+    folder = write(tmp_path / "folder", ["00002"])
+    with zipfile.ZipFile(tmp_path / "PSFHS.zip", "w") as archive:
+        for path in folder.rglob("*.mha"):
+            archive.write(path, f"PSFHS/{path.parent.name}/{path.name}")
+    (one,), (two,) = psfhs.read(folder), psfhs.read(tmp_path / "PSFHS.zip")
+    np.testing.assert_array_equal(one.image, two.image)
+    np.testing.assert_array_equal(one.mask, two.mask)
+
+
+def test_equal_images_are_one_patient(tmp_path):
+    root = write(tmp_path / "raw", ["00002", "00003"])
+    (root / "image_mha" / "00003.mha").write_bytes((root / "image_mha" / "00002.mha").read_bytes())
+    _, cases = read_cohort("psfhs", root, "psfhs", None, True)
+    assert [case.patient for case in cases] == ["00002", "00002"]
+
+
+def test_unlabelled(tmp_path):
+    root = write(tmp_path / "raw", ["00002"], masks=False)
+    assert next(psfhs.read(root, labelled=False)).mask is None
+    with pytest.raises(InputError, match=r"image 'image_mha/00002\.mha' has no mask"):
+        list(psfhs.read(root))
+
+
+def test_label_outside_the_classes(tmp_path):
+    root = write(tmp_path / "raw", ["00002"])
+    save(root / "label_mha" / "00002.mha", np.full((16, 20), 3, dtype=np.uint8))
+    _, cases = read_cohort("psfhs", root, "psfhs", None, True)
+    with pytest.raises(InputError, match="case '00002': mask holds values 3, allowed are 0 to 2"):
+        list(cases)
+
+
+def test_truncated_file_is_named(tmp_path):
+    path = write(tmp_path / "raw", ["00002"]) / "image_mha" / "00002.mha"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"file 'image_mha/00002\.mha' is not a readable MetaImage"):
+        list(psfhs.read(tmp_path / "raw"))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((4, 4), dtype=np.int16), "holds int16 pixels"),
+        (np.zeros((5, 4, 4), dtype=np.uint8), r"has the shape \(5, 4, 4\)"),
+        (np.arange(48, dtype=np.uint8).reshape(3, 4, 4), "is in colour"),
+    ],
+)
+def test_other_pixels_are_refused(array, message):
+    with pytest.raises(InputError, match=f"file 'x.mha' {message}"):
+        psfhs.grey_plane(array, "x.mha")
+
+
+def test_channels_last_are_accepted():
+    plane = np.arange(20, dtype=np.uint8).reshape(4, 5)
+    np.testing.assert_array_equal(psfhs.grey_plane(np.stack([plane] * 3, axis=-1), "x.mha"), plane)
+
+
+def test_real_cohort(shared_data):
+    _, cases = read_cohort("psfhs", shared_data / "psfhs", "psfhs", None, labelled=True)
+    cases = list(cases)
+    assert (len(cases), len({case.patient for case in cases})) == (60, 60)
+    assert {case.image.shape for case in cases} == {(256, 256)}
+    assert all(set(np.unique(case.mask)) == {0, 1, 2} for case in cases)
+    assert all((case.mask == 2).sum() > (case.mask == 1).sum() for case in cases)
