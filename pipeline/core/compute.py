@@ -15,11 +15,14 @@ def setup(compute):
     import torch
 
     torch.set_num_threads(compute.threads)
-    # warn_only: some CUDA backward passes have no deterministic form; on the CPU all used here do.
-    torch.use_deterministic_algorithms(True, warn_only=True)
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if compute.device == "auto":
-        return torch.device("cuda" if available["cuda"] else "cpu")
-    if not available[compute.device]:
+    name = compute.device
+    if name == "auto":
+        name = "cuda" if available["cuda"] else "cpu"
+    if not available[name]:
         raise InputError(f"key 'compute.device' is '{compute.device}', which this machine lacks; use 'auto' or 'cpu'")
-    return torch.device(compute.device)
+    if name != "cpu":
+        # Every operation used here repeats on the CPU with fixed threads, where this mode is several times slower.
+        # warn_only: some CUDA backward passes have no deterministic form.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return torch.device(name)

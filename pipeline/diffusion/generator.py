@@ -20,11 +20,12 @@ class MaskToImagePipeline(DiffusionPipeline):
         self,
         unet: UNet2DModel,
         scheduler: EDMDPMSolverMultistepScheduler,
-        patch: int,
-        classes: list[str],
-        image_size: int,
-        grey_mean: float,
-        grey_std: float,
+        # With defaults, because diffusers takes an argument without one for a module.
+        patch: int = 1,
+        classes: tuple[str, ...] = ("background", "head"),
+        image_size: int = 64,
+        grey_mean: float = 0.0,
+        grey_std: float = 1.0,
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)

@@ -46,7 +46,7 @@ class PromptlessSam(nn.Module):
         super().__init__()
         tokens = sam.mask_decoder.num_mask_tokens
         if not 1 <= n_structures <= tokens:
-            raise InputError(f"SAM has {tokens} mask tokens but {n_structures} structures were asked for; merge classes")
+            raise InputError(f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge classes")
         self.sam = sam
         self.n_structures = n_structures
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
@@ -113,7 +113,7 @@ def build_small_sam(config: SmallSam, image_size: int, n_structures: int) -> Pro
         InputError: ``image_size`` is no multiple of the patch, or too many structures.
     """
     if image_size % config.patch_size:
-        raise InputError(f"segmenter.image_size {image_size} is not a multiple of segmenter.patch_size {config.patch_size}")
+        raise InputError(f"segmenter.image_size {image_size} is not a multiple of patch_size {config.patch_size}")
     sam = SamModel(
         SamConfig(
             vision_config=SamVisionConfig(

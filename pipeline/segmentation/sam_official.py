@@ -80,7 +80,7 @@ def load_official_sam(path: Path, image_size: int, n_structures: int) -> Promptl
         raise InputError(f"{path}: not a SAM checkpoint (no usable {error}); {REMEDY}") from None
     vision = config.vision_config
     if image_size % vision.patch_size:
-        raise InputError(f"{path}: segmenter.image_size {image_size} is not a multiple of its patch {vision.patch_size}")
+        raise InputError(f"{path}: image_size {image_size} is not a multiple of its patch size {vision.patch_size}")
     _check(path, state, config)
     trained_at = vision.image_size
     config.vision_config.image_size = config.prompt_encoder_config.image_size = image_size
@@ -196,7 +196,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: no such checkpoint; {REMEDY}") from None
     except Exception as error:  # torch.load fails in half a dozen ways on a truncated or foreign file
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: not a readable PyTorch checkpoint ({first}); download it again, or {REMEDY}") from None
+        raise InputError(f"{path}: not a readable PyTorch checkpoint ({first}); get it again, or {REMEDY}") from None
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no state dict of tensors; {REMEDY}")
     return state

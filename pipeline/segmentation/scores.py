@@ -46,7 +46,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
         InputError: the reference is empty, or the shapes differ.
     """
     if prediction.shape != reference.shape:
-        raise InputError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape; resize it first")
+        raise InputError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape; resize one")
     prediction, reference = prediction.astype(bool), reference.astype(bool)
     if not reference.any():
         raise InputError("the reference mask is empty, so there is nothing to score against; remove the case")
@@ -68,7 +68,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
         hd95_mm=_in_mm(hd95, pixel_mm),
         assd_mm=_in_mm(assd, pixel_mm),
         hc_error_mm=_in_mm(hc_error, pixel_mm),
-        hc_error_percent=100 * hc_error / circumference,
+        hc_error_percent=100 * (hc_error / circumference),
         missing=missing,
     )
 

@@ -39,10 +39,10 @@ def test_shifted_squares():
     scores = score_case(square(5, 5, 10), square(5, 9, 10), 0.5)
     assert scores.dice == pytest.approx(0.6)
     assert scores.iou == pytest.approx(60 / 140)
-    # Of a square's 36 outline pixels, the far side's 10 lie 4 columns from the other outline, so the 95th percentile is 4.
+    # Of a square's 36 outline pixels, the 10 of its far side lie 4 columns from the other outline.
     assert scores.hd95_px == 4
-    # Rows 1 to 8 of the far side see the other's side; then 1, 2, 3 along top and bottom; the near side's inner eight lie
-    # inside the other square, 4 columns (or their row's 1 to 3 rows) from its outline.
+    # Then 3, 2, 1 along top and bottom; the eight inner pixels of the near side lie inside the other square, nearest to
+    # its side 4 columns away or to its top or bottom.
     inside = [min(4, row, 9 - row) for row in range(1, 9)]
     assert scores.assd_px == pytest.approx((10 * 4 + 2 * (3 + 2 + 1) + sum(inside)) / 36)
     assert (scores.hd95_mm, scores.assd_mm) == pytest.approx((2, scores.assd_px / 2))
@@ -52,8 +52,8 @@ def test_shifted_squares():
 def test_nested_discs():
     scores = score_case(disc(70), disc(80), 0.2)
     assert scores.dice == pytest.approx(2 * 70**2 / (70**2 + 80**2), rel=0.01)
-    assert scores.hd95_px == pytest.approx(10, abs=0.6)
-    assert scores.assd_px == pytest.approx(10, abs=0.6)
+    assert scores.hd95_px == pytest.approx(10, abs=0.8)
+    assert scores.assd_px == pytest.approx(10, abs=0.8)
     assert scores.hc_error_mm == pytest.approx(0.2 * 2 * math.pi * 10, rel=0.02)
     assert scores.hc_error_percent == pytest.approx(12.5, rel=0.02)
 
@@ -123,5 +123,5 @@ def test_bad_input():
 
 
 def test_import_is_light():
-    code = "import sys, pipeline.segmentation.scores; sys.exit('torch' in sys.modules or 'scipy.ndimage' in sys.modules)"
+    code = "import sys, pipeline.segmentation.scores; sys.exit(bool({'torch', 'scipy.ndimage'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -74,7 +74,7 @@ def simulate_case(cohort: str, index: int, seed: int) -> Case:
 
     Returns:
         A case whose mask is the filled outer edge of the skull (cut by the frame, not by the sector, as in HC18), and
-        whose ``hc_mm`` is the length of the full analytic contour.
+        whose ``hc_mm`` is the length of the full analytic contour; unlabelled cases have neither.
     """
     plan = plan_case(cohort, index, seed)
     patient, frame, sector, pose = plan.patient, plan.frame, plan.sector, plan.pose
@@ -86,6 +86,7 @@ def simulate_case(cohort: str, index: int, seed: int) -> Case:
         facing_power=rng.uniform(*device.skull_facing),
         floor_db=rng.uniform(*device.skull_floor_db),
         level_db=rng.uniform(*device.skull_level_db),
+        gap_db=rng.uniform(*device.skull_gap_db),
         attenuation_db_per_mm=rng.uniform(*device.bone_db_per_mm),
     )
     level_db = log_image_db(scene(grid, patient, pose, skull, rng), grid, device, rng)
@@ -100,7 +101,7 @@ def simulate_case(cohort: str, index: int, seed: int) -> Case:
         image=image,
         mask=mask,
         pixel_mm=frame.pixel_mm,
-        hc_mm=patient.contour.circumference_mm,
+        hc_mm=patient.contour.circumference_mm if definition.annotated else None,
         device=device.name,
         mask_source="annotated" if definition.annotated else None,
     )

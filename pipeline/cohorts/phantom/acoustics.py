@@ -25,7 +25,7 @@ class PointSpread:
 
 
 def transfer_functions(psf: PointSpread, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Axial (n_depth, 1) and lateral (n_depth, n_beam) transfer functions, both 1 at zero frequency, complex64/float32."""
+    """Axial (n_depth, 1) and lateral (n_depth, n_beam) transfer functions, 1 at zero frequency."""
     n_depth, n_beam = shape
     position = np.minimum(np.arange(n_depth), n_depth - np.arange(n_depth)).astype(np.float32)
     pulse = np.exp(-0.5 * (position / psf.axial) ** 2)

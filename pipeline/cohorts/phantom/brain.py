@@ -20,7 +20,7 @@ def stroke(
     """Weight 0..1 of a short, thin, slightly bent line along ``u``."""
     du = u - np.float32(centre[0])
     dv = v - np.float32(centre[1]) - du * np.float32(tilt) - du * du * np.float32(bend)
-    return np.exp(-np.abs(du / np.float32(half_length)) ** 3 - (dv / np.float32(half_width)) ** 2)
+    return np.exp(-(np.abs(du / np.float32(half_length)) ** 3) - (dv / np.float32(half_width)) ** 2)
 
 
 def blob(
@@ -80,7 +80,7 @@ def brain_echo(
         horn = rng.uniform(0.1, 0.16)
         level = blend(level, FLUID_DB, 0.8 * seen * blob(u, v, atrium, (0.27, horn), -0.25 * side))
         plexus = (atrium[0] + rng.normal(0.04, 0.04), atrium[1] + side * 0.03)
-        level = blend(level, -19 + 1.5 * fine, seen * blob(u, v, plexus, (rng.uniform(0.1, 0.19), 0.1), -0.25 * side))
+        level = blend(level, -18 + 2 * fine, seen * blob(u, v, plexus, (rng.uniform(0.1, 0.19), 0.1), -0.25 * side))
     for side in (-1, 1):  # First trimester: choroid plexus fills both hemispheres, fluid around it.
         level = blend(level, FLUID_DB + 6 + 4 * fine, early * 0.8 * blob(u, v, (-0.05, side * 0.42), (0.75, 0.34)))
         plexus_size = (rng.uniform(0.42, 0.6), rng.uniform(0.22, 0.3))
@@ -105,7 +105,7 @@ def brain_echo(
     flat = step_v**2 / (step_u**2 + step_v**2 + np.float32(1e-6))
     sulci = np.exp(-((winding / np.float32(0.15)) ** 2)) * flat**2
     sulci *= (0.25 + 0.75 * central) * (0.4 + 0.7 * np.maximum(slow, 0)) * np.clip(1 + 0.5 * fine, 0, 2)
-    specular += 10 ** ((rng.uniform(-23, -13) + 5 * late) / 20) * sulci * np.maximum(rim_mm > 3, 0) * shine
+    specular += 10 ** ((rng.uniform(-22, -11) + 5 * late) / 20) * sulci * np.maximum(rim_mm > 3, 0) * shine
     return level.astype(np.float32), specular.astype(np.float32)
 
 

@@ -27,7 +27,9 @@ class Device:
     compensation_db_per_mm: error of the time-gain compensation.
     edge_fade_db: loss at the outermost beams where the probe loses contact.
     smoothing: standard deviations (depth, beam samples) of the speckle reduction on the log image.
-    skull_facing, skull_floor_db, skull_level_db, bone_db_per_mm: see ``SkullEcho``.
+    haze_db: side-lobe and reverberation haze over the whole picture.
+    shadow_db: depth of two shadows of gas or bone above the picture.
+    skull_facing, skull_floor_db, skull_level_db, skull_gap_db, bone_db_per_mm: see ``SkullEcho``.
     overlay: what it burns in: "hc18", "text", "calipers" or "foreign".
     """
 
@@ -45,10 +47,13 @@ class Device:
     noise_db: tuple[float, float]
     compensation_db_per_mm: tuple[float, float]
     edge_fade_db: tuple[float, float]
+    haze_db: tuple[float, float]
+    shadow_db: tuple[float, float]
     smoothing: tuple[float, float]
     skull_facing: tuple[float, float]
     skull_floor_db: tuple[float, float]
     skull_level_db: tuple[float, float]
+    skull_gap_db: tuple[float, float]
     bone_db_per_mm: tuple[float, float]
     overlay: str
 
@@ -72,16 +77,19 @@ def log_image_db(scene: Scene, grid: PolarGrid, device: Device, rng: np.random.G
     loss = shadow_db(scene.attenuation_db_per_mm, grid.step_mm, 26.0)
     across = np.linspace(-1, 1, n_beam)
     contact = 1.2 * smooth_curve(rng, n_beam, 0.06) + rng.uniform(*device.edge_fade_db) * across**6
+    for _ in range(2):
+        place, width = rng.uniform(-1, 1), rng.uniform(0.06, 0.25)
+        contact += rng.uniform(*device.shadow_db) * np.exp(-(((across - place) / width) ** 2))
     if rng.random() < 0.5:
         contact = contact + rng.uniform(0, 8) * np.clip(rng.choice([-1, 1]) * across, 0, 1) ** 2
-    loss = loss + contact.astype(np.float32) + ((depth - depth.mean()) * rng.uniform(*device.compensation_db_per_mm))[:, None]
+    drift = (depth - depth.mean()) * np.float32(rng.uniform(*device.compensation_db_per_mm))
+    loss = loss + contact.astype(np.float32) + drift[:, None]
     # Refraction and the finite aperture blur the edges of shadows.
     loss = ndimage.gaussian_filter1d(loss, 1.2, axis=1, mode="nearest")
     transmitted = 10 ** (-loss / 20)
     noise_db = rng.uniform(*device.noise_db) + 0.25 * (depth - 100)
-    level_db = compounded_db(
-        10 ** (scene.backscatter_db / 20) * transmitted, scene.specular * transmitted, psf, noise_db, device.looks, rng
-    )
+    diffuse = np.sqrt(10 ** (scene.backscatter_db / 10) * transmitted**2 + 10 ** (rng.uniform(*device.haze_db) / 10))
+    level_db = compounded_db(diffuse, scene.specular * transmitted, psf, noise_db, device.looks, rng)
     return ndimage.gaussian_filter(level_db, device.smoothing, mode="nearest")
 
 

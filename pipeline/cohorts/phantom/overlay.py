@@ -9,7 +9,7 @@ OVERSAMPLING = 2
 def burn_text(
     image: np.ndarray, lines: tuple[str, ...], right: float, top: float, grey: int, align_right: bool = True
 ) -> None:
-    """Draw small lines of text in place; ``right`` and ``top`` in units of width and height (left edge if not aligned)."""
+    """Draw small lines of text in place; ``right`` (left edge if not aligned) and ``top`` in frame units."""
     height, width = image.shape
     layer = Image.new("L", (OVERSAMPLING * width, OVERSAMPLING * height))
     draw, font = ImageDraw.Draw(layer), ImageFont.load_default_imagefont()

@@ -21,6 +21,7 @@ class Population:
     zoom_spread, offset: standard deviations of the zoom, and of the head's place in units of the frame.
     near_mm: depth of the near skull wall.
     fluid: amount of amniotic fluid, 1 is ample.
+    clutter: chance of each other round thing beside the head.
     """
 
     trimester_weights: tuple[float, float, float]
@@ -33,16 +34,21 @@ class Population:
     offset: tuple[float, float]
     near_mm: tuple[float, float]
     fluid: tuple[float, float]
+    clutter: float
 
 
 @dataclass(frozen=True)
 class Patient:
-    """Anatomy of one fetus and her mother. ``entropy`` seeds what is not spelt out here."""
+    """Anatomy of one fetus and her mother. ``entropy`` seeds what is not spelt out here.
+
+    fluid, clutter: see ``Population``.
+    """
 
     weeks: float
     contour: HeadContour
     bone_mm: float
     fluid: float
+    clutter: float
     entropy: tuple[int, ...]
 
 
@@ -64,7 +70,7 @@ def sample_patient(population: Population, entropy: tuple[int, ...]) -> Patient:
     rng = np.random.default_rng(np.random.SeedSequence(entropy))
     trimester = rng.choice(3, p=population.trimester_weights)
     weeks = (rng.uniform(11.8, 14.5), rng.normal(20.5, 1.4), rng.uniform(24, 40))[trimester]
-    circumference = head_circumference_mm(weeks) * rng.normal(1, 0.03)
+    circumference = min(head_circumference_mm(weeks) * rng.normal(1, 0.03), 350.0)
     index = float(np.clip(rng.normal(*population.cephalic_index), 0.66, 0.95))
     scale = population.deviation
     harmonics = (
@@ -76,7 +82,8 @@ def sample_patient(population: Population, entropy: tuple[int, ...]) -> Patient:
     squareness = float(np.clip(rng.normal(2.08, 4 * scale), 1.85, 2.5))
     contour = head_contour(float(circumference), index, squareness, harmonics)
     bone = contour.half_length_mm * rng.uniform(0.034, 0.056)
-    return Patient(float(weeks), contour, float(bone), float(rng.uniform(*population.fluid)), (*entropy, 1))
+    fluid = float(rng.uniform(*population.fluid))
+    return Patient(float(weeks), contour, float(bone), fluid, population.clutter, (*entropy, 1))
 
 
 def sample_view(

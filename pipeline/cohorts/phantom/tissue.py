@@ -32,18 +32,18 @@ class SkullEcho:
     facing_power: how fast the echo falls as the wall turns away from the beam.
     floor_db: echo of a wall along the beam, relative to one that faces it.
     level_db: echo of a wall that faces the beam.
+    gap_db: depth of the widest drop-outs.
     attenuation_db_per_mm: two-way loss in bone.
     """
 
     facing_power: float
     floor_db: float
     level_db: float
+    gap_db: float
     attenuation_db_per_mm: float
 
 
-def scene(
-    grid: PolarGrid, patient: Patient, pose: HeadPose, skull: SkullEcho, rng: np.random.Generator
-) -> Scene:
+def scene(grid: PolarGrid, patient: Patient, pose: HeadPose, skull: SkullEcho, rng: np.random.Generator) -> Scene:
     """Everything the beam meets. ``rng`` belongs to the image; anatomy is drawn from the patient's own seed."""
     anatomy = np.random.default_rng(np.random.SeedSequence(patient.entropy))
     x, z = grid.positions_mm()
@@ -120,7 +120,8 @@ def _surroundings(
     placenta_at = anatomy.choice([-np.pi / 2, np.pi / 2, 0.35, np.pi - 0.35]) + anatomy.normal(0, 0.35)
     reach = anatomy.uniform(0.3, 0.9)
     placenta = 1 / (1 + np.exp(np.clip(-12 * (towards(placenta_at) - reach), -30, 30)))
-    tissue = blend(tissue, -20 + anatomy.normal(0, 2) + 1.0 * coarse + 1.5 * broad, placenta * anatomy.uniform(0.5, 1.0))
+    tone = -18 + anatomy.normal(0, 3) + 1.0 * coarse + 1.5 * broad
+    tissue = blend(tissue, tone, placenta * anatomy.uniform(0.5, 1.0))
 
     # Amniotic fluid: little in front of and behind the head, pockets beside it.
     gap = anatomy.uniform(-0.15, 0.03) * size_mm + 0.05 * size_mm * broad + 0.8 * coarse
@@ -129,7 +130,7 @@ def _surroundings(
         at = side + anatomy.normal(0, 0.45)
         gap = gap + pocket * np.exp(np.float32(anatomy.uniform(2, 9)) * (towards(at) - 1))
     gap = gap + anatomy.uniform(-0.05, 0.12) * patient.fluid * size_mm * np.maximum(sine, 0)
-    scalp_mm = anatomy.uniform(0.02, 0.05) * size_mm
+    scalp_mm = anatomy.uniform(0.02, 0.1) * size_mm
     beyond = outside_mm - scalp_mm - gap
     fluid = 1 / (1 + np.exp(np.clip(beyond / 0.5, -30, 30)))
     level = blend(tissue, FLUID_DB, fluid)
@@ -139,20 +140,14 @@ def _surroundings(
     specular = specular + 10 ** (rng.uniform(-26, -14) / 20) * np.maximum(streak - 1.3, 0) * (1 - fluid)
     attenuation = np.float32(-0.16) * fluid
 
-    # Trunk or limbs beside the head, in some views.
-    if anatomy.random() < 0.6:
-        side = anatomy.choice([-1, 1])
-        place = (side * size_mm * anatomy.uniform(1.35, 1.7), size_mm * anatomy.uniform(-0.3, 0.8))
-        radii = size_mm * anatomy.uniform(0.35, 0.75, 2)
-        body = ((dx - place[0]) / radii[0]) ** 2 + ((dz - place[1]) / radii[1]) ** 2 + 0.15 * coarse
-        inside = 1 / (1 + np.exp(np.clip(9 * (body - 1), -30, 30))) * (outside_mm > scalp_mm)
-        level = blend(level, -22 + 2 * streak + 2 * coarse, inside)
-        bones = np.maximum(streak + 0.7 * coarse - 2.0, 0) * inside
-        specular += 0.25 * bones
-        attenuation = attenuation * (1 - inside) + 1.5 * bones
+    level, specular, attenuation = _other_round_things(
+        level, specular, attenuation, patient, outside_mm - scalp_mm, (dx, dz), (streak, coarse), anatomy
+    )
 
     # Scalp, then the mother's abdominal wall down to just above the head.
     level = blend(level, -31 + 2 * coarse, (outside_mm < scalp_mm).astype(np.float32))
+    skin = np.exp(-(((outside_mm - scalp_mm) / 0.6) ** 2)) * np.abs(sine) ** 4
+    specular = specular + 10 ** (anatomy.uniform(-30, -10) / 20) * skin * np.clip(1 + 0.7 * coarse, 0, 2)
     wall_mm = max(pose.centre_z_mm - patient.contour.half_width_mm - anatomy.uniform(0.03, 0.25) * size_mm, 8.0)
     layer_db, layer_line = _wall_layers(wall_mm, anatomy)
     warped = depth + 0.035 * wall_mm * coarse + 0.02 * wall_mm * streak
@@ -165,6 +160,46 @@ def _surroundings(
     veil_db = rng.uniform(-46, -36) - depth * np.float32(rng.uniform(0.15, 0.4)) + 2 * streak
     level = 10 * np.log10(10 ** (level / 10) + 10 ** (veil_db / 10))
     return level.astype(np.float32), specular.astype(np.float32), attenuation.astype(np.float32)
+
+
+def _other_round_things(
+    level: np.ndarray,
+    specular: np.ndarray,
+    attenuation: np.ndarray,
+    patient: Patient,
+    clear_mm: np.ndarray,
+    offset_mm: tuple[np.ndarray, np.ndarray],
+    texture: tuple[np.ndarray, np.ndarray],
+    anatomy: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Trunk or limb beside the head (ringed by skin, with ribs), and dark rings: bladder, vessels, loops of cord.
+
+    Args:
+        clear_mm: distance to the scalp; nothing is drawn inside it.
+        offset_mm: lateral and depth distance from the centre of the head.
+        texture: streaked and even slow fields, zero mean and unit variance.
+    """
+    (dx, dz), (streak, coarse), size_mm = offset_mm, texture, patient.contour.half_length_mm
+    for solid in (True, False):
+        present = anatomy.random() < patient.clutter
+        direction = anatomy.choice([0, np.pi]) + anatomy.normal(0, 0.6)
+        radii = size_mm * anatomy.uniform(0.3, 0.75, 2) * (1.0 if solid else 0.45)
+        away = size_mm * anatomy.uniform(0.95, 1.3) + radii[0]
+        tone, skin = anatomy.normal(-24, 3), 10 ** (anatomy.uniform(-20, -5) / 20 - 0.5 * (not solid))
+        if not present:
+            continue
+        across = (dx - np.float32(away * np.cos(direction))) / np.float32(radii[0])
+        down = (dz - np.float32(away * np.sin(direction))) / np.float32(radii[1])
+        body = (across**2 + down**2) * (1 + 0.12 * np.clip(coarse, -2, 2)) ** 2
+        inside = 1 / (1 + np.exp(np.clip(9 * (body - 1), -30, 30))) * (clear_mm > 0)
+        level = blend(level, tone + 2 * streak + 2 * coarse if solid else np.float32(FLUID_DB), inside)
+        rim_mm = (np.sqrt(body) - 1) * np.float32(radii.mean())
+        specular = specular * (1 - inside)
+        specular += skin * np.exp(-((rim_mm / np.float32(0.9)) ** 2)) * down**2 / (body + 1e-3) * (clear_mm > 0)
+        bones = np.maximum(streak + 0.7 * coarse - 2.0, 0) * inside * solid
+        specular += 0.25 * bones
+        attenuation = attenuation * (1 - inside) + (1.5 * bones if solid else -0.16 * inside)
+    return level, specular, attenuation
 
 
 def _wall_layers(wall_mm: float, anatomy: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -198,6 +233,9 @@ def _add_skull(
         away = np.abs((position - anatomy.random() + 0.5) % 1 - 0.5)
         gain_db = gain_db - anatomy.uniform(4, 14) * np.exp(-((away / anatomy.uniform(0.006, 0.014)) ** 2))
     thickness = patient.bone_mm * np.clip(1 + 0.3 * smooth_curve(anatomy, N_ANGLES, 0.04, True), 0.4, 1.0)
+    for _ in range(3):  # Poor coupling or a bad angle takes out whole stretches of the wall, ends of the head first.
+        away = np.abs((position - rng.choice([0.0, 0.5, rng.random()]) + rng.normal(0, 0.05) + 0.5) % 1 - 0.5)
+        gain_db = gain_db - skull.gap_db * rng.uniform(0, 1) * np.exp(-((away / rng.uniform(0.02, 0.09)) ** 4))
     bone = (outside_mm <= 0) & (outside_mm >= -thickness[entry])
     floor = 10 ** (skull.floor_db / 20)
     turned = floor + (1 - floor) * facing[bone] ** skull.facing_power

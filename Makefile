@@ -1,0 +1,55 @@
+# Everything runs in .venv, which is made when it is missing or older than the lock.
+# Only Python (3.11 to 3.13), git and make are needed.
+PYTHON ?= python3
+VENV ?= .venv
+PRESET ?= quick
+UV = uv==0.13.9
+BIN = $(CURDIR)/$(VENV)/bin
+READY = $(VENV)/.ready
+
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help repro test test-slow preset lint lock dag clean
+
+help:
+	@echo "make repro            run the pipeline as params.yaml says; ends with the path of the report"
+	@echo "make preset PRESET=x  write params.yaml from presets/x.yaml (quick, phantom, hc18, paper, smoke)"
+	@echo "make test             the test suite; make test-slow: the tests that kill processes or run long"
+	@echo "make dag              the stages as a graph, one node a stage"
+	@echo "make lint             ruff; make lock: pin the newest versions that pyproject.toml allows"
+
+repro: $(READY)
+	dvc repro
+	@echo "Report: $(CURDIR)/results/report.html"
+
+preset: $(READY)
+	python -m pipeline.core.presets $(PRESET)
+
+test: $(READY)
+	python -m pytest
+
+test-slow: $(READY)
+	python -m pytest -m slow
+
+dag: $(READY)
+	@dvc dag --collapse-foreach-matrix --mermaid
+
+lint: $(READY)
+	ruff check .
+	ruff format --check .
+
+lock: $(READY)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	  --no-header --no-annotate --no-emit-index-url -o requirements.lock
+
+# uv installs the lock in about a minute; where it cannot be had, pip does the same more slowly.
+$(READY): requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	if $(BIN)/python -m pip install --quiet $(UV); \
+	then VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -r requirements.lock; \
+	else $(BIN)/python -m pip install --quiet -r requirements.lock; fi
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) .scratch .pytest_cache .ruff_cache

@@ -1,0 +1,135 @@
+"""Stage compare: did synthetic data help? Metrics, a table for plots, and the report."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "grid", "arms", "cohorts", "compare")
+
+
+def run(
+    params,
+    *,
+    evaluation: Path,
+    quality: Path,
+    samples: Path,
+    synthetic: Path,
+    curated: Path,
+    predictions: Path,
+    test: Path,
+    held_out: Path,
+    metrics: Output,
+    table: Output,
+    report: Output,
+) -> None:
+    """Compare the arms, paired and with intervals over patients and over replicates, and write the report."""
+    import yaml
+    from markupsafe import Markup
+
+    from pipeline.comparison import figures, summary
+    from pipeline.comparison import report as page
+    from pipeline.comparison.synthetic import load_budgets, load_quality
+    from pipeline.core import files
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.prune import cell_name, prune
+    from pipeline.core.tables import read_table, write_table
+
+    grid, baseline = params.grid, params.compare.baseline
+    sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
+    cells = [cell_name(*cell) for cell in params.cells()]
+    for folder, keep in (
+        (evaluation, cells),
+        (predictions, cells),
+        (quality, sets),
+        (samples, sets),
+        (synthetic, sets),
+        (curated, sets),
+    ):
+        prune(folder, keep)
+
+    unseen, held_out_names = test.name, params.held_out()
+    cohorts = [*held_out_names, unseen]
+    scores = summary.load_scores(evaluation, grid, cohorts)
+    results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
+    rows = load_quality(quality, grid)
+    own = read_dataset(test, splits=["train", "test"])
+    budgets = load_budgets(params, own.split("train"), samples, synthetic, curated)
+    files.write_json(metrics, summary.metrics(results, rows))
+    write_table(table, summary.long_table(results, grid.replicates, baseline))
+
+    away = [one for one in results if one.cohort in held_out_names]
+    labels, replicate = grid.labels[0], grid.replicates[0]
+    shown = [arm for arm in (baseline, page.best_synthetic([one for one in away if one.labels == labels])) if arm]
+    of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
+    context = {
+        "answer": page.answer(away, baseline),
+        "asked": page.asked(away),
+        "controls": page.controls(away),
+        "unseen": unseen,
+        "phantoms": [name for name in cohorts if page.is_phantom(name, params.cohorts[name].raw)],
+        "grid": grid,
+        "arms": {name: params.arms[name] for name in grid.arms},
+        "baseline": baseline,
+        "bootstrap": params.compare.bootstrap,
+        "held_out": held_out_names,
+        "results": of_cohort,
+        "legend": figures.legend(params.arms[name] for name in grid.arms),
+        "ratio_figures": {
+            name: Markup(figures.dice_against_ratio(ones, f"ratio-{name}", f"Mean Dice against ratio, cohort {name}"))
+            for name, ones in of_cohort.items()
+        },
+        "difference_figures": {
+            name: Markup(
+                figures.differences(ones, f"difference-{name}", f"Dice differences from {baseline}, cohort {name}")
+            )
+            for name, ones in of_cohort.items()
+            if any(one.difference for one in ones)
+        },
+        "quality": rows,
+        "sheets": {
+            n: page.sample_pictures(
+                read_table(samples / f"{cell_name(n, replicate)}.csv"),
+                read_dataset(synthetic / cell_name(n, replicate)).cases,
+                own.split("train"),
+            )
+            for n in grid.labels
+        },
+        "replicate": replicate,
+        "shown_labels": labels,
+        "shown_arms": shown,
+        "cases": {
+            name: page.case_pictures(
+                scores,
+                name,
+                read_dataset(held_out / name, splits=["test"]).cases,
+                predictions,
+                labels,
+                replicate,
+                shown,
+            )
+            for name in held_out_names
+        },
+        "budgets": budgets,
+        "digests": {
+            "evaluation": files.digest([evaluation / f"{name}.csv" for name in cells]),
+            "predictions": files.digest([predictions / name for name in cells]),
+            "synthetic sets": files.digest([synthetic / name for name in sets]),
+            "curated sets": files.digest([curated / name for name in sets]),
+            "quality scores": files.digest([quality / f"{name}.json" for name in sets]),
+            f"cohort {unseen}": files.digest([test]),
+            **{f"cohort {name}": files.digest([held_out / name]) for name in held_out_names},
+        },
+        "versions": page.versions(),
+        "parameters": yaml.safe_dump(_without_paths(params.as_dict()), sort_keys=False),
+    }
+    files.write_bytes(report, page.render(context).encode())
+
+
+def _without_paths(values: dict) -> dict:
+    """Parameters without the folders of raw data, which may name a machine's own places."""
+    cohorts = {name: {key: v for key, v in one.items() if key != "raw"} for name, one in values["cohorts"].items()}
+    return {**values, "cohorts": cohorts}
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,228 @@
+"""Figures of the report: SVG charts, and small PNG tiles of masks, samples and contours. Their bytes repeat."""
+
+import html
+import io
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from PIL import Image
+
+from pipeline.comparison.summary import Result
+from pipeline.core.params import Arm
+
+SAMPLE_HEIGHT, CASE_HEIGHT = 110, 190
+REFERENCE, PREDICTION = "#ffc400", "#19d3ff"
+_GREYS = 248
+"""Grey levels of a tile; the palette's remaining places are for colours."""
+
+_BLUE, _SKY, _ORANGE, _RED, _GREY = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770"
+_STYLE = {
+    "svg.hashsalt": "fetal-head",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa5ad",
+    "axes.labelcolor": "#33414b",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "xtick.color": "#55636d",
+    "ytick.color": "#55636d",
+    "grid.color": "#e6eaed",
+    "legend.frameon": False,
+}
+
+
+def describe(spec: Arm) -> str:
+    """An arm in a few words: ``synthetic ×4, curated``."""
+    if spec.extra == "none":
+        return "real only"
+    words = f"{spec.extra} ×{spec.ratio:g}"
+    return words + ", curated" * spec.curated + ", shuffled masks" * spec.shuffled
+
+
+def series(spec: Arm) -> tuple[str, str, str]:
+    """Name, colour and marker of the series an arm belongs to."""
+    if spec.extra == "none":
+        return "real only", _GREY, "o"
+    if spec.extra == "warped":
+        return "control: warped real", _ORANGE, "s"
+    if spec.shuffled:
+        return "control: shuffled masks", _RED, "X"
+    return ("synthetic, curated", _BLUE, "o") if spec.curated else ("synthetic", _SKY, "D")
+
+
+def legend(arms: Iterable[Arm]) -> list[tuple[str, str, str]]:
+    """(name, colour, sign) of every series the arms belong to, in their order."""
+    signs = {"o": "●", "s": "■", "X": "✖", "D": "◆"}
+    return [(name, colour, signs[marker]) for name, colour, marker in dict.fromkeys(map(series, arms))]
+
+
+def dice_against_ratio(results: Sequence[Result], name: str, title: str) -> str:
+    """Mean Dice of one cohort's arms over the ratio, one panel per number of labels, as inline SVG.
+
+    Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
+    The shuffled control's bar does not stretch the axis.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    counts = list(dict.fromkeys(one.labels for one in results))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(1.7 + 3.4 * len(counts), 3.3), layout="constrained")
+        panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
+        for panel, labels in zip(panels, counts, strict=True):
+            _ratio_panel(panel, [one for one in results if one.labels == labels])
+            panel.set_title(f"{labels} labelled cases", loc="left")
+            panel.set_xlabel("extra cases per real case (ratio)")
+        panels[0].set_ylabel("mean Dice (%)")
+        panels[0].set_ylim(*_dice_limits(results))
+        return _svg(figure, name, title)
+
+
+def _ratio_panel(panel, results: Sequence[Result]) -> None:
+    groups: dict[tuple, list[Result]] = {}
+    for one in results:
+        groups.setdefault(series(one.spec), []).append(one)
+    step = 0.03 * max(1.0, *(one.spec.ratio for one in results))
+    real = [one for one in results if one.spec.extra == "none"]
+    for place, ((label, colour, marker), members) in enumerate(groups.items()):
+        members = sorted(members, key=lambda one: one.spec.ratio)
+        # Arms of one ratio would hide each other's bars.
+        xs = [one.spec.ratio + (step * (place - len(groups) / 2) if one.spec.ratio else 0) for one in members]
+        ys = [100 * one.dice.mean for one in members]
+        limits = [one.dice.patients for one in members]
+        bars = [
+            [100 * (one.dice.mean - limit.low) if limit else 0 for one, limit in zip(members, limits, strict=True)],
+            [100 * (limit.high - one.dice.mean) if limit else 0 for one, limit in zip(members, limits, strict=True)],
+        ]
+        bars = np.maximum(bars, 0)
+        panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
+        if label.startswith("synthetic") and real:
+            panel.plot([0, *xs], [100 * real[0].dice.mean, *ys], color=colour, lw=1.6, zorder=2)
+        for x, one in zip(xs, members, strict=True):
+            if len(one.dice_of_replicates) > 1:
+                points = 100 * np.array(one.dice_of_replicates)
+                panel.scatter(np.full(len(points), x + step / 2), points, s=8, color=colour, alpha=0.55, lw=0, zorder=4)
+    if real:
+        panel.axhline(100 * real[0].dice.mean, color=_GREY, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    panel.grid(axis="y")
+    panel.set_axisbelow(True)
+    panel.set_xticks(sorted({one.spec.ratio for one in results}))
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.margins(x=0.12)
+
+
+def _dice_limits(results: Sequence[Result]) -> tuple[float, float]:
+    """Axis limits in percent that hold every mean and replicate, and every bar but the shuffled control's."""
+    values = [value for one in results for value in (one.dice.mean, *one.dice_of_replicates)]
+    bars = [one.dice.patients for one in results if one.dice.patients and not one.spec.shuffled]
+    values += [value for bar in bars for value in (bar.low, bar.high)]
+    margin = max(0.08 * (max(values) - min(values)), 0.002)
+    return 100 * (min(values) - margin), 100 * (max(values) + margin)
+
+
+def differences(results: Sequence[Result], name: str, title: str) -> str:
+    """Paired differences of one cohort's arms from the baseline as a forest plot, inline SVG.
+
+    The thick bar is the interval over patients, the thin one over replicates. The axis is made for the other arms:
+    where the shuffled control lies beyond it, its number stands at the edge.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    rows = [one for one in results if one.difference is not None]
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(5.1, 1.15 + 0.34 * len(rows)), layout="constrained")
+        panel = figure.subplots()
+        low, high = _difference_limits(rows)
+        panel.set_xlim(low, high)
+        for y, one in enumerate(rows):
+            _, colour, marker = series(one.spec)
+            mean = 100 * one.difference.mean
+            if not low < mean < high:
+                text, side = (f"◀ {mean:.1f}", "left") if mean < low else (f"{mean:.1f} ▶", "right")
+                panel.text(low if mean < low else high, y, text.replace("-", "−"), color=colour, ha=side, va="center")
+                continue
+            for interval, width, alpha in ((one.difference.replicates, 1.3, 1), (one.difference.patients, 6, 0.35)):
+                if interval is not None:
+                    panel.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=width, alpha=alpha)
+            panel.plot(mean, y, marker=marker, color=colour, ms=6, zorder=3)
+        panel.axvline(0, color="#33414b", lw=1)
+        panel.set_yticks(range(len(rows)), [f"{one.arm} · {one.labels}" for one in rows])
+        panel.set_ylim(len(rows) - 0.5, -0.5)
+        panel.tick_params(axis="y", length=0)
+        panel.set_xlabel("difference in Dice, points")
+        panel.grid(axis="x")
+        panel.set_axisbelow(True)
+        return _svg(figure, name, title)
+
+
+def _difference_limits(results: Sequence[Result]) -> tuple[float, float]:
+    """Axis limits in points that hold zero and every interval; the shuffled control counts only when it is alone."""
+    shown = [one.difference for one in results if not one.spec.shuffled] or [one.difference for one in results]
+    intervals = [interval for one in shown for interval in (one.patients, one.replicates) if interval]
+    values = [0.0, *(one.mean for one in shown), *(limit for one in intervals for limit in (one.low, one.high))]
+    margin = max(0.12 * (max(values) - min(values)), 0.002)
+    return 100 * (min(values) - margin), 100 * (max(values) + margin)
+
+
+def _svg(figure, name: str, title: str) -> str:
+    """Inline SVG with ids of its own, an accessible name, and nothing that points outside the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
+    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'width="[\d.]+pt"', "", re.sub(r'height="[\d.]+pt"', "", text, count=1), count=1)
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))
+    return text.replace(
+        "<svg", f'<svg role="img" aria-label="{html.escape(title)}" style="max-width:{width * 1.4:.0f}px"', 1
+    )
+
+
+def tile(image: np.ndarray, height: int, contours: Sequence[tuple[np.ndarray, str]] = ()) -> bytes:
+    """PNG of a grey image enlarged or reduced to ``height``, with the outlines of class maps in colours over it.
+
+    Args:
+        image: uint8 (H, W).
+        contours: (class map uint8 (H, W), colour) pairs, later ones on top.
+    """
+    size = (max(1, round(image.shape[1] * height / image.shape[0])), height)
+    grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
+    indices = np.round(grey * ((_GREYS - 1) / 255)).astype(np.uint8)
+    for place, (class_map, _) in enumerate(contours):
+        large = np.asarray(Image.fromarray(class_map).resize(size, Image.Resampling.NEAREST))
+        indices[_outline(large)] = _GREYS + place
+    return _palette_png(indices, [colour for _, colour in contours])
+
+
+def mask_tile(mask: np.ndarray, height: int) -> bytes:
+    """PNG of a class map: background dark, structures in light greys."""
+    levels = np.linspace(25, 225, int(mask.max()) + 1).astype(np.uint8)
+    size = (max(1, round(mask.shape[1] * height / mask.shape[0])), height)
+    large = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    return _palette_png(np.round(levels[large] * ((_GREYS - 1) / 255)).astype(np.uint8), [])
+
+
+def _outline(class_map: np.ndarray) -> np.ndarray:
+    """bool (H, W): pixels of a structure that have a neighbour of another class, two pixels wide in all."""
+    padded = np.pad(class_map, 1)
+    centre = padded[1:-1, 1:-1]
+    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
+    return (centre > 0) & np.any([other != centre for other in neighbours], axis=0)
+
+
+def _palette_png(indices: np.ndarray, colours: Sequence[str]) -> bytes:
+    """A palette image is a third of an RGB one, and the page carries dozens."""
+    ramp = [level for step in np.linspace(0, 255, _GREYS).round().astype(int) for level in (step, step, step)]
+    extra = [int(colour[i : i + 2], 16) for colour in colours for i in (1, 3, 5)]
+    picture = Image.fromarray(indices, mode="P")
+    picture.putpalette([int(value) for value in ramp] + extra)
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

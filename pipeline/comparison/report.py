@@ -1,0 +1,291 @@
+"""The report: one HTML page that answers whether synthetic data helped, in words, numbers and pictures."""
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.comparison import figures
+from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, Interval
+from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.core.case import Case
+from pipeline.core.errors import InputError
+from pipeline.core.predictions import read_predictions
+from pipeline.core.prune import cell_name
+
+PACKAGES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "torch-fidelity", "transformers")
+
+MEASURES = {
+    "fid": (
+        "FID",
+        "distance between the feature distributions of two image sets; 0 is identical, and few images bias it up",
+    ),
+    "kid": ("KID", "the same question without that bias; ± is the standard deviation over random subsets"),
+    "precision": ("Precision", "share of candidate images that look like some real one; higher is better"),
+    "recall": ("Recall", "share of the real variety that the candidates cover; higher is better"),
+    "obedience": (
+        "Mask obedience",
+        "Dice between the mask asked for and what the instrument network finds; ± over images",
+    ),
+    "novelty": (
+        "Novelty ratio",
+        "distance to the nearest training image over that of real unseen images; near 0 means copies",
+    ),
+}
+ENDS = {
+    "obedience": ("instrument on real images", "shuffled masks"),
+    "novelty": ("real unseen images", "exact copies"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """PNG tiles that stand side by side, with a line for each and a caption."""
+
+    tiles: tuple[bytes, ...]
+    lines: tuple[str, ...]
+    caption: str
+    badge: str | None = None
+
+
+def is_phantom(name: str, raw: str) -> bool:
+    """Whether a cohort is simulated, by its name or the folder its raw data come from."""
+    return name.startswith("phantom") or any(part.startswith("phantom") for part in Path(raw).parts)
+
+
+def asked(results: Sequence[Result]) -> list[Result]:
+    """The results the question is about: arms with synthetic data that have a difference from the baseline."""
+    return [one for one in results if one.synthetic and one.difference is not None]
+
+
+def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
+    """The headline and one sentence below it, from the held-out results of arms with synthetic data."""
+    ones = asked(results)
+    if not ones:
+        return (
+            "Not asked in this run",
+            "It takes a held-out cohort and an arm with synthetic data beside the real-only one.",
+        )
+    words = [one.verdict.word for one in ones]
+    total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
+    comparisons = "comparison" if total == 1 else "comparisons"
+    if words.count("too few") == total:
+        head = "Too few replicates to say" if ones[0].dice.n_replicates < MIN_REPLICATES else "Too few patients to say"
+    elif helps == total:
+        head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
+    elif hurts == total:
+        head = "No: it hurt" if total == 1 else f"No: it hurt in all {total} held-out comparisons"
+    elif helps and hurts:
+        head = f"Mixed: it helped in {helps} and hurt in {hurts} of {total} held-out comparisons"
+    elif helps:
+        head = f"It helped in {helps} of {total} held-out comparisons; in the others no difference was shown"
+    elif hurts:
+        head = f"No: it hurt in {hurts} of {total} held-out comparisons, and no gain was shown in the others"
+    else:
+        head = "No difference shown"
+    return head, f"Over {total} held-out {comparisons}, {_span(ones)} from the arm “{baseline}”, case by case."
+
+
+def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
+    """(as it should be, sentence) for every kind of control in the held-out results."""
+    sentences = []
+    shuffled = [one for one in results if one.spec.shuffled and one.difference is not None]
+    if shuffled:
+        lost = all(one.difference.mean < 0 for one in shuffled)
+        sentences.append(
+            (
+                lost,
+                f"Control, synthetic images with shuffled masks: {_span(shuffled)}. "
+                + (
+                    "It must lose, and it did."
+                    if lost
+                    else "It must lose and did not everywhere: treat the gains above with suspicion."
+                ),
+            )
+        )
+    warped = [one for one in results if one.spec.extra == "warped" and one.difference is not None]
+    if warped:
+        sentences.append(
+            (
+                True,
+                f"Control, warped real images without any diffusion: {_span(warped)}. "
+                "A synthetic arm has to beat this one before diffusion deserves the credit.",
+            )
+        )
+    return sentences
+
+
+def _span(results: Sequence[Result]) -> str:
+    values = sorted(one.difference.mean for one in results)
+    if len(values) == 1:
+        return f"Dice changed by {points(values[0])} points"
+    return f"Dice changed by {points(values[0])} to {points(values[-1])} points"
+
+
+def points(value: float) -> str:
+    """A difference of fractions as signed points: ``+1.20``, ``−0.34``, ``0.00``."""
+    rounded = round(100 * value, 2)
+    return "0.00" if rounded == 0 else f"{rounded:+.2f}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def fixed(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def significant(value: float) -> str:
+    """Three significant digits, without an exponent."""
+    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 2
+    return f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−")
+
+
+def interval(value: Interval | None, form=percent) -> str:
+    return "–" if value is None else f"{form(value.low)} to {form(value.high)}"
+
+
+def span(value: tuple | None, form="{:d}") -> str:
+    """A range over replicates: one number where both ends are equal."""
+    if value is None:
+        return "–"
+    low, high = (form.format(one) for one in value)
+    return low if low == high else f"{low}–{high}"
+
+
+def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Sequence[Case]) -> list[Picture]:
+    """Nine samples spread over obedience, best first, then the three that obey least.
+
+    Args:
+        samples: rows of a samples table (id, obedience, nearest).
+        cases, train: the synthetic cases and the real ones their neighbours are among.
+
+    Raises:
+        InputError: the table names a case that is not there.
+    """
+    ordered = sorted(samples, key=lambda row: (-float(row["obedience"]), row["id"]))
+    worst = ordered[-3:] if len(ordered) > 3 else []
+    rest = ordered[: len(ordered) - len(worst)]
+    places = dict.fromkeys(np.linspace(0, len(rest) - 1, min(9, len(rest))).round().astype(int).tolist())
+    by_id, real = {case.id: case for case in cases}, {case.id: case for case in train}
+    pictures = []
+    for row in [*(rest[i] for i in places), *worst]:
+        if row["id"] not in by_id or row["nearest"] not in real:
+            raise InputError(f"sample '{row['id']}' or its neighbour '{row['nearest']}' is gone; run `dvc repro score`")
+        case = by_id[row["id"]]
+        tiles = (
+            figures.mask_tile(case.mask, figures.SAMPLE_HEIGHT),
+            figures.tile(case.image, figures.SAMPLE_HEIGHT),
+            figures.tile(real[row["nearest"]].image, figures.SAMPLE_HEIGHT),
+        )
+        caption = f"obedience {float(row['obedience']):.2f} · distance {float(row['distance']):.2f}"
+        pictures.append(
+            Picture(tiles, ("mask", "synthetic", "nearest real"), caption, "obeys least" if row in worst else None)
+        )
+    return pictures
+
+
+def best_synthetic(results: Sequence[Result]) -> str | None:
+    """The arm with synthetic data whose mean Dice over the given results is highest; for pictures only."""
+    means: dict[str, list[float]] = {}
+    for one in results:
+        if one.synthetic:
+            means.setdefault(one.arm, []).append(one.dice.mean)
+    return max(means, key=lambda arm: np.mean(means[arm])) if means else None
+
+
+def case_pictures(
+    scores: ScoreTable,
+    cohort: str,
+    cases: Sequence[Case],
+    predictions: Path,
+    labels: int,
+    replicate: int,
+    arms: Sequence[str],
+) -> list[Picture]:
+    """Best, worst and most changed cases of one cohort: reference and predicted contours, arms side by side.
+
+    Args:
+        cases: the cohort's cases with their masks.
+        replicate: the first one of the grid, whose scores come first in ``scores``.
+        arms: one or two, the baseline first.
+    """
+    dice = {arm: scores[cohort, labels, arm].per_case("dice")[0] for arm in arms}
+    ids = scores[cohort, labels, arms[0]].case_ids
+    maps = {
+        arm: read_predictions(predictions / cell_name(labels, replicate, arm) / f"{cohort}.parquet") for arm in arms
+    }
+    by_id = {case.id: case for case in cases}
+    pictures = []
+    for badge, place in _telling(np.stack([dice[arm] for arm in arms])):
+        case = by_id[ids[place]]
+        tiles, lines = [], []
+        for arm in arms:
+            predicted = maps[arm].get(case.id, np.zeros_like(case.mask))
+            contours = [(case.mask, figures.REFERENCE), (predicted, figures.PREDICTION)]
+            tiles.append(figures.tile(case.image, figures.CASE_HEIGHT, contours))
+            lines.append(f"{arm}: Dice {percent(dice[arm][place])} %")
+        pictures.append(Picture(tuple(tiles), tuple(lines), case.id, badge))
+    return pictures
+
+
+def _telling(dice: np.ndarray) -> list[tuple[str, int]]:
+    """(why, case) of up to six different cases; ``dice``: float (arms, cases), baseline first."""
+    order = np.argsort(dice.mean(axis=0), kind="stable")
+    wanted = [("best", order[-1]), ("best", order[-2:][0]), ("worst", order[0]), ("worst", order[:2][-1])]
+    if len(dice) > 1:
+        change = dice[1] - dice[0]
+        if change.max() > 0:
+            wanted.append(("largest gain", change.argmax()))
+        if change.min() < 0:
+            wanted.append(("largest loss", change.argmin()))
+    chosen: dict[int, str] = {}
+    for why, place in wanted:
+        chosen[int(place)] = f"{chosen[int(place)]}, {why}" if chosen.get(int(place), why) != why else why
+    return [(why, place) for place, why in chosen.items()]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages the numbers depend on, as far as they are installed."""
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def render(context: dict) -> str:
+    """The page: everything it shows is inside it."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pipeline.comparison", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {
+        "points": points,
+        "percent": percent,
+        "fixed": fixed,
+        "significant": significant,
+        "interval": interval,
+        "signed_interval": lambda value: interval(value, points),
+        "span": span,
+        "describe": figures.describe,
+        "base64": lambda data: base64.b64encode(data).decode(),
+    }
+    names = {"MEASURES": MEASURES, "ENDS": ENDS, "MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
+    return environment.get_template("report.html.j2").render(
+        **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
+    )

@@ -1,0 +1,130 @@
+"""Means, intervals and verdicts from per-case scores.
+
+Two questions have two intervals. Over patients: would *these models* score so on other patients of the cohort? Over
+replicates (label subset, generator seed, initialisation): would *this method* score so when it is run again?
+Cases of one patient resemble each other, so patients are resampled, not cases: the cluster bootstrap of Davison &
+Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8, with percentile limits (Efron & Tibshirani, "An
+Introduction to the Bootstrap" (1993), chapter 13). Replicates are few, so theirs is Student's t interval.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+LEVEL = 0.95
+MIN_REPLICATES = 5
+"""Fewer replicates than this never say "helps" or "hurts"."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval over ``n`` patients or replicates."""
+
+    low: float
+    high: float
+    n: int
+
+    @property
+    def side(self) -> int:
+        """1 above zero, -1 below, 0 where zero is inside or at a limit."""
+        return int(self.low > 0) - int(self.high < 0)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over cases and replicates with both intervals; None where there are fewer than two to vary over."""
+
+    mean: float
+    patients: Interval | None
+    replicates: Interval | None
+    n_patients: int
+    n_replicates: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """``word`` for machines and colours, ``text`` for people."""
+
+    word: Literal["helps", "hurts", "not shown", "too few"]
+    text: str
+
+
+def patient_interval(
+    values: np.ndarray, patients: Sequence[str], resamples: int, generator: np.random.Generator
+) -> Interval | None:
+    """Percentile interval of the mean case score under resampling of patients with all their cases.
+
+    Args:
+        values: float (N,), one score per case, averaged over replicates.
+        patients: the N cases' patients.
+    """
+    names, patient_of = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        return None
+    totals, counts = np.bincount(patient_of, weights=values), np.bincount(patient_of)
+    drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
+    low, high = np.quantile(drawn @ totals / (drawn @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high), len(names))
+
+
+def replicate_interval(means: Sequence[float]) -> Interval | None:
+    """Student's t interval of the mean of replicate means; None for fewer than two."""
+    from scipy.stats import t
+
+    n = len(means)
+    if n < 2:
+        return None
+    half = t.ppf((1 + LEVEL) / 2, n - 1) * np.std(means, ddof=1) / np.sqrt(n)
+    mean = np.mean(means)
+    return Interval(float(mean - half), float(mean + half), n)
+
+
+def estimate(values: np.ndarray, patients: Sequence[str], resamples: int, generator: np.random.Generator) -> Estimate:
+    """Mean of float (R, N) scores, replicates by cases, with both intervals."""
+    return Estimate(
+        mean=float(values.mean()),
+        patients=patient_interval(values.mean(axis=0), patients, resamples, generator),
+        replicates=replicate_interval(values.mean(axis=1)),
+        n_patients=len(set(patients)),
+        n_replicates=len(values),
+    )
+
+
+def paired_difference(
+    arm: np.ndarray,
+    baseline: np.ndarray,
+    patients: Sequence[str],
+    resamples: int,
+    generator: np.random.Generator,
+) -> Estimate:
+    """Arm minus baseline, case by case and replicate by replicate, both float (R, N).
+
+    Raises:
+        ValueError: the two differ in shape, so their cases cannot be paired.
+    """
+    if arm.shape != baseline.shape:
+        raise ValueError(f"arm {arm.shape} and baseline {baseline.shape} must hold the same replicates and cases")
+    return estimate(arm - baseline, patients, resamples, generator)
+
+
+def verdict(difference: Estimate) -> Verdict:
+    """What a paired difference of a score where higher is better allows to be said.
+
+    "helps" and "hurts" need both intervals on the same side of zero and at least five replicates.
+    """
+    if difference.n_replicates < MIN_REPLICATES:
+        return Verdict("too few", f"too few replicates to say: {difference.n_replicates} of {MIN_REPLICATES}")
+    if difference.patients is None:
+        return Verdict("too few", "too few patients to say: 1")
+    patients, replicates = difference.patients.side, difference.replicates.side
+    if patients == replicates == 1:
+        return Verdict("helps", "helps")
+    if patients == replicates == -1:
+        return Verdict("hurts", "hurts")
+    if patients and not replicates:
+        return Verdict("not shown", "no difference shown (replicates disagree)")
+    if replicates and not patients:
+        return Verdict("not shown", "no difference shown (patients disagree)")
+    return Verdict("not shown", "no difference shown")

@@ -1,0 +1,269 @@
+"""From per-case scores of every cell to one result per cohort, number of labels and arm."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
+from pipeline.comparison.synthetic import Quality
+from pipeline.core import seeds
+from pipeline.core.errors import InputError
+from pipeline.core.params import Arm
+from pipeline.core.prune import cell_name
+from pipeline.core.tables import read_table
+
+METRICS = (
+    "dice",
+    "iou",
+    "hd95_px",
+    "assd_px",
+    "hd95_mm",
+    "assd_mm",
+    "hc_error_mm",
+    "hc_error_percent",
+    "missing",
+)
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one cohort, number of labels and arm; a row is one structure of one case.
+
+    ids, patients, structures: N each. values: metric → float (R, N), replicates by rows, nan where the pixel size is
+    unknown; ``missing`` is 1 where there was no prediction.
+    """
+
+    ids: tuple[str, ...]
+    patients: tuple[str, ...]
+    structures: tuple[str, ...]
+    values: dict[str, np.ndarray]
+
+    @cached_property
+    def _cases(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row of each case's first structure, and the case of each row, in order of appearance."""
+        _, first, case_of = np.unique(self.ids, return_index=True, return_inverse=True)
+        rank = np.argsort(np.argsort(first))
+        return np.sort(first), rank[case_of]
+
+    @property
+    def case_ids(self) -> list[str]:
+        return [self.ids[row] for row in self._cases[0]]
+
+    @property
+    def case_patients(self) -> list[str]:
+        return [self.patients[row] for row in self._cases[0]]
+
+    def per_case(self, metric: str) -> np.ndarray:
+        """float (R, C): the mean over the structures of each case."""
+        first, case_of = self._cases
+        sums = np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in self.values[metric]])
+        return sums / np.bincount(case_of)
+
+
+@dataclass(frozen=True)
+class StructureMeans:
+    """Means over cases and replicates; ``n_mm`` cases have a known pixel size, ``missing`` predictions were empty."""
+
+    structure: str
+    means: dict[str, float]
+    n_cases: int
+    n_mm: int
+    missing: int
+    n_predictions: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """One cohort, number of labels and arm. Scores as fractions; ``difference`` is from the baseline arm, paired.
+
+    beyond_warped: synthetic arms only, their paired difference from warped real cases at the same ratio, if there are.
+    dice_of_replicates: mean Dice of each replicate. replicate_means: of every metric, for the table.
+    """
+
+    cohort: str
+    labels: int
+    arm: str
+    spec: Arm
+    n_cases: int
+    dice: Estimate
+    difference: Estimate | None
+    beyond_warped: Estimate | None
+    verdict: Verdict | None
+    structures: tuple[StructureMeans, ...]
+    replicate_means: dict[str, list[float | None]]
+
+    @property
+    def dice_of_replicates(self) -> list[float]:
+        return self.replicate_means["dice"]
+
+    @property
+    def missing(self) -> int:
+        return sum(one.missing for one in self.structures)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the arm's extra cases are synthetic with their own masks: what the question is about."""
+        return self.spec.extra == "synthetic" and not self.spec.shuffled
+
+
+ScoreTable = dict[tuple[str, int, str], Scores]
+
+
+def load_scores(folder: Path, grid, cohorts: Sequence[str]) -> ScoreTable:
+    """Every cell's scores, by (cohort, labels, arm).
+
+    Raises:
+        InputError: a cell's file is missing, holds no case of a cohort, or scores other cases than the first cell did.
+    """
+    scores, rows_of = {}, {}
+    for n in grid.labels:
+        for arm in grid.arms:
+            tables = [folder / f"{cell_name(n, r, arm)}.csv" for r in grid.replicates]
+            read = [_by_cohort(path) for path in tables]
+            for cohort in cohorts:
+                for path, table in zip(tables, read, strict=True):
+                    if cohort not in table:
+                        raise InputError(f"{path}: no case of cohort '{cohort}'; run `dvc repro evaluate`")
+                    key = [(row["id"], row["structure"]) for row in table[cohort]]
+                    if rows_of.setdefault(cohort, key) != key:
+                        raise InputError(
+                            f"{path}: the cases of cohort '{cohort}' are not those of the other cells, so differences "
+                            "cannot be paired; run `dvc repro evaluate`"
+                        )
+                scores[cohort, n, arm] = _scores([table[cohort] for table in read])
+    return {(cohort, n, arm): scores[cohort, n, arm] for cohort in cohorts for n in grid.labels for arm in grid.arms}
+
+
+def _by_cohort(path: Path) -> dict[str, list[dict[str, str]]]:
+    tables: dict[str, list[dict[str, str]]] = {}
+    for row in read_table(path):
+        tables.setdefault(row["cohort"], []).append(row)
+    return tables
+
+
+def _scores(replicates: Sequence[Sequence[dict[str, str]]]) -> Scores:
+    columns = zip(*((row["id"], row["patient"], row["structure"]) for row in replicates[0]), strict=True)
+    values = {metric: np.array([[_number(row[metric]) for row in rows] for rows in replicates]) for metric in METRICS}
+    return Scores(*columns, values)
+
+
+def _number(text: str) -> float:
+    return {"": np.nan, "True": 1.0, "False": 0.0}[text] if text in ("", "True", "False") else float(text)
+
+
+def summarise(scores: ScoreTable, arms: dict[str, Arm], baseline: str, resamples: int, seed: int) -> list[Result]:
+    """One result per cohort, number of labels and arm, in that order of the table."""
+    results = []
+    for (cohort, labels, arm), own in scores.items():
+        dice, patients = own.per_case("dice"), own.case_patients
+
+        def rng(cohort=cohort):
+            # The same resamples of a cohort's patients for every arm: their intervals differ by the arm alone.
+            return seeds.numpy_generator(seed, "compare", cohort)
+
+        def from_arm(other, key=(cohort, labels), dice=dice, patients=patients, rng=rng):
+            return paired_difference(dice, scores[*key, other].per_case("dice"), patients, resamples, rng())
+
+        difference = None if arm == baseline else from_arm(baseline)
+        twin = _warped_twin(arm, arms, [name for *key, name in scores if key == [cohort, labels]])
+        results.append(
+            Result(
+                cohort=cohort,
+                labels=labels,
+                arm=arm,
+                spec=arms[arm],
+                n_cases=dice.shape[1],
+                dice=estimate(dice, patients, resamples, rng()),
+                difference=difference,
+                beyond_warped=from_arm(twin) if twin else None,
+                verdict=None if difference is None else verdict(difference),
+                structures=tuple(_structure_means(own)),
+                replicate_means={metric: [_mean(row) for row in own.per_case(metric)] for metric in METRICS},
+            )
+        )
+    return results
+
+
+def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | None:
+    if arms[arm].extra != "synthetic" or arms[arm].shuffled:
+        return None
+    twins = (name for name in names if arms[name].extra == "warped" and arms[name].ratio == arms[arm].ratio)
+    return next(twins, None)
+
+
+def _structure_means(scores: Scores) -> list[StructureMeans]:
+    names = np.array(scores.structures)
+    found = []
+    for structure in dict.fromkeys(scores.structures):
+        values = {metric: matrix[:, names == structure] for metric, matrix in scores.values.items()}
+        found.append(
+            StructureMeans(
+                structure=structure,
+                means={metric: _mean(matrix) for metric, matrix in values.items() if metric != "missing"},
+                n_cases=values["dice"].shape[1],
+                n_mm=int(np.isfinite(values["hd95_mm"][0]).sum()),
+                missing=int(values["missing"].sum()),
+                n_predictions=values["missing"].size,
+            )
+        )
+    return found
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Mean of the known values; None where none is known."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else None
+
+
+def metrics(results: Sequence[Result], quality: Sequence[Quality]) -> dict:
+    """Small nested metrics: cohort → n<labels> → arm → means, and the synthetic sets' quality under "synthetic"."""
+    tree: dict = {}
+    for result in results:
+        leaf = {name: _average(result.replicate_means[name]) for name in ("dice", "iou", "hd95_px", "hc_error_percent")}
+        if result.difference is not None:
+            leaf["dice_minus_baseline"] = result.difference.mean
+        leaf = {name: _six_digits(value) for name, value in leaf.items()}
+        counts = {"missing": result.missing, "n_cases": result.n_cases, "n_replicates": result.dice.n_replicates}
+        tree.setdefault(result.cohort, {}).setdefault(f"n{result.labels}", {})[result.arm] = leaf | counts
+    for one in quality:
+        name = one.measure if one.extractor is None else f"{one.measure}_{one.extractor}"
+        leaf = {name: one.mean, f"{name}_best": one.best, f"{name}_worst": one.worst}
+        if one.measure == "novelty":
+            # Its ends are 1 and 0 by definition.
+            leaf = {name: one.mean}
+        branch = tree.setdefault("synthetic", {}).setdefault(f"n{one.labels}", {})
+        branch.update({key: _six_digits(value) for key, value in leaf.items()})
+    return tree
+
+
+def _average(values: Sequence[float | None]) -> float | None:
+    return None if None in values else float(np.mean(values))
+
+
+def _six_digits(value: float | None) -> float | None:
+    # Enough for any reader, and differences in the last bits stay out of `dvc metrics diff`.
+    return None if value is None else float(f"{value:.6g}")
+
+
+def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
+    """One row per cohort, number of labels, arm and replicate, for plots."""
+    base = {(one.cohort, one.labels): one.dice_of_replicates for one in results if one.arm == baseline}
+    return [
+        {
+            "cohort": one.cohort,
+            "labels": one.labels,
+            "arm": one.arm,
+            "extra": one.spec.extra,
+            "ratio": float(one.spec.ratio),
+            "replicate": replicate,
+            **{name: one.replicate_means[name][i] for name in METRICS if name not in ("dice", "missing")},
+            "dice": one.dice_of_replicates[i],
+            "dice_minus_baseline": one.dice_of_replicates[i] - base[one.cohort, one.labels][i],
+            "n_cases": one.n_cases,
+        }
+        for one in results
+        for i, replicate in enumerate(replicates)
+    ]

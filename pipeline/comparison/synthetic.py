@@ -1,0 +1,136 @@
+"""What the synthetic sets are worth between floors and far ends, and how many labels each arm has seen."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.core.case import Case
+from pipeline.core.dataset import read_dataset
+from pipeline.core.errors import InputError
+from pipeline.core.labels import label_subset
+from pipeline.core.params import Arm
+from pipeline.core.prune import cell_name
+from pipeline.core.tables import read_table
+
+
+@dataclass(frozen=True)
+class Quality:
+    """A quality number of the synthetic sets of one number of labels, replicates' means in ``synthetic``.
+
+    best, worst: what real unseen images and the far end (foreign images, shuffled masks, copies) score.
+    n: images or pairs it was measured on, in each replicate; the smallest where they differ.
+    """
+
+    labels: int
+    measure: str
+    extractor: str | None
+    best: float
+    synthetic: tuple[float, ...]
+    worst: float
+    spread: float | None
+    n: int
+
+    @property
+    def mean(self) -> float:
+        return float(np.mean(self.synthetic))
+
+    @property
+    def position(self) -> float:
+        """Where between best (0) and worst (1), clipped."""
+        span = self.worst - self.best
+        return float(np.clip((self.mean - self.best) / span, 0, 1)) if span else 0.0
+
+
+def load_quality(folder: Path, grid) -> list[Quality]:
+    """Fidelity per extractor, mask obedience and novelty, averaged over replicates.
+
+    Raises:
+        InputError: a cell's file is missing.
+    """
+    rows = []
+    for labels in grid.labels:
+        cells = [_read_json(folder / f"{cell_name(labels, r)}.json") for r in grid.replicates]
+        for extractor in cells[0]["fidelity"]:
+            found = [cell["fidelity"][extractor] for cell in cells]
+            for measure in ("fid", "kid", "precision", "recall"):
+                ends = [np.mean([one[end][measure] for one in found]) for end in ("real", "foreign")]
+                spread = np.mean([one["synthetic"]["kid_std"] for one in found]) if measure == "kid" else None
+                own = tuple(one["synthetic"][measure] for one in found)
+                n = min(one["synthetic"]["n"] for one in found)
+                rows.append(Quality(labels, measure, extractor, float(ends[0]), own, float(ends[1]), spread, n))
+        found = [cell["obedience"] for cell in cells]
+        ends = [float(np.mean([one[end]["dice"] for one in found])) for end in ("ceiling", "shuffled")]
+        own = tuple(one["synthetic"]["dice"] for one in found)
+        spread = float(np.mean([one["synthetic"]["std"] for one in found]))
+        n = min(one["synthetic"]["n"] for one in found)
+        rows.append(Quality(labels, "obedience", None, ends[0], own, ends[1], spread, n))
+        own = tuple(cell["novelty"]["ratio"] for cell in cells)
+        n = min(cell["novelty"]["n"] for cell in cells)
+        rows.append(Quality(labels, "novelty", None, 1.0, own, 0.0, None, n))
+    return rows
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no quality scores there; run `dvc repro score`, or `dvc pull`") from None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an arm was trained on; ranges over replicates as (least, most).
+
+    seen: labelled real cases seen in all, by generator, filter and segmenter. extra: extra cases in the training pool.
+    available: samples these were drawn from; None where none are. kept: of how many samples, and at which Dice.
+    """
+
+    labels: int
+    arm: str
+    spec: Arm
+    seen: tuple[int, int]
+    extra: int
+    available: tuple[int, int] | None
+    sampled: tuple[int, int] | None
+    threshold: tuple[float, float] | None
+
+
+def load_budgets(params, train_cases: Sequence[Case], samples: Path, synthetic: Path, curated: Path) -> list[Budget]:
+    """Count labels: the segmenter's own subset, together with the one the synthetic set says it was made from.
+
+    Args:
+        train_cases: cases of the training cohort, the train split among them.
+    """
+    budgets = []
+    for labels in params.grid.labels:
+        cells = [cell_name(labels, r) for r in params.grid.replicates]
+        own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
+        # No split has this name: the index and the columns are checked, no pixel is decoded.
+        sets = [read_dataset(synthetic / cell, splits=["none"]) for cell in cells]
+        filtered = [read_dataset(curated / cell, splits=["none"]).provenance["curated"] for cell in cells]
+        sampled = _range([len(read_table(samples / f"{cell}.csv")) for cell in cells])
+        for arm in params.grid.arms:
+            spec = params.arms[arm]
+            uses = spec.extra == "synthetic"
+            seen = [len(ids | set(data.labels)) if uses else len(ids) for ids, data in zip(own, sets, strict=True)]
+            kept = _range([one["kept"] for one in filtered]) if spec.curated else sampled
+            budgets.append(
+                Budget(
+                    labels=labels,
+                    arm=arm,
+                    spec=spec,
+                    seen=_range(seen),
+                    extra=round(spec.ratio * labels),
+                    available=kept if uses else None,
+                    sampled=sampled if spec.curated else None,
+                    threshold=_range([one["threshold"] for one in filtered]) if spec.curated else None,
+                )
+            )
+    return budgets
+
+
+def _range(values: Sequence) -> tuple:
+    return min(values), max(values)

@@ -1,0 +1,62 @@
+"""Fixtures that many tests share."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pipeline.core.case import Case
+from pipeline.core.params import Config, load_params
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real cohorts beside the checkout, or where FETAL_DATA says; tests that need them skip without."""
+    path = Path(os.environ.get("FETAL_DATA", ROOT.parent / "shared" / "data"))
+    if not path.is_dir():
+        pytest.skip(f"real cohorts are not at {path}; set FETAL_DATA to their folder")
+    return path
+
+
+@pytest.fixture(scope="session")
+def smoke_config(tmp_path_factory) -> Config:
+    """The parameters of the smoke preset."""
+    from pipeline.core.presets import compose
+
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    path.write_text(compose(ROOT / "presets", "smoke"))
+    return load_params(path)
+
+
+def ellipse_case(index: int = 0, *, height: int = 48, width: int = 64, **fields) -> Case:
+    """A bright ring around a dark ellipse on a grey field, with its exact mask."""
+    rng = np.random.default_rng(index)
+    rows, columns = np.mgrid[:height, :width]
+    centre = height / 2 + rng.uniform(-3, 3), width / 2 + rng.uniform(-5, 5)
+    radius = np.hypot((rows - centre[0]) / (0.28 * height), (columns - centre[1]) / (0.3 * width))
+    image = np.where(radius < 0.85, 40, np.where(radius < 1, 220, 90)) + rng.normal(0, 8, radius.shape)
+    values = {
+        "id": f"case-{index:03d}",
+        "cohort": "rings",
+        "patient": f"patient-{index:03d}",
+        "split": "train",
+        "image": np.clip(image, 0, 255).astype(np.uint8),
+        "mask": (radius < 1).astype(np.uint8),
+        "mask_source": "annotated",
+    }
+    return Case(**(values | fields))
+
+
+@pytest.fixture
+def ring():
+    """The maker of ring cases: ``ring(index, **fields)``."""
+    return ellipse_case
