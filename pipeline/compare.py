@@ -116,9 +116,11 @@ def run(
             "synthetic sets": files.digest([synthetic / name for name in sets]),
             "curated sets": files.digest([curated / name for name in sets]),
             "quality scores": files.digest([quality / f"{name}.json" for name in sets]),
+            "sample scores": files.digest([samples / f"{name}.csv" for name in sets]),
             f"cohort {unseen}": files.digest([test]),
             **{f"cohort {name}": files.digest([held_out / name]) for name in held_out_names},
         },
+        "seed": params.seed,
         "versions": page.versions(),
         "parameters": yaml.safe_dump(_without_paths(params.as_dict()), sort_keys=False),
     }

@@ -16,7 +16,9 @@ def with_contour(image: np.ndarray, mask: np.ndarray | None, height: int) -> np.
     if mask is not None:
         large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         for index in range(1, int(large.max(initial=0)) + 1):
-            rgb[_edge(large == index)] = CONTOUR_COLOURS[(index - 1) % len(CONTOUR_COLOURS)]
+            edge = _edge(large == index)
+            # Half transparent: the skull lies right under the contour and must stay visible.
+            rgb[edge] = (rgb[edge] + np.array(CONTOUR_COLOURS[(index - 1) % len(CONTOUR_COLOURS)])) // 2
     return rgb
 
 

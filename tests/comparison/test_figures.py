@@ -1,0 +1,115 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.comparison import figures
+from pipeline.comparison.statistics import estimate, verdict
+from pipeline.comparison.summary import Result
+from pipeline.core.params import Arm
+
+SPECS = {
+    "real": Arm(extra="none", ratio=0),
+    "one": Arm(extra="synthetic", ratio=1, curated=True),
+    "four": Arm(extra="synthetic", ratio=4, curated=True),
+    "warped": Arm(extra="warped", ratio=4),
+    "shuffled": Arm(extra="synthetic", ratio=4, shuffled=True),
+}
+
+
+def results(replicates=3, patients=12):
+    draws = np.random.default_rng(0)
+    names = [f"p{i}" for i in range(patients)]
+    base = draws.uniform(0.8, 0.95, (replicates, patients))
+    made = []
+    for labels in (10, 40):
+        for arm, gain in (("real", 0), ("one", 0.01), ("four", 0.02), ("warped", 0.003), ("shuffled", -0.2)):
+            values = base + gain + draws.normal(0, 0.002, base.shape)
+            difference = None if arm == "real" else estimate(values - base, names, 50, draws)
+            made.append(
+                Result(
+                    cohort="far",
+                    labels=labels,
+                    arm=arm,
+                    spec=SPECS[arm],
+                    n_cases=patients,
+                    dice=estimate(values, names, 50, draws),
+                    difference=difference,
+                    beyond_warped=None,
+                    verdict=difference and verdict(difference),
+                    structures=(),
+                    replicate_means={"dice": values.mean(axis=1).tolist()},
+                )
+            )
+    return made
+
+
+@pytest.mark.parametrize("draw", [figures.dice_against_ratio, figures.differences])
+@pytest.mark.parametrize(("replicates", "patients"), [(3, 12), (1, 12), (1, 1)])
+def test_charts_repeat_and_load_nothing(draw, replicates, patients):
+    svg = draw(results(replicates, patients), "one", 'Dice of "far" <cohort>')
+    assert svg == draw(results(replicates, patients), "one", 'Dice of "far" <cohort>')
+    assert svg.startswith('<svg role="img" aria-label="Dice of &quot;far&quot; &lt;cohort&gt;"')
+    assert "http" not in svg and "<metadata" not in svg
+
+
+def test_ids_of_two_charts_do_not_clash():
+    def ids(svg):
+        return {part.split('"')[0] for part in svg.split(' id="')[1:]}
+
+    first, second = (figures.dice_against_ratio(results(), name, "") for name in ("one", "two"))
+    assert ids(first) and not ids(first) & ids(second)
+
+
+def test_a_far_control_does_not_flatten_the_differences():
+    svg = figures.differences(results(), "one", "")
+    assert svg.count("◀ −20.") == 2
+
+
+def test_legend_names_each_series_once():
+    found = figures.legend(SPECS.values())
+    assert [name for name, *_ in found] == [
+        "real only",
+        "synthetic, curated",
+        "control: warped real",
+        "control: shuffled masks",
+    ]
+
+
+def test_arms_in_words():
+    assert [figures.describe(SPECS[arm]) for arm in ("real", "four", "shuffled")] == [
+        "real only",
+        "synthetic ×4, curated",
+        "synthetic ×4, shuffled masks",
+    ]
+
+
+def decoded(png):
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def test_tile_keeps_proportions_and_draws_outlines_over_greys():
+    image = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (24, 1))
+    inside = np.zeros((24, 32), np.uint8)
+    inside[6:18, 8:24] = 1
+    plain = decoded(figures.tile(image, 48))
+    drawn = decoded(figures.tile(image, 48, [(inside, figures.REFERENCE)]))
+    assert plain.shape == (48, 64, 3)
+    assert (plain[..., 0] == plain[..., 2]).all()
+    changed = (plain != drawn).any(axis=2)
+    assert (drawn[changed] == (255, 196, 0)).all()
+    assert changed[12, 16:48].all() and not changed[20, 30]
+
+
+def test_later_contours_lie_on_top():
+    inside = np.zeros((24, 24), np.uint8)
+    inside[6:18, 6:18] = 1
+    both = decoded(figures.tile(inside, 24, [(inside, figures.REFERENCE), (inside, figures.PREDICTION)]))
+    assert (both[6, 6:18] == (25, 211, 255)).all()
+
+
+def test_mask_tile_tells_classes_apart():
+    mask = np.repeat(np.arange(3, dtype=np.uint8), 8)[None].repeat(24, axis=0)
+    greys = decoded(figures.mask_tile(mask, 24))[0, ::8, 0].tolist()
+    assert greys == sorted(set(greys)) and len(greys) == 3

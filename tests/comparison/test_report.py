@@ -1,0 +1,320 @@
+"""The stage compare on small made-up inputs, written by the project's own writers."""
+
+import re
+from dataclasses import dataclass, field, replace
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline import compare
+from pipeline.comparison import report
+from pipeline.comparison.statistics import Verdict
+from pipeline.core.case import Case
+from pipeline.core.dataset import write_dataset
+from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
+from pipeline.core.labels import label_subset
+from pipeline.core.params import Arm, View, load_params
+from pipeline.core.predictions import write_predictions
+from pipeline.core.presets import compose
+from pipeline.core.prune import cell_name
+from pipeline.core.tables import write_table
+
+CLASSES = ["background", "head"]
+ARMS = {
+    "real": {"extra": "none", "ratio": 0},
+    "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
+    "warped": {"extra": "warped", "ratio": 2},
+    "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
+}
+OUTPUTS = ("metrics.json", "table.csv", "report.html")
+
+
+def case(cohort, i, split):
+    image = np.random.default_rng(i).integers(0, 255, (24, 32)).astype(np.uint8)
+    mask = np.zeros((24, 32), np.uint8)
+    mask[5 : 15 + i % 4, 6:20] = 1
+    id_ = f"{cohort}-{i}"
+    return Case(id_, cohort, f"p{cohort}{i}", image, mask, split, pixel_mm=0.5, mask_source="annotated")
+
+
+def rows(cohort, cases, dice):
+    return [
+        {
+            "cohort": cohort,
+            "structure": "head",
+            "id": one.id,
+            "patient": one.patient,
+            "dice": float(min(dice + 0.01 * i, 1)),
+            "iou": 0.8,
+            "hd95_px": 3.0,
+            "assd_px": 1.0,
+            "hd95_mm": 1.5,
+            "assd_mm": 0.5,
+            "hc_error_mm": 2.0,
+            "hc_error_percent": 1.0,
+            "missing": False,
+        }
+        for i, one in enumerate(cases)
+    ]
+
+
+@dataclass
+class World:
+    """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
+
+    root: Path
+    replicates: list[int] = field(default_factory=lambda: [0])
+    gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
+    held_out: str = "phantom_b"
+
+    def build(self):
+        presets = Path(__file__).parents[2] / "presets"
+        config = yaml.safe_load(compose(presets, "smoke"))
+        keep = {"phantom_a", "phantom_b", "phantom_d"}
+        config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
+        config["grid"] |= {"labels": [4], "replicates": self.replicates, "arms": list(ARMS)}
+        config["arms"] = ARMS
+        config["compare"] = {"baseline": "real", "bootstrap": 100}
+        (self.root / "params.yaml").write_text(yaml.safe_dump(config))
+        train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
+        away = [case("b", i, "test") for i in range(7)]
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
+        for r in self.replicates:
+            self._cell(r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
+        return self
+
+    def _cell(self, r, train, cohorts, seed):
+        name = cell_name(4, r)
+        own = label_subset(train, 4, r, seed)
+        made = [
+            replace(
+                own[i % 4], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % 4].id
+            )
+            for i in range(16)
+        ]
+        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        write_dataset(self.root / "synthetic" / name, made, **shared)
+        curated = {"curated": {"kept": 5, "of": 16, "threshold": 0.8}}
+        write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
+        write_table(
+            self.root / "samples" / f"{name}.csv",
+            [
+                {"id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % 4].id, "distance": 1.0}
+                for i, one in enumerate(made)
+            ],
+        )
+        ends = {"real": 0.01, "synthetic": 0.2, "foreign": 0.9}
+        common = {"kid_std": 0.01, "precision": 0.5, "recall": 0.4, "n": 12, "n_reference": 8}
+        obedience = {"ceiling": 0.95, "synthetic": 0.9, "shuffled": 0.6}
+        write_json(
+            self.root / "quality" / f"{name}.json",
+            {
+                "fidelity": {"domain": {end: {"fid": 50 * kid, "kid": kid} | common for end, kid in ends.items()}},
+                "obedience": {end: {"dice": dice, "std": 0.02, "n": 16} for end, dice in obedience.items()},
+                "novelty": {"ratio": 0.8, "synthetic_median": 4.0, "real_median": 5.0, "n": 16},
+            },
+        )
+        for arm in ARMS:
+            cell = cell_name(4, r, arm)
+            level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm)
+            write_table(
+                self.root / "evaluation" / f"{cell}.csv",
+                [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
+            )
+            for cohort, cases in cohorts:
+                maps = [np.roll(one.mask, 2, axis=1) for one in cases]
+                path = self.root / "predictions" / cell / f"{cohort}.parquet"
+                write_predictions(path, [one.id for one in cases], maps)
+
+    def run(self, out="out"):
+        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
+        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "held_out")
+        folders = {name: self.root / name for name in names}
+        outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
+        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
+        return (self.root / out / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return World(tmp_path_factory.mktemp("world")).build()
+
+
+@pytest.fixture(scope="module")
+def html(world):
+    return world.run()
+
+
+def text_of(html):
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", html, flags=re.DOTALL))
+    )
+
+
+def test_page_answers_first_and_says_what_it_is_about(html):
+    text = text_of(html)
+    assert text.index("Too few replicates to say.") < text.index("Segmentation with and without")
+    assert "too few replicates to say: 1 of 5" in text
+    assert "about simulated images" in text
+    assert "phantom_a (unseen patients of the training cohort)" in text
+
+
+def test_page_has_every_part(html):
+    ids = re.findall(r'<section id="(\w+)"', html)
+    assert ids == ["segmentation", "quality", "cases", "secondary", "budget", "reading", "provenance"]
+    assert html.count("<svg") == 4
+    # Twelve samples of three tiles; the pictures of the held-out cases show two arms.
+    assert html.count('alt="sample: ') == 36
+    assert html.count("obeys least") == 3
+    assert html.count('alt="phantom_b: ') >= 8
+    assert "kept 5 of 16 samples, filter Dice ≥ 0.800; used more than once" in text_of(html)
+    assert "It must lose, and it did." in html
+
+
+class Loads(HTMLParser):
+    """Collects what a browser would fetch, and images without an alternative text."""
+
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.mute = [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
+        self.fetched += [
+            value
+            for key, value in attrs.items()
+            if key in ("src", "href", "xlink:href", "data")
+            and not (value or "").startswith(("data:image/png;base64,", "#"))
+        ]
+        if (tag == "img" and not attrs.get("alt")) or (tag == "svg" and not attrs.get("aria-label")):
+            self.mute.append(attrs)
+
+
+def test_page_is_self_contained_small_and_described(html):
+    parser = Loads()
+    parser.feed(html)
+    assert parser.fetched == [] and parser.mute == []
+    assert not re.search(r"https?://|@import|url\((?!#)", html)
+    assert len(html) < 3_000_000
+
+
+def test_page_names_no_place_or_time(world, html):
+    assert str(world.root) not in html and str(Path.cwd()) not in html and "data/raw" not in html
+    assert not re.search(r"20\d\d-\d\d-\d\d", html)
+
+
+def test_equal_inputs_give_equal_bytes(world, html, tmp_path):
+    world.run("again")
+    World(tmp_path).build().run()
+    for name in OUTPUTS:
+        first = (world.root / "out" / name).read_bytes()
+        assert (world.root / "again" / name).read_bytes() == first
+        assert (tmp_path / "out" / name).read_bytes() == first
+
+
+def test_other_inputs_change_the_fingerprint(html, tmp_path):
+    other = World(tmp_path, gain={"synthetic": 0.04}).build().run()
+    prints = [re.findall(r"<td>([\w ]+)</td><td><code>(\w+)", page) for page in (html, other)]
+    changed = [a[0] for a, b in zip(*prints, strict=True) if a != b]
+    assert changed == ["evaluation"]
+
+
+def test_cells_outside_the_grid_are_pruned(tmp_path):
+    world = World(tmp_path).build()
+    before = world.run()
+    (tmp_path / "evaluation/9-0-real.csv").write_text("old")
+    (tmp_path / "predictions/4-0-gone").mkdir()
+    (tmp_path / "quality/9-0.json").write_text("old")
+    assert world.run() == before
+    assert not (tmp_path / "evaluation/9-0-real.csv").exists()
+    assert not (tmp_path / "predictions/4-0-gone").exists()
+    assert not (tmp_path / "quality/9-0.json").exists()
+
+
+def test_missing_cell_is_an_error_with_a_remedy(tmp_path):
+    world = World(tmp_path).build()
+    (tmp_path / "evaluation/4-0-warped.csv").unlink()
+    with pytest.raises(InputError, match=r"4-0-warped\.csv"):
+        world.run()
+
+
+def test_five_replicates_may_say_it_helped(tmp_path):
+    text = text_of(World(tmp_path, replicates=[0, 1, 2, 3, 4]).build().run())
+    assert "Yes, on the held-out cohort." in text
+    assert "7 × 5" in text
+
+
+def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):
+    return SimpleNamespace(
+        synthetic=extra == "synthetic" and not shuffled,
+        spec=Arm(extra=extra, ratio=1, shuffled=shuffled),
+        difference=SimpleNamespace(mean=mean),
+        dice=SimpleNamespace(n_replicates=replicates),
+        verdict=Verdict(word, word),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "head"),
+    [
+        (["helps"], "Yes, on the held-out cohort"),
+        (["helps", "helps"], "Yes, in all 2"),
+        (["helps", "not shown"], "It helped in 1 of 2"),
+        (["hurts", "helps"], "Mixed"),
+        (["hurts", "not shown"], "No: it hurt in 1 of 2"),
+        (["not shown", "not shown"], "No difference shown"),
+        ([], "Not asked in this run"),
+    ],
+)
+def test_headline_says_no_more_than_the_verdicts(words, head):
+    assert report.answer([result(word) for word in words], "real")[0].startswith(head)
+
+
+@pytest.mark.parametrize("word", ["too few"])
+def test_few_replicates_make_no_claim(word):
+    head, sentence = report.answer([result(word, replicates=4)], "real")
+    assert head == "Too few replicates to say"
+    assert "help" not in sentence and "+1.00 points" in sentence
+
+
+def test_controls_that_fail_are_flagged():
+    (fine, text), *_ = report.controls([result("too few", mean=-0.03, shuffled=True)])
+    assert fine and "−3.00 points" in text
+    (fine, text), *_ = report.controls([result("too few", mean=0.001, shuffled=True)])
+    assert not fine and "suspicion" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "phantom"),
+    [
+        ("phantom_b", "elsewhere", True),
+        ("far", "data/raw/phantom/phantom_b", True),
+        ("spanish", "data/raw/spanish", False),
+    ],
+)
+def test_phantoms_are_known_by_name_or_folder(name, raw, phantom):
+    assert report.is_phantom(name, raw) is phantom
+
+
+def test_numbers_are_written_for_people():
+    assert [report.points(value) for value in (0.0123, -0.004, -0.00001)] == ["+1.23", "−0.40", "0.00"]
+    assert [report.significant(value) for value in (46.27, 0.00366, 0.0, 812.4, -0.0021)] == [
+        "46.3",
+        "0.00366",
+        "0.00",
+        "812",
+        "−0.00210",
+    ]
+    assert report.span((3, 3)) == "3" and report.span((3, 5)) == "3–5" and report.span(None) == "–"
+
+
+def test_gaps_between_names_and_files_are_errors():
+    with pytest.raises(InputError, match="dvc repro score"):
+        report.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])

@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from pipeline.comparison.statistics import (
+    Estimate,
+    Interval,
+    estimate,
+    paired_difference,
+    patient_interval,
+    replicate_interval,
+    verdict,
+)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+def names(n, per_patient=1):
+    return [f"p{i // per_patient}" for i in range(n)]
+
+
+def width(interval):
+    return interval.high - interval.low
+
+
+def test_replicate_interval_is_students():
+    means = [0.91, 0.93, 0.90, 0.95, 0.92]
+    found = replicate_interval(means)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(means), scale=stats.sem(means))
+    assert (found.low, found.high, found.n) == (pytest.approx(low), pytest.approx(high), 5)
+
+
+def test_one_replicate_or_patient_has_no_interval():
+    assert replicate_interval([0.9]) is None
+    assert patient_interval(rng().random(6), ["p"] * 6, 100, rng()) is None
+
+
+def test_patient_interval_of_single_cases_is_close_to_the_normal_one():
+    values = rng().normal(0.9, 0.05, 400)
+    found = patient_interval(values, names(400), 4000, rng(1))
+    half = 1.96 * values.std() / 20
+    assert found.n == 400
+    assert (found.low, found.high) == (
+        pytest.approx(values.mean() - half, abs=4e-4),
+        pytest.approx(values.mean() + half, abs=4e-4),
+    )
+
+
+def test_patient_interval_covers_the_truth():
+    """About 95 % of intervals from 40 patients hold the true mean; percentile limits fall a little short."""
+    draws = rng(2)
+    held = 0
+    for _ in range(300):
+        per_patient = draws.normal(0.5, 0.1, 40)
+        values = np.repeat(per_patient, 2) + draws.normal(0, 0.05, 80)
+        found = patient_interval(values, names(80, 2), 300, draws)
+        held += found.low <= 0.5 <= found.high
+    assert 0.89 <= held / 300 <= 0.98
+
+
+def test_copies_of_a_patients_case_add_no_certainty():
+    values = rng(3).random(20)
+    once = patient_interval(values, names(20), 3000, rng())
+    copied = patient_interval(np.repeat(values, 9), names(180, 9), 3000, rng())
+    naive = patient_interval(np.repeat(values, 9), names(180), 3000, rng())
+    assert width(copied) == pytest.approx(width(once), rel=1e-9)
+    assert width(naive) < 0.5 * width(copied)
+
+
+def test_cases_weigh_equally_however_they_are_spread_over_patients():
+    values = np.array([1.0, 1.0, 1.0, 0.0])
+    found = estimate(values[None], ["a", "a", "a", "b"], 500, rng())
+    assert found.mean == 0.75
+    assert (found.patients.low, found.patients.high) == (0, 1)
+
+
+def test_pairing_removes_what_arms_share():
+    """Cases and replicates differ far more than arms do: only the paired difference sees the gain."""
+    draws = rng(4)
+    baseline = 0.8 + draws.normal(0, 0.05, (5, 1)) + draws.normal(0, 0.08, (1, 60))
+    arm = baseline + 0.01 + draws.normal(0, 0.002, (5, 60))
+    difference = paired_difference(arm, baseline, names(60), 1000, rng())
+    assert difference.mean == pytest.approx(0.01, abs=0.001)
+    assert difference.patients.side == difference.replicates.side == 1
+    assert width(difference.patients) < 0.1 * width(estimate(arm, names(60), 1000, rng()).patients)
+    mirrored = paired_difference(baseline, arm, names(60), 1000, rng())
+    assert (mirrored.mean, mirrored.patients.low) == (
+        pytest.approx(-difference.mean),
+        pytest.approx(-difference.patients.high, abs=2e-4),
+    )
+
+
+def test_pairs_need_equal_shapes():
+    with pytest.raises(ValueError, match="same replicates and cases"):
+        paired_difference(np.zeros((2, 3)), np.zeros((1, 3)), names(3), 10, rng())
+
+
+def test_same_generator_same_interval():
+    values = rng().random(30)
+    assert patient_interval(values, names(30), 100, rng(7)) == patient_interval(values, names(30), 100, rng(7))
+
+
+def difference(patients, replicates, n=5):
+    return Estimate(
+        mean=float(np.mean(patients)),
+        patients=Interval(*patients, 20),
+        replicates=Interval(*replicates, n) if n > 1 else None,
+        n_patients=20,
+        n_replicates=n,
+    )
+
+
+@pytest.mark.parametrize(
+    ("patients", "replicates", "word"),
+    [
+        ((0.01, 0.02), (0.005, 0.03), "helps"),
+        ((-0.02, -0.01), (-0.03, -0.005), "hurts"),
+        ((0.01, 0.02), (-0.01, 0.04), "not shown"),
+        ((-0.01, 0.02), (0.01, 0.02), "not shown"),
+        ((-0.01, 0.02), (-0.01, 0.02), "not shown"),
+        ((0.01, 0.02), (-0.02, -0.01), "not shown"),
+        ((0.0, 0.02), (0.01, 0.02), "not shown"),
+    ],
+)
+def test_verdict_needs_both_intervals_on_one_side(patients, replicates, word):
+    assert verdict(difference(patients, replicates)).word == word
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_fewer_than_five_replicates_never_help_or_hurt(n, sign):
+    limits = tuple(sorted((sign * 0.1, sign * 0.2)))
+    found = verdict(difference(limits, limits, n))
+    assert found.word == "too few"
+    assert found.text == f"too few replicates to say: {n} of 5"
+
+
+def test_one_patient_is_too_few():
+    values = np.full((5, 4), 0.1)
+    assert verdict(estimate(values, ["p"] * 4, 100, rng())).text.startswith("too few patients")

@@ -1,0 +1,178 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.comparison.summary import load_scores, long_table, metrics, summarise
+from pipeline.comparison.synthetic import Quality, load_quality
+from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
+from pipeline.core.params import Arm
+from pipeline.core.tables import write_table
+
+ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}
+GRID = SimpleNamespace(labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
+
+
+def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False):
+    return {
+        "cohort": cohort,
+        "structure": structure,
+        "id": id_,
+        "patient": patient or id_,
+        "dice": dice,
+        "iou": dice / (2 - dice),
+        "hd95_px": 10.0,
+        "assd_px": 4.0,
+        "hd95_mm": None if mm is None else 10 * mm,
+        "assd_mm": None if mm is None else 4 * mm,
+        "hc_error_mm": None if mm is None else 2.0,
+        "hc_error_percent": 1.5,
+        "missing": missing,
+    }
+
+
+def write_cells(folder, cells):
+    for name, rows in cells.items():
+        write_table(folder / f"{name}.csv", rows)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_cells(
+        tmp_path,
+        {
+            "10-0-real": [row("a", 0.8, mm=0.5), row("b", 0.6)],
+            "10-3-real": [row("a", 0.9, mm=0.5), row("b", 0.7)],
+            "10-0-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.8)],
+            "10-3-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.0, missing=True)],
+        },
+    )
+    return tmp_path
+
+
+def results_of(folder, grid=GRID, cohorts=("far",)):
+    return summarise(load_scores(folder, grid, cohorts), ARMS, "real", 200, 0)
+
+
+def test_known_means_and_paired_differences(folder):
+    real, synthetic = results_of(folder)
+    assert (real.arm, synthetic.arm) == ("real", "synthetic")
+    assert real.dice.mean == pytest.approx(0.75)
+    assert real.dice_of_replicates == pytest.approx([0.7, 0.8])
+    assert (real.n_cases, real.dice.n_replicates, real.dice.n_patients) == (2, 2, 2)
+    assert real.difference is None and real.verdict is None
+    assert synthetic.difference.mean == pytest.approx(0.65 - 0.75)
+    assert synthetic.difference.replicates.n == 2
+    assert synthetic.verdict.text == "too few replicates to say: 2 of 5"
+
+
+def test_missing_predictions_are_counted_and_scored(folder):
+    synthetic = results_of(folder)[1]
+    assert synthetic.missing == 1
+    assert synthetic.structures[0].n_predictions == 4
+    assert synthetic.dice.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
+
+
+def test_millimetres_are_means_of_the_cases_that_have_them(folder):
+    part = results_of(folder)[0].structures[0]
+    assert part.means["hd95_mm"] == pytest.approx(5.0)
+    assert (part.n_mm, part.n_cases) == (1, 2)
+
+
+def test_unknown_pixel_sizes_give_no_millimetres(tmp_path):
+    write_cells(tmp_path, {"10-0-real": [row("a", 0.5), row("b", 0.7)]})
+    part = results_of(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)))[0].structures[0]
+    assert part.means["hd95_mm"] is None and part.n_mm == 0
+
+
+def test_a_case_is_the_mean_of_its_structures(tmp_path):
+    rows = [row("b", 0.4), row("b", 0.8, structure="neck"), row("a", 1.0)]
+    write_cells(tmp_path, {"10-0-real": rows})
+    scores = load_scores(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)), ["far"])
+    own = scores["far", 10, "real"]
+    assert own.case_ids == ["b", "a"]
+    assert own.per_case("dice").tolist() == [[pytest.approx(0.6), 1.0]]
+    (result,) = summarise(scores, ARMS, "real", 100, 0)
+    assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
+
+
+def test_missing_cell_names_file_and_remedy(folder):
+    (folder / "10-3-synthetic.csv").unlink()
+    with pytest.raises(InputError, match=r"10-3-synthetic\.csv.*run the stage that makes it"):
+        results_of(folder)
+
+
+def test_cohort_without_cases_is_an_error(folder):
+    with pytest.raises(InputError, match="no case of cohort 'near'"):
+        results_of(folder, cohorts=("far", "near"))
+
+
+def test_cells_that_score_other_cases_are_an_error(folder):
+    write_cells(folder, {"10-3-synthetic": [row("a", 0.9), row("c", 0.4)]})
+    with pytest.raises(InputError, match="cannot be paired"):
+        results_of(folder)
+
+
+def test_metrics_are_small_nested_and_finite(folder):
+    quality = [
+        Quality(10, "kid", "domain", 0.01, (0.2, 0.4), 0.9, 0.05, 40),
+        Quality(10, "novelty", None, 1, (0.8,), 0, None, 9),
+    ]
+    tree = metrics(results_of(folder), quality)
+    assert tree["far"]["n10"]["real"] == {
+        "dice": 0.75,
+        "iou": pytest.approx(tree["far"]["n10"]["real"]["iou"]),
+        "hd95_px": 10.0,
+        "hc_error_percent": 1.5,
+        "missing": 0,
+        "n_cases": 2,
+        "n_replicates": 2,
+    }
+    assert tree["far"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1)
+    assert tree["synthetic"]["n10"] == {
+        "kid_domain": 0.3,
+        "kid_domain_best": 0.01,
+        "kid_domain_worst": 0.9,
+        "novelty": 0.8,
+    }
+
+
+def test_long_table_has_a_row_per_replicate(folder):
+    rows = long_table(results_of(folder), GRID.replicates, "real")
+    assert [(one["arm"], one["ratio"], one["replicate"]) for one in rows] == [
+        ("real", 0.0, 0),
+        ("real", 0.0, 3),
+        ("synthetic", 2.0, 0),
+        ("synthetic", 2.0, 3),
+    ]
+    assert [one["dice"] for one in rows] == pytest.approx([0.7, 0.8, 0.85, 0.45])
+    assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0, 0.15, -0.35])
+    assert all(math.isfinite(one["hd95_mm"]) for one in rows)
+
+
+def write_quality(path, kid):
+    ends = {"real": 0.0, "synthetic": kid, "foreign": 1.0}
+    fidelity = {
+        name: {"fid": 9 * value, "kid": value, "kid_std": 0.1, "precision": 1 - value, "recall": 0.5, "n": 20}
+        for name, value in ends.items()
+    }
+    obedience = {
+        name: {"dice": value, "std": 0.1, "n": 30}
+        for name, value in (("ceiling", 0.9), ("synthetic", 0.8), ("shuffled", 0.5))
+    }
+    write_json(path, {"fidelity": {"domain": fidelity}, "obedience": obedience, "novelty": {"ratio": 0.7, "n": 30}})
+
+
+def test_quality_stands_between_its_ends(tmp_path):
+    for replicate, kid in zip(GRID.replicates, (0.2, 0.4), strict=True):
+        write_quality(tmp_path / f"10-{replicate}.json", kid)
+    rows = {one.measure: one for one in load_quality(tmp_path, GRID)}
+    assert (rows["kid"].mean, rows["kid"].position, rows["kid"].n) == (pytest.approx(0.3), pytest.approx(0.3), 20)
+    assert rows["precision"].position == pytest.approx(0.3)
+    assert rows["recall"].position == 0
+    assert rows["obedience"].position == pytest.approx(0.25)
+    assert rows["novelty"].position == pytest.approx(0.3)
+    (tmp_path / "10-3.json").unlink()
+    with pytest.raises(InputError, match=r"10-3\.json.*dvc repro score"):
+        load_quality(tmp_path, GRID)
