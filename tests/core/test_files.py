@@ -1,0 +1,76 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.core import files, stage
+from pipeline.core.prune import cell_name, prune
+from pipeline.core.resume import Scratch
+from pipeline.core.tables import read_table, write_table
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_digest_sees_content_names_and_values(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = files.digest([tmp_path], {"x": 1})
+    assert files.digest([tmp_path], {"x": 1}) == first
+    assert files.digest([tmp_path], {"x": 2}) != first
+    (tmp_path / "a").rename(tmp_path / "b")
+    assert files.digest([tmp_path], {"x": 1}) != first
+
+
+def test_prune_removes_only_what_left_the_grid(tmp_path):
+    for name in ("10-0-real.csv", "10-0-gone.csv", ".gitignore"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "10-1").mkdir()
+    prune(tmp_path, {cell_name(10, 0, "real")})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "10-0-real.csv"]
+
+
+def test_tables_round_trip(tmp_path):
+    write_table(tmp_path / "t.csv", [{"id": "a,b", "x": 1 / 3, "y": None}])
+    assert read_table(tmp_path / "t.csv") == [{"id": "a,b", "x": "0.333333", "y": ""}]
+
+
+def test_scratch_is_used_only_on_an_exact_match(tmp_path):
+    scratch = Scratch(tmp_path, "stage", [], {"steps": 3})
+    scratch.save({"step": 1})
+    assert Scratch(tmp_path, "stage", [], {"steps": 3}).load() == {"step": 1}
+    assert Scratch(tmp_path, "stage", [], {"steps": 4}).load() is None
+    # The state of the old parameters is gone with that: disk use stays bounded.
+    assert Scratch(tmp_path, "stage", [], {"steps": 3}).load() is None
+
+
+def failing(params, *, out: stage.Output) -> None:
+    """Write half an output and fail."""
+    out.mkdir()
+    (out / "half").write_text("x")
+    raise RuntimeError("boom")
+
+
+def writing(params, *, text: str, out: stage.Output) -> None:
+    """Write."""
+    out.write_text(text)
+
+
+def test_outputs_appear_whole_or_not_at_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RuntimeError):
+        stage.execute(failing, None, {"out": Path("result")})
+    assert not Path("result").exists()
+    stage.execute(writing, None, {"out": Path("deep/result"), "text": "done"})
+    assert Path("deep/result").read_text() == "done"
+    assert not list((tmp_path / ".scratch/partial").iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "pipeline").glob("[a-z]*.py")))
+def test_help_is_quick(name):
+    command = [sys.executable, "-X", "importtime", "-m", f"pipeline.{name}", "--help"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert result.returncode == 0
+    assert "--out" in result.stdout or "--report" in result.stdout
+    # What makes start-up slow is importing these; a count of modules does not depend on the machine's mood.
+    for heavy in ("torch", "numpy", "pydantic", "diffusers", "transformers"):
+        assert f"| {heavy}\n" not in result.stderr, f"{name} --help imports {heavy}"

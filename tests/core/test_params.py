@@ -1,0 +1,98 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.errors import InputError
+from pipeline.core.params import View, load_params
+from pipeline.core.presets import compose
+
+PRESETS = Path(__file__).parents[2] / "presets"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Write the quick preset with one change and load it."""
+
+    def load(change):
+        params = yaml.safe_load(compose(PRESETS, "quick"))
+        change(params)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(params))
+        return load_params(path)
+
+    return load
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_preset_is_valid(preset, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(PRESETS, preset))
+    config = load_params(path)
+    assert config.held_out()
+    assert len(config.cells()) == len(config.grid.labels) * len(config.grid.replicates) * len(config.grid.arms)
+
+
+def test_comments_survive_composition():
+    assert "# the arm differences are taken from" in compose(PRESETS, "hc18")
+
+
+def test_committed_params_are_the_quick_preset():
+    assert (PRESETS.parent / "params.yaml").read_text() == compose(PRESETS, "quick")
+
+
+def test_unknown_preset_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"no preset 'hc19'.*quick"):
+        compose(PRESETS, "hc19")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["sample"].update(stepz=3), ["unknown key 'sample.stepz'", "remove it"]),
+        (lambda p: p["sample"].pop("steps"), ["'sample.steps' is missing", "add it"]),
+        (lambda p: p["sample"].update(count=0), ["'sample.count' is 0", "greater than or equal to 1"]),
+        (lambda p: p["sample"].update(sigma_min=50), ["'sample'", "sigma_min must be below sigma_max"]),
+        (lambda p: p["compute"].update(device="tpu"), ["'compute.device' is 'tpu'", "'cuda'"]),
+        (lambda p: p["grid"].update(train="nowhere"), ["grid.train names 'nowhere'"]),
+        (lambda p: p["grid"]["arms"].append("ghost"), ["arm 'ghost' is not defined", "real"]),
+        (lambda p: p["grid"].update(arms=["synthetic"]), ["compare.baseline 'real' is not in grid.arms"]),
+        (lambda p: p["grid"].update(labels=[10, 10]), ["grid.labels holds a value twice"]),
+        (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
+        (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
+    ],
+)
+def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
+    with pytest.raises(InputError) as error:
+        edited(change)
+    assert "params.yaml" in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_missing_file_says_how_to_get_one(tmp_path):
+    with pytest.raises(InputError, match="make preset"):
+        load_params(tmp_path / "none.yaml")
+
+
+def test_a_view_shows_declared_sections_only(smoke_config):
+    view = View(smoke_config, ("seed", "sample"))
+    assert view.sample.count == 24
+    assert set(view.as_dict()) == {"seed", "sample"}
+    with pytest.raises(AttributeError, match="diffusion"):
+        view.diffusion  # noqa: B018
+
+
+def test_command_line_exits_with_one_line_and_no_output(tmp_path):
+    (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("shape_model:", "shape_modell:"))
+    command = [sys.executable, "-m", "pipeline.curate", "--params", tmp_path / "params.yaml"]
+    command += ["--filter", "none", "--synthetic", "none", "--out", tmp_path / "out"]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=PRESETS.parent)
+    assert result.returncode == 2
+    assert "unknown key 'sample.shape_modell'" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,116 @@
+"""dvc.yaml, held against the imports, the parameters and the signatures of the stage modules."""
+
+import ast
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.core.params import Config
+from pipeline.core.stage import _arguments
+
+ROOT = Path(__file__).parents[1]
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+DOMAINS = ("cohorts", "diffusion", "quality", "segmentation", "comparison")
+
+
+def body(name: str) -> dict:
+    return STAGES[name].get("do", STAGES[name])
+
+
+def imports(path: Path) -> set[Path]:
+    """Files of the package that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("pipeline"):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names if alias.name.startswith("pipeline")}
+    return {file for name in found if (file := module_file(name)) is not None}
+
+
+def module_file(name: str) -> Path | None:
+    base = ROOT / name.replace(".", "/")
+    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def reachable(path: Path) -> set[Path]:
+    seen, todo = set(), [path]
+    while todo:
+        current = todo.pop()
+        if current not in seen:
+            seen.add(current)
+            todo += imports(current)
+    return seen - {ROOT / "pipeline/__init__.py"}
+
+
+def test_top_level_modules_are_the_stages():
+    assert {path.stem for path in (ROOT / "pipeline").glob("*.py")} - {"__init__"} == set(STAGES)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_deps_cover_what_the_stage_imports_and_no_more(name):
+    code = [ROOT / dep for dep in body(name)["deps"] if dep.startswith("pipeline/")]
+    files = reachable(ROOT / f"pipeline/{name}.py")
+    inits = {file for file in files if file.name == "__init__.py" and len(file.read_text().splitlines()) == 1}
+    uncovered = [file for file in files - inits if not any(file == dep or dep in file.parents for dep in code)]
+    assert not uncovered
+    for dep in code:
+        assert any(file == dep or dep in file.parents for file in files), f"{dep} is a dep but never imported"
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_params_are_those_the_stage_declares(name):
+    module = importlib.import_module(f"pipeline.{name}")
+    declared = {key.split(".")[0] for key in body(name)["params"]}
+    assert declared == set(module.PARAMS)
+    assert declared <= set(Config.model_fields)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_the_stage_reads_no_other_parameter(name):
+    source = (ROOT / f"pipeline/{name}.py").read_text()
+    read = set(re.findall(r"params\.([a-z_]+)", source)) - {"held_out", "cells", "as_dict"}
+    assert read <= set(importlib.import_module(f"pipeline.{name}").PARAMS)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_command_passes_exactly_the_arguments_of_the_stage(name):
+    module = importlib.import_module(f"pipeline.{name}")
+    command = body(name)["cmd"]
+    assert f"python -m pipeline.{name} " in command
+    passed = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", command)}
+    assert passed == set(_arguments(module.run))
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_path_of_the_command_is_a_dep_or_an_out(name):
+    stage = body(name)
+    known = {str(dep) for dep in stage["deps"]}
+    for entry in [*stage.get("outs", []), *stage.get("metrics", [])]:
+        known |= {entry} if isinstance(entry, str) else set(entry)
+    for path in re.findall(r"(?:data|models|results)/\S+", stage["cmd"]):
+        assert path in known
+
+
+def test_imports_go_one_way():
+    for path in (ROOT / "pipeline").rglob("*.py"):
+        area = path.relative_to(ROOT / "pipeline").parts[0]
+        for target in imports(path):
+            other = target.relative_to(ROOT / "pipeline").parts[0]
+            if area == "core":
+                assert other in ("core", "__init__.py"), f"{path} imports {target}"
+            elif area in DOMAINS:
+                assert other in ("core", area, "__init__.py"), f"{path} imports {target}"
+
+
+def test_no_mask_is_among_the_inputs_of_predict():
+    tree = ast.parse((ROOT / "pipeline/predict.py").read_text())
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert "read_images" in names
+    assert "read_dataset" not in names

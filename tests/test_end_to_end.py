@@ -1,0 +1,239 @@
+"""The smoke preset from phantom to report, and what DVC promises about it: caching, versions, sharing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
+ENVIRONMENT = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": "", "GIT_CONFIG_GLOBAL": os.devnull}
+
+
+def sh(repo: Path, *command: str, check: bool = True) -> str:
+    result = subprocess.run(command, cwd=repo, env=ENVIRONMENT, capture_output=True, text=True)
+    assert result.returncode == 0 or not check, result.stdout[-3000:] + result.stderr[-3000:]
+    return result.stdout + result.stderr
+
+
+def commit(repo: Path, message: str) -> None:
+    sh(repo, "git", "add", "-A")
+    sh(repo, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message, "--allow-empty")
+
+
+def would_run(repo: Path) -> set[str]:
+    """Stages that `dvc repro` would run, taking those after a stage that runs as running."""
+    lines = sh(repo, "dvc", "repro", "--dry").splitlines()
+    return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
+
+
+def edit(repo: Path, change) -> None:
+    path = repo / "params.yaml"
+    params = yaml.safe_load(path.read_text())
+    change(params)
+    path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def lock_hashes(repo: Path) -> dict[str, dict[str, str]]:
+    """Stage → output → hash (or size and content for what is not cached)."""
+    stages = yaml.safe_load((repo / "dvc.lock").read_text())["stages"]
+    return {name: {out["path"]: out["md5"] for out in stage["outs"]} for name, stage in stages.items()}
+
+
+def make_repo(path: Path) -> Path:
+    """The project as committed plus what is not yet, with the smoke preset, in a repository of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if name.startswith(("results/", "docs/")) or name == "dvc.lock" or not (ROOT / name).is_file():
+            continue
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, path / name)
+    sh(path, sys.executable, "-m", "pipeline.core.presets", "smoke")
+    sh(path, "git", "init", "-qb", "main")
+    commit(path, "start")
+    return path
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory) -> Path:
+    """A repository in which the smoke preset has run and is committed."""
+    path = make_repo(tmp_path_factory.mktemp("smoke"))
+    sh(path, "dvc", "repro")
+    commit(path, "smoke results")
+    return path
+
+
+@pytest.fixture
+def clone(repo, tmp_path) -> Path:
+    """A clone with all data in place, to be changed at will."""
+    shutil.copytree(repo, tmp_path / "clone", symlinks=True)
+    return tmp_path / "clone"
+
+
+def test_report_and_metrics_are_there(repo):
+    page = (repo / "results/report.html").read_text()
+    assert "<html" in page and 'src="http' not in page
+    metrics = json.loads((repo / "results/metrics.json").read_text())
+    assert metrics
+    assert "dice" in sh(repo, "dvc", "metrics", "show")
+    sh(repo, "dvc", "plots", "show", "-o", "plots", "--json")
+
+
+def test_a_second_run_runs_nothing(repo):
+    assert "Data and pipelines are up to date" in sh(repo, "dvc", "repro")
+    assert not would_run(repo)
+
+
+def test_changing_one_ratio_runs_that_arm_only(clone):
+    edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
+    assert would_run(clone) == {
+        "finetune@8-0-synthetic",
+        "predict@8-0-synthetic",
+        "evaluate@8-0-synthetic",
+        "compare",
+    }
+
+
+def test_adding_an_arm_runs_that_arm_only(clone):
+    def change(params):
+        params["arms"]["warped_1"] = {"extra": "warped", "ratio": 1}
+        params["grid"]["arms"].append("warped_1")
+
+    edit(clone, change)
+    assert would_run(clone) == {"finetune@8-0-warped_1", "predict@8-0-warped_1", "evaluate@8-0-warped_1", "compare"}
+
+
+def test_changing_the_sampler_runs_nothing_before_sample(clone):
+    edit(clone, lambda p: p["sample"].update(steps=5))
+    stages = would_run(clone)
+    assert "sample@8-0" in stages and "compare" in stages
+    assert not any(name.startswith(("phantom", "prepare", "train_")) for name in stages)
+
+
+def test_a_removed_arm_leaves_no_trace(clone):
+    edit(clone, lambda p: p["grid"]["arms"].remove("warped"))
+    sh(clone, "dvc", "repro")
+    assert not (clone / "data/evaluation/8-0-warped.csv").exists()
+    assert "warped" not in (clone / "results/dice.csv").read_text()
+    assert not would_run(clone)
+    pruned = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]["compare"]
+    fresh = clone.with_name("fresh")
+    # The same grid without a history: the same hashes of everything compare has read and written.
+    shutil.copytree(clone, fresh, symlinks=True)
+    for folder in ("data/evaluation", "data/predictions", "results/quality"):
+        shutil.rmtree(fresh / folder)
+    (fresh / "dvc.lock").write_text(
+        yaml.safe_dump(
+            {
+                "schema": "2.0",
+                "stages": {
+                    name: stage
+                    for name, stage in yaml.safe_load((fresh / "dvc.lock").read_text())["stages"].items()
+                    if "warped" not in name and name != "compare"
+                },
+            }
+        )
+    )
+    sh(fresh, "dvc", "checkout", "-f", check=False)
+    sh(fresh, "dvc", "repro")
+    assert yaml.safe_load((fresh / "dvc.lock").read_text())["stages"]["compare"] == pruned
+
+
+def test_a_colleague_pulls_and_runs_nothing(repo, tmp_path):
+    shutil.copytree(repo, tmp_path / "mine", symlinks=True)
+    mine, remote, theirs = (tmp_path / name for name in ("mine", "remote", "theirs"))
+    sh(mine, "dvc", "remote", "add", "-d", "storage", str(remote))
+    sh(mine, "dvc", "push")
+    commit(mine, "remote")
+    sh(tmp_path, "git", "clone", "-q", str(mine), str(theirs))
+    sh(theirs, "dvc", "pull")
+    assert "Data and pipelines are up to date" in sh(theirs, "dvc", "repro")
+
+
+def test_git_checkout_brings_an_older_synthetic_set_back(clone):
+    before = {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()}
+    edit(clone, lambda p: p["sample"].update(steps=5))
+    sh(clone, "dvc", "repro", "sample@8-0")
+    after = {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()}
+    assert after != before
+    commit(clone, "more steps")
+    sh(clone, "git", "checkout", "-q", "HEAD~1")
+    sh(clone, "dvc", "checkout")
+    assert {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()} == before
+
+
+def test_predictions_do_not_depend_on_masks(repo, tmp_path):
+    """predict takes no mask: the same images with other valid masks give equal bytes."""
+    import numpy as np
+
+    from pipeline.core.dataset import read_dataset, write_dataset
+
+    def rewrite(source: Path, target: Path) -> None:
+        from dataclasses import replace
+
+        dataset = read_dataset(source)
+        corner = [np.zeros_like(case.mask) for case in dataset.cases]
+        for mask in corner:
+            mask[:5, :7] = 1
+        cases = [replace(case, mask=mask) for case, mask in zip(dataset.cases, corner, strict=True)]
+        write_dataset(target, cases, role=dataset.role, classes=dataset.classes)
+
+    for name in ("phantom_b", "phantom_c"):
+        rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)
+    rewrite(repo / "data/cohorts/train/phantom_a", tmp_path / "phantom_a")
+    command = [sys.executable, "-m", "pipeline.predict", "--segmenter", "models/segmenter/8-0-real"]
+    command += ["--test", str(tmp_path / "phantom_a"), "--held-out", str(tmp_path / "held_out"), "--out", str(tmp_path / "out")]
+    sh(repo, *command)
+    for path in (repo / "data/predictions/8-0-real").iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_failing_stage_leaves_no_output_and_names_the_cohort(clone):
+    shutil.rmtree(clone / "data/raw/phantom/phantom_b/masks")
+    output = sh(
+        clone,
+        *[sys.executable, "-m", "pipeline.prepare", "--cohort", "phantom_b", "--raw", "data/raw/phantom/phantom_b"],
+        *["--out", "fresh"],
+        check=False,
+    )
+    assert "phantom_b" in output and "Traceback" not in output
+    assert not (clone / "fresh").exists()
+
+
+@pytest.mark.slow
+def test_two_full_runs_give_equal_hashes(repo, tmp_path):
+    again = make_repo(tmp_path)
+    sh(again, "dvc", "repro")
+    assert lock_hashes(again) == lock_hashes(repo)
+
+
+@pytest.mark.slow
+def test_a_killed_training_resumes_to_the_same_weights(repo, tmp_path):
+    import signal
+    import time
+
+    shutil.copytree(repo, tmp_path / "killed", symlinks=True)
+    killed = tmp_path / "killed"
+    edit(killed, lambda p: p["diffusion"].update(steps=400, checkpoint_every=50))
+    command = [sys.executable, "-m", "pipeline.train_diffusion", "--train", "data/cohorts/train/phantom_a"]
+    command += ["--labels", "8", "--replicate", "0"]
+    sh(killed, *command, "--out", "whole", "--live", "live_whole")
+    process = subprocess.Popen([*command, "--out", "resumed", "--live", "live_resumed"], cwd=killed, env=ENVIRONMENT)
+    deadline = time.monotonic() + 120
+    while not list(killed.glob(".scratch/diffusion-*/state.pt")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "resumed").exists()
+    assert "resuming from step" in sh(killed, *command, "--out", "resumed", "--live", "live_resumed")
+    weights = "unet/diffusion_pytorch_model.safetensors"
+    assert (killed / "resumed" / weights).read_bytes() == (killed / "whole" / weights).read_bytes()
+    curve = "plots/metrics/loss.tsv"
+    assert (killed / "live_resumed" / curve).read_text() == (killed / "live_whole" / curve).read_text()
