@@ -14,12 +14,16 @@ def run(params, *, out: Output) -> None:
     from pipeline.core.tables import write_table
 
     if unknown := sorted(set(params.phantom.cases) - set(phantom.COHORTS)):
-        raise InputError(f"key 'phantom.cases': no phantom cohort '{unknown[0]}'; there are {', '.join(phantom.COHORTS)}")
+        raise InputError(
+            f"key 'phantom.cases': no phantom cohort '{unknown[0]}'; there are {', '.join(phantom.COHORTS)}"
+        )
     jobs = [(name, i) for name, count in params.phantom.cases.items() for i in range(count)]
     with ProcessPoolExecutor(params.compute.threads) as pool:
         rows = list(pool.map(_simulate, jobs, [params.seed] * len(jobs), [out] * len(jobs), chunksize=4))
     for name in params.phantom.cases:
-        write_table(out / name / "cases.csv", [row for row, (cohort, _) in zip(rows, jobs, strict=True) if cohort == name])
+        write_table(
+            out / name / "cases.csv", [row for row, (cohort, _) in zip(rows, jobs, strict=True) if cohort == name]
+        )
 
 
 def _simulate(job, seed, out) -> dict:

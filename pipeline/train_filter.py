@@ -52,12 +52,16 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
                 device=device,
                 on_step=tick,
             )
-            save_unet(out, f"fold-{fold}", network, settings, dataset.classes, {"labels": labels, "replicate": replicate})
+            save_unet(
+                out, f"fold-{fold}", network, settings, dataset.classes, {"labels": labels, "replicate": replicate}
+            )
             held = np.flatnonzero(fold_of == fold)
             for i, probability in zip(held, probabilities(network, images[held], device), strict=True):
                 score = dice(class_map(probability), masks[i], dataset.n_structures)
                 out_of_fold[cases[i].id] = float(score.mean())
-    files.write_json(out / "filter.json", {"folds": settings.folds, "out_of_fold_dice": dict(sorted(out_of_fold.items()))})
+    files.write_json(
+        out / "filter.json", {"folds": settings.folds, "out_of_fold_dice": dict(sorted(out_of_fold.items()))}
+    )
 
 
 if __name__ == "__main__":

@@ -38,7 +38,9 @@ def run(params, *, train: Path, out: Output) -> None:
             device=device,
             on_step=tick,
         )
-    save_unet(out, "instrument", network, settings, dataset.classes, {"split": "instrument", "cases": len(dataset.cases)})
+    save_unet(
+        out, "instrument", network, settings, dataset.classes, {"split": "instrument", "cases": len(dataset.cases)}
+    )
 
 
 if __name__ == "__main__":

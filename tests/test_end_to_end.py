@@ -189,7 +189,14 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)
     rewrite(repo / "data/cohorts/train/phantom_a", tmp_path / "phantom_a")
     command = [sys.executable, "-m", "pipeline.predict", "--segmenter", "models/segmenter/8-0-real"]
-    command += ["--test", str(tmp_path / "phantom_a"), "--held-out", str(tmp_path / "held_out"), "--out", str(tmp_path / "out")]
+    command += [
+        "--test",
+        str(tmp_path / "phantom_a"),
+        "--held-out",
+        str(tmp_path / "held_out"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
     sh(repo, *command)
     for path in (repo / "data/predictions/8-0-real").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()

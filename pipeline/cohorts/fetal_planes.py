@@ -63,8 +63,8 @@ def read(root: Path, labelled: bool = True) -> Iterator[Case]:
 def head_from_colours(colours: np.ndarray) -> np.ndarray:
     """uint8 HxW, 1 in the head: the largest region where any channel of the uint8 HxWx3 mask is set, holes filled.
 
-    A channel counts as set from 128, half way up an anti-aliased or JPEG-softened edge. Only the largest region is kept,
-    because compression and stray clicks leave specks. All 0 where nothing is painted.
+    A channel counts as set from 128, half way up an anti-aliased or JPEG-softened edge. Only the largest region is
+    kept, because compression and stray clicks leave specks. All 0 where nothing is painted.
     """
     painted = ndimage.binary_fill_holes((colours >= 128).any(axis=-1))
     regions, count = ndimage.label(painted)

@@ -1,6 +1,6 @@
 """A folder of one's own, and the format of the phantom cohorts.
 
-``images/`` holds PNG, JPEG, BMP or TIFF files; ``masks/`` holds PNG, BMP or TIFF files of the same stem whose pixels are
+``images/`` holds PNG, JPEG, BMP or TIFF files; ``masks/`` holds PNG, BMP or TIFF files of the same stem, their pixels
 class indices; ``cases.csv`` is optional: a column ``id`` (the stem) and any of ``patient``, ``pixel_mm``, ``hc_mm``,
 ``country``, ``device``; a number, country or device may be left empty, a patient may not. Without the column
 ``patient`` every image is its own patient.

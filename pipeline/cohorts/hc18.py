@@ -55,7 +55,7 @@ class Ellipse(NamedTuple):
 def read(root: Path, labelled: bool = True) -> Iterator[Case]:
     """Cases of the training set, or (``labelled`` False) of any HC18 images, with a mask where there is an annotation.
 
-    ``010_HC``, ``010_2HC`` and ``010_3HC`` are one patient. The table of pixel sizes may be absent for unlabelled images.
+    ``010_HC``, ``010_2HC``, ``010_3HC`` are one patient. Unlabelled images may come without the table of pixel sizes.
 
     Raises:
         InputError: naming the file or row that is missing, damaged or contradictory.

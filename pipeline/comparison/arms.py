@@ -39,8 +39,8 @@ def training_pool(
     if arm.extra == "synthetic":
         if count > len(synthetic) and not arm.curated:
             raise InputError(
-                f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels asks for {count} synthetic cases, there are "
-                f"{len(synthetic)}; raise sample.count or lower the ratio"
+                f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels asks for {count} synthetic cases, there "
+                f"are {len(synthetic)}; raise sample.count or lower the ratio"
             )
         # Curation leaves fewer than were sampled: what is left is used again.
         chosen = [synthetic[i % len(synthetic)] for i in range(count)]

@@ -61,7 +61,9 @@ def check_case(case: Case, n_classes: int) -> None:
         raise InputError(f"case '{case.id}': the image must be grey 8-bit, got {case.image.dtype} {case.image.shape}")
     if case.mask is None:
         if case.mask_source is not None:
-            raise InputError(f"case '{case.id}': mask_source '{case.mask_source}' but no mask; give the mask or drop it")
+            raise InputError(
+                f"case '{case.id}': mask_source '{case.mask_source}' but no mask; give the mask or drop it"
+            )
         return
     if case.mask_source not in MASK_SOURCES:
         raise InputError(f"case '{case.id}': mask_source '{case.mask_source}' is not one of {', '.join(MASK_SOURCES)}")

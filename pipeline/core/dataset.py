@@ -147,9 +147,7 @@ def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
     n_classes = len(index["classes"])
     with ThreadPoolExecutor(2) as pool:
         cases = list(pool.map(lambda row: _case(path, row, n_classes), table.to_pylist()))
-    return Dataset(
-        path, index["role"], tuple(index["classes"]), cases, tuple(index["labels"]), index["provenance"]
-    )
+    return Dataset(path, index["role"], tuple(index["classes"]), cases, tuple(index["labels"]), index["provenance"])
 
 
 def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
@@ -175,7 +173,9 @@ def _checked(cases, n_classes, role, labels, counts, preview) -> Iterator[Case]:
 
 def _check_relations(id_, patient, split, parent, mask_source, role, labels, split_of) -> None:
     if split_of.setdefault(patient, split) != split:
-        raise InputError(f"case '{id_}': patient '{patient}' is in splits {split_of[patient]} and {split}; split by patient")
+        raise InputError(
+            f"case '{id_}': patient '{patient}' is in splits {split_of[patient]} and {split}; split by patient"
+        )
     if role == "held_out" and split != "test":
         raise InputError(f"case '{id_}': split '{split}' in a held-out cohort, where everything is test")
     if mask_source == "parent" and parent is None:
@@ -215,12 +215,14 @@ def _read_index(path: Path) -> dict:
     try:
         index = json.loads((path / "dataset.json").read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`") from None
+        raise InputError(
+            f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`"
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path / 'dataset.json'}: not valid JSON ({error}); make the dataset again") from None
     if index.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: schema version {index.get('schema_version')}, this code reads {SCHEMA_VERSION}; make the dataset again"
+            f"{path}: schema version {index.get('schema_version')}, this code reads {SCHEMA_VERSION}; make it again"
         )
     return index
 
@@ -246,7 +248,9 @@ def _check_columns(path: Path, index: dict, table: pa.Table) -> None:
         raise InputError(f"{path}: role '{index['role']}' is not one of {', '.join(ROLES)}")
     counts = Counter(table["split"].to_pylist())
     if dict(counts) != index["counts"]:
-        raise InputError(f"{path}: shards hold {dict(counts)} cases, dataset.json says {index['counts']}; make it again")
+        raise InputError(
+            f"{path}: shards hold {dict(counts)} cases, dataset.json says {index['counts']}; make it again"
+        )
     ids = Counter(table["id"].to_pylist())
     if len(ids) != len(table):
         raise InputError(f"{path}: case '{ids.most_common(1)[0][0]}' occurs twice; ids must be unique in a dataset")

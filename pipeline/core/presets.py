@@ -56,7 +56,9 @@ def main() -> None:
     parser.add_argument("preset")
     parser.add_argument("--presets", type=Path, default=Path("presets"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument("--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it")
+    parser.add_argument(
+        "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
+    )
     args = parser.parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     try:

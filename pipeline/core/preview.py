@@ -55,7 +55,5 @@ def evenly_spaced(items: Sequence, count: int) -> list:
 
 def _edge(region: np.ndarray) -> np.ndarray:
     inner = region.copy()
-    inner[1:-1, 1:-1] = (
-        region[1:-1, 1:-1] & region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
-    )
+    inner[1:-1, 1:-1] = region[1:-1, 1:-1] & region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
     return region & ~inner

@@ -11,6 +11,7 @@ import inspect
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -32,7 +33,9 @@ def build_parser(run: Callable) -> argparse.ArgumentParser:
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)")
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)"
+    )
     for name, argument in _arguments(run).items():
         kind = "output" if argument.annotation == Output else "input" if argument.annotation is Path else "value"
         parser.add_argument(
@@ -57,7 +60,9 @@ def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = No
         if "compute" in sections:
             # Before numpy or torch are imported: the number of threads changes floating-point sums.
             os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(params.compute.threads)
+        start = time.monotonic()
         execute(run, params, args)
+        log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)
@@ -80,6 +85,14 @@ def execute(run: Callable, params, args: dict) -> None:
     finally:
         for partial in moves:
             files.remove(partial)
+
+
+def _peak_gb() -> float:
+    """The largest resident set of this process or one of its children so far, in GB (ru_maxrss is in KB on Linux)."""
+    import resource
+
+    unit = 1e9 if sys.platform == "darwin" else 1e6
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
 
 
 def _arguments(run: Callable) -> dict[str, inspect.Parameter]:

@@ -20,7 +20,9 @@ def read_config(folder: Path, name: str) -> dict:
     try:
         return json.loads((folder / f"{name}.json").read_text())
     except FileNotFoundError:
-        raise InputError(f"{folder / name}.json: no such network; run the stage that trains it, or `dvc pull`") from None
+        raise InputError(
+            f"{folder / name}.json: no such network; run the stage that trains it, or `dvc pull`"
+        ) from None
 
 
 def load_weights(folder: Path, name: str, network) -> None:
@@ -38,6 +40,8 @@ def load_weights(folder: Path, name: str, network) -> None:
         raise InputError(f"{path}: no such weights; run the stage that trains them, or `dvc pull`") from None
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise InputError(f"{path}: weights of another architecture ({first}); train again with these parameters") from None
+        raise InputError(
+            f"{path}: weights of another architecture ({first}); train again with these parameters"
+        ) from None
     except Exception as error:
         raise InputError(f"{path}: not a safetensors file ({error}); train again, or `dvc pull`") from None

@@ -41,9 +41,7 @@ class Preconditioning:
         return (sigma**2 + self.sigma_data**2) / (sigma * self.sigma_data) ** 2
 
 
-def build_unet(
-    image_size: int, channels: tuple[int, ...], layers: int, patch: int, n_structures: int
-) -> UNet2DModel:
+def build_unet(image_size: int, channels: tuple[int, ...], layers: int, patch: int, n_structures: int) -> UNet2DModel:
     """Random weights under torch's generator; attention at the coarsest level only."""
     levels = len(channels)
     return UNet2DModel(
@@ -55,7 +53,7 @@ def build_unet(
         down_block_types=("DownBlock2D",) * (levels - 1) + ("AttnDownBlock2D",),
         up_block_types=("AttnUpBlock2D",) + ("UpBlock2D",) * (levels - 1),
         norm_num_groups=8,
-        attention_head_dim=32,
+        attention_head_dim=min(32, channels[-1]),
     )
 
 

@@ -14,7 +14,7 @@ from pipeline.diffusion.denoiser import network
 
 
 class MaskToImagePipeline(DiffusionPipeline):
-    """Masks to images: DPM-Solver++ 2M (Lu et al. 2022) in the EDM formulation, classifier-free guidance on the mask."""
+    """Masks to images: DPM-Solver++ 2M (Lu et al. 2022) in the EDM formulation, guided by the mask (Ho & Salimans)."""
 
     def __init__(
         self,

@@ -47,7 +47,9 @@ def draw_masks(
         valid = box.valid(size)
         if model is not None and int((i + 1) * shape_share) > int(i * shape_share):
             sampled = model.sample(size, valid, rng)
-            draws.append(MaskDraw(sampled, box, "shape_model", labels[template], json.dumps({"canvas": labels[template].id})))
+            draws.append(
+                MaskDraw(sampled, box, "shape_model", labels[template], json.dumps({"canvas": labels[template].id}))
+            )
             continue
         warped, attempt = warp_mask(mask, valid, params, rng)
         draws.append(MaskDraw(warped, box, "parent", labels[template], json.dumps({"warp": {"attempt": attempt}})))

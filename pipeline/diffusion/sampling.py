@@ -50,9 +50,7 @@ def _chunk(generator, draws, indices, params, seed, sectors) -> np.ndarray:
     for draw in draws:
         if draw.template.id not in sectors:
             sectors[draw.template.id] = field_of_view(letterbox(draw.template.image, size)[0])
-    noise = [
-        torch.randn(1, size, size, generator=torch.Generator().manual_seed(image_seed(seed, i))) for i in indices
-    ]
+    noise = [torch.randn(1, size, size, generator=torch.Generator().manual_seed(image_seed(seed, i))) for i in indices]
     images = generator(
         torch.from_numpy(np.stack([draw.mask for draw in draws])),
         torch.from_numpy(np.stack([sectors[draw.template.id] for draw in draws])),

@@ -16,7 +16,6 @@ from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import condition, without_mask
 from pipeline.diffusion.denoiser import Preconditioning, build_unet, denoising_loss
 
-
 SECTOR_BIT = 256
 
 

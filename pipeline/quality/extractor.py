@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.registry import register_feature_extractor
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY, register_feature_extractor
 
 DOMAIN = "domain"
 
@@ -33,30 +33,33 @@ class UInt8Images(Dataset):
         return torch.from_numpy(self.images[index])[None].expand(3, -1, -1)
 
 
+class DomainExtractor(FeatureExtractorBase):
+    """torch-fidelity builds extractors from their name alone, so the network is handed over on the class."""
+
+    features: Callable[[Tensor], Tensor]
+
+    def __init__(self, name: str, features_list: Sequence[str], **_):
+        super().__init__(name, features_list)
+
+    def forward(self, x: Tensor) -> tuple[Tensor]:
+        """uint8 [B, 3, S, S], three equal channels → float [B, D]."""
+        return (self.features(x[:, :1].float() / 127.5 - 1),)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str]:
+        return ("bottleneck",)
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "bottleneck"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return False
+
+
 def register_domain_extractor(features: Callable[[Tensor], Tensor]) -> None:
-    """Register ``features``: float [B, 1, S, S] in [-1, 1] → float [B, D], under the name ``domain``."""
-
-    class DomainExtractor(FeatureExtractorBase):
-        def __init__(self, name: str, features_list: Sequence[str], **_):
-            super().__init__(name, features_list)
-
-        def forward(self, x: Tensor) -> tuple[Tensor]:
-            return (features(x[:, :1].float() / 127.5 - 1),)
-
-        @staticmethod
-        def get_provided_features_list() -> tuple[str]:
-            return ("bottleneck",)
-
-        @staticmethod
-        def get_default_feature_layer_for_metric(metric: str) -> str:
-            return "bottleneck"
-
-        @staticmethod
-        def can_be_compiled() -> bool:
-            return False
-
-        @staticmethod
-        def get_dummy_input_for_compile() -> Tensor:
-            return torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
-
-    register_feature_extractor(DOMAIN, DomainExtractor)
+    """Make ``features``, float [B, 1, S, S] in [-1, 1] → float [B, D], the extractor named ``domain``."""
+    DomainExtractor.features = staticmethod(features)
+    if DOMAIN not in FEATURE_EXTRACTORS_REGISTRY:
+        register_feature_extractor(DOMAIN, DomainExtractor)

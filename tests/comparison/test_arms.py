@@ -61,7 +61,9 @@ def _eroded(mask, times=2):
 
 
 def test_too_few_samples_name_the_arm_and_the_remedy(labels, synthetic):
-    with pytest.raises(InputError, match=r"arm 'arm': ratio 4 of 5 labels asks for 20 .* there are 12; raise sample.count"):
+    with pytest.raises(
+        InputError, match=r"arm 'arm': ratio 4 of 5 labels asks for 20 .* there are 12; raise sample.count"
+    ):
         pool({"extra": "synthetic", "ratio": 4}, labels, synthetic)
 
 

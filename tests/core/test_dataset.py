@@ -58,9 +58,7 @@ def test_read_images_never_touches_masks(dataset):
     shard = dataset / "part-00000.parquet"
     table = pq.read_table(shard)
     broken = [{"bytes": b"no png", "path": None}] * len(table)
-    columns = [
-        broken if name == "mask" else table[name].to_pylist() for name in SCHEMA.names
-    ]
+    columns = [broken if name == "mask" else table[name].to_pylist() for name in SCHEMA.names]
     import pyarrow as pa
 
     pq.write_table(pa.table([pa.array(c, SCHEMA.field(i).type) for i, c in enumerate(columns)], schema=SCHEMA), shard)

@@ -18,7 +18,9 @@ def cases(ring):
 
 def test_seeds_depend_on_every_key_and_nothing_else():
     assert seeds.derive(0, "a", 1) == seeds.derive(0, "a", 1)
-    values = {seeds.derive(*keys) for keys in [(0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1), (0, "a1"), (0, 1, "a")]}
+    values = {
+        seeds.derive(*keys) for keys in [(0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1), (0, "a1"), (0, 1, "a")]
+    }
     assert len(values) == 6
     assert all(0 <= value < 2**63 for value in values)
 
@@ -28,7 +30,9 @@ def test_splits_are_of_patients_and_near_their_shares(cases):
     by_patient = {}
     for case in split:
         assert by_patient.setdefault(case.patient, case.split) == case.split
-    counts = {name: sum(value == name for value in by_patient.values()) for name in ("instrument", "train", "val", "test")}
+    counts = {
+        name: sum(value == name for value in by_patient.values()) for name in ("instrument", "train", "val", "test")
+    }
     assert counts == {"instrument": 6, "train": 22, "val": 4, "test": 8}
 
 

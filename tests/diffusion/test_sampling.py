@@ -88,6 +88,10 @@ def test_no_generator_says_what_to_run(tmp_path):
 def test_weights_of_another_architecture_are_refused(generator, tmp_path):
     generator.save_pretrained(tmp_path / "model")
     config = tmp_path / "model/unet/config.json"
-    config.write_text(config.read_text().replace('"block_out_channels": [\n    16,\n    32', '"block_out_channels": [\n    24,\n    32'))
+    config.write_text(
+        config.read_text().replace(
+            '"block_out_channels": [\n    16,\n    32', '"block_out_channels": [\n    24,\n    32'
+        )
+    )
     with pytest.raises(InputError, match="not a mask-to-image diffusion model"):
         load_generator(tmp_path / "model", "cpu")

@@ -9,7 +9,7 @@ from pipeline.core.resume import Scratch
 from pipeline.segmentation.augment import augment
 from pipeline.segmentation.checkpoint import build_segmenter, load_segmenter, save_segmenter
 from pipeline.segmentation.inference import class_map, dice, predict_native, probabilities
-from pipeline.segmentation.training import cosine, fit, one_hot
+from pipeline.segmentation.training import cosine, dice_loss, fit, one_hot
 from pipeline.segmentation.unet import bottleneck, build_unet, load_unet, save_unet
 
 CPU = torch.device("cpu")
@@ -78,9 +78,23 @@ def test_augmentation_moves_mask_with_image_and_keeps_black_black(rings):
     assert (moved[:, 0][torch.nn.functional.max_pool2d((labels > 0).float()[:, None], 5, 1, 2)[:, 0] == 0] == -1).all()
 
 
+def test_dice_loss_is_monais():
+    from monai.losses import DiceLoss
+
+    torch.manual_seed(0)
+    logits, target = torch.randn(3, 2, 9, 9), (torch.rand(3, 2, 9, 9) > 0.6).float()
+    target[1, 0] = 0
+    torch.testing.assert_close(dice_loss(logits, target), DiceLoss(sigmoid=True)(logits, target))
+
+
 def test_schedule_warms_up_and_ends_at_zero():
     rates = [cosine(step, 100, 10) for step in range(101)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == 1 and rates[55] == pytest.approx(0.5, abs=0.01) and rates[100] == 0
+    assert (
+        rates[0] == pytest.approx(0.1)
+        and rates[9] == 1
+        and rates[55] == pytest.approx(0.5, abs=0.01)
+        and rates[100] == 0
+    )
 
 
 def test_one_hot_leaves_out_the_background():
@@ -109,7 +123,9 @@ def test_unet_round_trip_and_features(tmp_path, smoke_config):
 
 
 def test_unet_of_another_architecture_is_refused(tmp_path, smoke_config):
-    save_unet(tmp_path, "instrument", build_unet((8, 8, 8, 8, 8), 1), smoke_config.instrument, ("background", "head"), {})
+    save_unet(
+        tmp_path, "instrument", build_unet((8, 8, 8, 8, 8), 1), smoke_config.instrument, ("background", "head"), {}
+    )
     with pytest.raises(InputError, match=r"instrument\.safetensors: weights of another architecture"):
         load_unet(tmp_path, "instrument", CPU)
 
