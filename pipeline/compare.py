@@ -31,7 +31,7 @@ def run(
     from pipeline.comparison.synthetic import load_budgets, load_quality
     from pipeline.core import files
     from pipeline.core.dataset import read_dataset
-    from pipeline.core.prune import cell_name, prune
+    from pipeline.core.prune import cell_name, prune_cells
     from pipeline.core.tables import read_table, write_table
 
     grid, baseline = params.grid, params.compare.baseline
@@ -45,7 +45,7 @@ def run(
         (synthetic, sets),
         (curated, sets),
     ):
-        prune(folder, keep)
+        prune_cells(folder, keep)
 
     unseen, held_out_names = test.name, params.held_out()
     cohorts = [*held_out_names, unseen]

@@ -23,15 +23,17 @@ def run(params, *, filter: Path, synthetic: Path, out: Output) -> None:
     calibration = read_config(filter, "filter")
     threshold = float(np.quantile(list(calibration["out_of_fold_dice"].values()), params.curate.quantile))
     dataset = read_dataset(synthetic)
-    votes = []
+    scores = [0.0] * len(dataset.cases)
     for fold in range(calibration["folds"]):
         network, config = load_unet(filter, f"fold-{fold}", device)
-        votes.append(probabilities(network, stack_images(dataset.cases, config["image_size"]), device))
-    masks = stack_masks(dataset.cases, config["image_size"])
-    scores = [
-        float(dice(class_map(vote), mask, dataset.n_structures).mean())
-        for vote, mask in zip(np.mean(votes, axis=0), masks, strict=True)
-    ]
+        # Judged as the labels were: by the network that has not seen the patient whose mask the sample goes back to.
+        own = [i for i, case in enumerate(dataset.cases) if calibration["fold_of_patient"][case.patient] == fold]
+        cases = [dataset.cases[i] for i in own]
+        if not cases:
+            continue
+        maps = probabilities(network, stack_images(cases, config["image_size"]), device)
+        for i, vote, mask in zip(own, maps, stack_masks(cases, config["image_size"]), strict=True):
+            scores[i] = float(dice(class_map(vote), mask, dataset.n_structures).mean())
     kept = [case for case, score in zip(dataset.cases, scores, strict=True) if score >= threshold]
     if not kept:
         raise InputError(

@@ -26,6 +26,7 @@ def run(
     from pipeline.core import seeds
     from pipeline.core.compute import setup
     from pipeline.core.dataset import read_dataset
+    from pipeline.core.errors import InputError
     from pipeline.core.labels import label_subset
     from pipeline.core.progress import progress
     from pipeline.core.resume import Scratch
@@ -33,6 +34,8 @@ def run(
     from pipeline.segmentation.training import fit
 
     device = setup(params.compute)
+    if arm not in params.arms:
+        raise InputError(f"no arm '{arm}' under arms; there are {', '.join(params.arms)}")
     settings, spec = params.segmenter, params.arms[arm]
     dataset = read_dataset(train, splits=["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
@@ -43,7 +46,7 @@ def run(
     # The same initial weights and the same order of random numbers in every arm of a replicate.
     torch.manual_seed(seed)
     network = build_segmenter(settings, dataset.n_structures)
-    inputs = [train, extra_path] if extra else [train]
+    inputs = [train, *([extra_path] if extra else []), *([Path(settings.weights)] if settings.weights else [])]
     scratch = Scratch(SCRATCH, f"finetune-n{labels}-r{replicate}-{arm}", inputs, params.as_dict())
     with progress(f"finetune {arm} n={labels} r={replicate}", settings.steps, live) as tick:
         fit(
@@ -68,7 +71,7 @@ def run(
         "labels": [case.id for case in cases],
         "extra": spec.extra,
         "extra_cases": len(pool.images) - pool.real,
-        "steps": settings.steps,
+        "parameters": settings.model_dump(mode="json"),
     }
     save_segmenter(out, network, dataset.classes, trained_on)
     scratch.clear()

@@ -10,16 +10,19 @@ PARAMS = ("compute", "cohorts")
 def run(params, *, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
     """Predict class maps at native resolution; the mask columns of the datasets are never read."""
     from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_images
+    from pipeline.core.dataset import check_classes, read_images
     from pipeline.core.predictions import write_predictions
-    from pipeline.core.prune import prune
+    from pipeline.core.prune import prune_datasets
     from pipeline.segmentation.checkpoint import load_segmenter
     from pipeline.segmentation.inference import predict_native
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device)
-    prune(held_out, params.held_out())
-    for path in (test, *(held_out / name for name in params.held_out())):
+    prune_datasets(held_out, params.held_out())
+    cohorts = [test, *(held_out / name for name in params.held_out())]
+    for path in cohorts:
+        check_classes(path, config["classes"], "the segmenter")
+    for path in cohorts:
         cases = read_images(path, splits=["test"])
         maps = predict_native(network, cases, config["image_size"], device)
         write_predictions(out / f"{path.name}.parquet", [case.id for case in cases], maps)

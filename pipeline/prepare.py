@@ -12,7 +12,10 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     from pipeline.cohorts.readers import read_cohort
     from pipeline.cohorts.splits import split_patients
     from pipeline.core.dataset import write_dataset
+    from pipeline.core.errors import InputError
 
+    if cohort not in params.cohorts:
+        raise InputError(f"no cohort '{cohort}' under cohorts; there are {', '.join(params.cohorts)}")
     spec = params.cohorts[cohort]
     classes, cases = read_cohort(spec.reader, raw, cohort, spec.classes, spec.labelled)
     if spec.splits is not None:

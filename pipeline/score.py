@@ -53,7 +53,7 @@ def run(
 
     @torch.inference_mode()
     def raw_features(images: torch.Tensor) -> torch.Tensor:
-        return bottleneck(network, images.to(device)).float().cpu()
+        return torch.cat([bottleneck(network, part.to(device)).float().cpu() for part in images.split(64)])
 
     scale = raw_features(torch.from_numpy(stacks["reference"]))
     mean, std = scale.mean(dim=0), scale.std(dim=0) + 1e-6

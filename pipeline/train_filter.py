@@ -31,7 +31,9 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     if len(patients) < settings.folds:
         raise InputError(f"key 'filter.folds' is {settings.folds}, the {labels} labels are of {len(patients)} patients")
     # Folds are of patients: a network never judges a patient it was trained on.
-    fold_of = np.array([patients.index(case.patient) % settings.folds for case in cases])
+    fold_of_patient = {patient: i % settings.folds for i, patient in enumerate(patients)}
+    fold_of = np.array([fold_of_patient[case.patient] for case in cases])
+    trained_on = {"labels": [case.id for case in cases], "parameters": settings.model_dump(mode="json")}
     images = stack_images(cases, settings.image_size)
     masks = stack_masks(cases, settings.image_size)
     out_of_fold = {}
@@ -52,15 +54,18 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
                 device=device,
                 on_step=tick,
             )
-            save_unet(
-                out, f"fold-{fold}", network, settings, dataset.classes, {"labels": labels, "replicate": replicate}
-            )
+            save_unet(out, f"fold-{fold}", network, settings, dataset.classes, trained_on)
             held = np.flatnonzero(fold_of == fold)
             for i, probability in zip(held, probabilities(network, images[held], device), strict=True):
                 score = dice(class_map(probability), masks[i], dataset.n_structures)
                 out_of_fold[cases[i].id] = float(score.mean())
     files.write_json(
-        out / "filter.json", {"folds": settings.folds, "out_of_fold_dice": dict(sorted(out_of_fold.items()))}
+        out / "filter.json",
+        {
+            "folds": settings.folds,
+            "fold_of_patient": fold_of_patient,
+            "out_of_fold_dice": dict(sorted(out_of_fold.items())),
+        },
     )
 
 

@@ -24,6 +24,11 @@ def run(params, *, train: Path, out: Output) -> None:
     dataset = read_dataset(train, splits=["instrument"])
     seed = seeds.derive(params.seed, "instrument")
     torch.manual_seed(seed)
+    trained_on = {
+        "cohort": dataset.cases[0].cohort,
+        "cases": [case.id for case in dataset.cases],
+        "parameters": settings.model_dump(mode="json"),
+    }
     with progress("instrument", settings.steps) as tick:
         network = fit(
             build_unet(settings.channels, dataset.n_structures),
@@ -38,9 +43,7 @@ def run(params, *, train: Path, out: Output) -> None:
             device=device,
             on_step=tick,
         )
-    save_unet(
-        out, "instrument", network, settings, dataset.classes, {"split": "instrument", "cases": len(dataset.cases)}
-    )
+    save_unet(out, "instrument", network, settings, dataset.classes, trained_on)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from scipy import ndimage
 from pipeline.cohorts.images import decode_grey
 from pipeline.cohorts.source import Source, by_id, pair_masks, positive, read_csv, stem, suffix
 from pipeline.core.case import Case
+from pipeline.core.ellipse import ellipse_perimeter
 from pipeline.core.errors import InputError
 
 CLASSES = ("background", "head")
@@ -42,9 +43,8 @@ class Ellipse(NamedTuple):
     angle: float
 
     def circumference(self) -> float:
-        """Ramanujan's second approximation, in pixels."""
-        h = ((self.a - self.b) / (self.a + self.b)) ** 2
-        return math.pi * (self.a + self.b) * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
+        """In pixels."""
+        return ellipse_perimeter(self.a, self.b)
 
     def frame(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Coordinates along the axes in units of the semi-axes: the ellipse is the unit circle."""

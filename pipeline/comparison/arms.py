@@ -11,7 +11,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.geometry import Letterbox, stack_images, stack_masks
 from pipeline.core.params import Arm, Warp
 from pipeline.core.permute import derangement
-from pipeline.core.warp import warp, warp_field
+from pipeline.core.warp import plausible_warp, warp
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,8 @@ def training_pool(
     """
     images, masks = stack_images(labels, size), stack_masks(labels, size)
     count = round(arm.ratio * len(labels))
+    if arm.extra != "none" and count == 0:
+        raise InputError(f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels is not one case; raise the ratio")
     if arm.extra == "synthetic":
         if count > len(synthetic) and not arm.curated:
             raise InputError(
@@ -61,7 +63,7 @@ def warped_copies(images, masks, labels, count: int, params: Warp, seed: int) ->
     for i in range(count):
         source = i % len(labels)
         valid = Letterbox.fit(labels[source].image.shape, size).valid(size)
-        field = warp_field(size, params, seeds.numpy_generator(seed, "warped arm", i))
+        field = plausible_warp(masks[source], valid, params, seeds.numpy_generator(seed, "warped arm", i))
         # warp() fills with 0, which is black only for images in [0, 2].
         new_images.append(np.where(valid, warp(images[source, 0] + 1, field) - 1, -1))
         new_masks.append(np.where(valid, warp(masks[source], field, mask=True), 0))

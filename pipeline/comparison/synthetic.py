@@ -1,6 +1,5 @@
 """What the synthetic sets are worth between floors and far ends, and how many labels each arm has seen."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ import numpy as np
 
 from pipeline.core.case import Case
 from pipeline.core.dataset import read_dataset
-from pipeline.core.errors import InputError
+from pipeline.core.files import read_json
 from pipeline.core.labels import label_subset
 from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
@@ -52,7 +51,7 @@ def load_quality(folder: Path, grid) -> list[Quality]:
     """
     rows = []
     for labels in grid.labels:
-        cells = [_read_json(folder / f"{cell_name(labels, r)}.json") for r in grid.replicates]
+        cells = [read_json(folder / f"{cell_name(labels, r)}.json", "run `dvc repro score`") for r in grid.replicates]
         for extractor in cells[0]["fidelity"]:
             found = [cell["fidelity"][extractor] for cell in cells]
             for measure in ("fid", "kid", "precision", "recall"):
@@ -71,13 +70,6 @@ def load_quality(folder: Path, grid) -> list[Quality]:
         n = min(cell["novelty"]["n"] for cell in cells)
         rows.append(Quality(labels, "novelty", None, 1.0, own, 0.0, None, n))
     return rows
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no quality scores there; run `dvc repro score`, or `dvc pull`") from None
 
 
 @dataclass(frozen=True)

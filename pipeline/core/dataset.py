@@ -151,11 +151,25 @@ def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
 
 
 def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
-    """The cases without their masks: the mask columns are never read, so no answer can reach the caller."""
+    """The cases without masks and circumferences: those columns are never read, so no answer reaches the caller."""
     _read_index(path)
-    columns = [name for name in SCHEMA.names if not name.startswith("mask")]
+    columns = [name for name in SCHEMA.names if not name.startswith(("mask", "hc_mm"))]
     rows = _read_table(path, columns).to_pylist()
     return [_case(path, row, 0) for row in rows if splits is None or row["split"] in splits]
+
+
+def check_classes(path: Path, expected: Sequence[str], by: str) -> None:
+    """Class indices mean something only beside their names: refuse a dataset of other classes.
+
+    Raises:
+        InputError: naming the dataset and both lists of classes.
+    """
+    classes = _read_index(path)["classes"]
+    if classes != list(expected):
+        raise InputError(
+            f"{path}: its classes are {', '.join(classes)}, those of {by} are {', '.join(expected)}; "
+            "declare the same classes for every cohort"
+        )
 
 
 def _checked(cases, n_classes, role, labels, counts, preview) -> Iterator[Case]:
@@ -212,14 +226,11 @@ def encode_png(array: np.ndarray) -> bytes:
 
 
 def _read_index(path: Path) -> dict:
-    try:
-        index = json.loads((path / "dataset.json").read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`"
-        ) from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path / 'dataset.json'}: not valid JSON ({error}); make the dataset again") from None
+    if not (path / "dataset.json").exists():
+        raise InputError(f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`")
+    index = files.read_json(path / "dataset.json", "make the dataset again")
+    if missing := {"schema_version", "role", "classes", "counts", "labels", "provenance"} - set(index):
+        raise InputError(f"{path / 'dataset.json'}: key '{sorted(missing)[0]}' is missing; make the dataset again")
     if index.get("schema_version") != SCHEMA_VERSION:
         raise InputError(
             f"{path}: schema version {index.get('schema_version')}, this code reads {SCHEMA_VERSION}; make it again"

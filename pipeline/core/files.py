@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.core.errors import InputError
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to disk, rename: a reader sees the old file or the new one."""
@@ -22,6 +24,23 @@ def write_bytes(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: object) -> None:
     """Indented, with keys in the order given, floats as they are, ending in a newline."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str) -> dict:
+    """An object from a JSON file.
+
+    Raises:
+        InputError: no such file, or it does not hold an object; with what to do about it.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds no JSON object; {remedy}")
+    return value
 
 
 def replace(source: Path, target: Path) -> None:

@@ -1,5 +1,6 @@
 """``params.yaml`` as strict, frozen, typed models: an unknown, missing or impossible value stops a stage at once."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
@@ -17,7 +18,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Compute(Section):
@@ -35,6 +36,8 @@ class Splits(Section):
 
     @model_validator(mode="after")
     def _whole(self):
+        if not (self.instrument and self.train and self.test):
+            raise ValueError("instrument, train and test each need a share above 0")
         if abs(self.instrument + self.train + self.val + self.test - 1) > 1e-6:
             raise ValueError("the four shares must add up to 1")
         return self
@@ -97,7 +100,7 @@ class UNet(Section):
     """The small U-Net: the instrument and the filter are trained with their own copy of these."""
 
     image_size: Annotated[int, Field(ge=32, multiple_of=16)]
-    channels: Annotated[tuple[Positive, ...], Field(min_length=5, max_length=5)]
+    channels: Annotated[tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...], Field(min_length=5, max_length=5)]
     steps: Positive
     batch: Positive
     learning_rate: PositiveFloat
@@ -131,6 +134,13 @@ class Diffusion(Section):
     scale: Annotated[float, Field(ge=0, lt=1)]
     shift: Annotated[float, Field(ge=0, lt=1)]
     checkpoint_every: Positive
+
+    @model_validator(mode="after")
+    def _levels_fit(self):
+        divisor = self.patch * 2 ** (len(self.channels) - 1)
+        if self.image_size % divisor:
+            raise ValueError(f"image_size must be a multiple of {divisor}, for this patch and number of levels")
+        return self
 
 
 class Sample(Section):
@@ -229,6 +239,8 @@ class Config(Section):
         trained = [name for name, cohort in self.cohorts.items() if cohort.role == "train"]
         if len(trained) != 1:
             raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
+        if not self.held_out():
+            raise ValueError("no cohort has role 'held_out'; the comparison needs at least one")
         for arm in (*self.grid.arms, self.compare.baseline):
             if arm not in self.arms:
                 raise ValueError(f"arm '{arm}' is not defined under arms (defined: {', '.join(self.arms)})")
@@ -274,13 +286,21 @@ def load_params(path: Path) -> Config:
         InputError: naming every offending key, what it holds and what is allowed.
     """
     try:
-        raw = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such parameter file; write one with `make preset PRESET=quick`") from None
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); write one with `make preset PRESET=quick`") from None
+    return parse_params(text, path)
+
+
+def parse_params(text: str, path: Path) -> Config:
+    """The parameters in ``text``; ``path`` is what messages call it."""
+    try:
+        raw = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     try:
-        return Config.model_validate(raw)
+        # Strict, by way of JSON, which lets lists be tuples and integers floats, but no text be a number.
+        return Config.model_validate_json(json.dumps(raw), strict=True)
     except ValidationError as error:
         raise InputError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from None
 

@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pipeline.core import files
 from pipeline.core.errors import InputError
-from pipeline.core.params import load_params
-from pipeline.core.prune import prune
+from pipeline.core.params import parse_params
+from pipeline.core.prune import prune_datasets
 
 COMPLETE = "quick"
+EMBEDDED = "data/raw/phantom/"
+"""The stage `phantom` makes these."""
 log = logging.getLogger("pipeline.presets")
 
 
@@ -63,11 +65,15 @@ def main() -> None:
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
     try:
         text = compose(args.presets, args.preset)
+        config = parse_params(text, args.params)
         files.write_bytes(args.params, text.encode())
-        prune(args.held_out, load_params(args.params).held_out())
+        prune_datasets(args.held_out, config.held_out())
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)
+    for name, cohort in config.cohorts.items():
+        if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
+            log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
     log.info("%s now holds the preset %s; `dvc repro` runs it", args.params, args.preset)
 
 

@@ -1,25 +1,35 @@
 """Outputs of cells that left the grid stay on disk and would dirty a dependency on their folder: remove them."""
 
 import logging
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from pipeline.core import files
 
+_CELL = re.compile(r"\d+-\d+(-[a-z0-9_]+)?(\.csv|\.json)?")
 log = logging.getLogger("pipeline.prune")
 
 
-def prune(folder: Path, keep: Collection[str]) -> None:
-    """Remove the entries of ``folder`` whose name up to the first dot is not in ``keep``; hidden ones stay.
+def prune_cells(folder: Path, keep: Collection[str]) -> None:
+    """Remove the cells in ``folder`` whose name, up to the first dot, is not in ``keep``; all else stays."""
+    for path in sorted(folder.glob("*")):
+        if _CELL.fullmatch(path.name) and path.name.split(".")[0] not in keep:
+            _remove(path)
 
-    DVC has them in its cache: putting the cell back into the grid brings them back.
-    """
-    for path in sorted(folder.glob("[!.]*")):
-        if path.name.split(".")[0] not in keep:
-            log.info("%s is no longer in the grid: removed (the DVC cache keeps it)", path)
-            files.remove(path)
+
+def prune_datasets(folder: Path, keep: Collection[str]) -> None:
+    """Remove the datasets in ``folder`` whose name is not in ``keep``; all else stays."""
+    for path in sorted(folder.glob("*")):
+        if (path / "dataset.json").is_file() and path.name not in keep:
+            _remove(path)
 
 
 def cell_name(labels: int, replicate: int, *arm: str) -> str:
     """The name of a cell in paths: ``40-0`` or ``40-0-real``, as DVC names the stage of a matrix."""
     return "-".join(map(str, (labels, replicate, *arm)))
+
+
+def _remove(path: Path) -> None:
+    log.info("%s is no longer in the grid: removed (DVC's cache has what it tracks)", path)
+    files.remove(path)

@@ -16,11 +16,14 @@ class Scratch:
         root: where scratch folders live (git-ignored).
         name: stage and cell, for people who look inside.
         inputs: files and folders the work reads.
-        values: parameters the work reads.
+        values: parameters the work reads. The torch build and whether it has a GPU count as well.
     """
 
     def __init__(self, root: Path, name: str, inputs: list[Path], *values: object):
-        self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values)[:16]}"
+        import torch
+
+        hardware = torch.__version__, torch.cuda.is_available()
+        self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
         for stale in root.glob(f"{name}-*"):
             if stale != self.folder:
                 files.remove(stale)

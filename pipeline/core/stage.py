@@ -37,7 +37,7 @@ def build_parser(run: Callable) -> argparse.ArgumentParser:
         "--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)"
     )
     for name, argument in _arguments(run).items():
-        kind = "output" if argument.annotation == Output else "input" if argument.annotation is Path else "value"
+        kind = {Output: "path to write", Path: "path"}.get(argument.annotation, "value")
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             type=Path if argument.annotation == Output else argument.annotation,
@@ -56,10 +56,13 @@ def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = No
     try:
         from pipeline.core.params import View, load_params
 
-        params = View(load_params(args.pop("params")), sections)
-        if "compute" in sections:
-            # Before numpy or torch are imported: the number of threads changes floating-point sums.
-            os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = str(params.compute.threads)
+        config = load_params(args.pop("params"))
+        params = View(config, sections)
+        # Before numpy or torch are imported: the number of threads changes floating-point sums.
+        for library in ("OMP", "MKL", "OPENBLAS"):
+            os.environ[f"{library}_NUM_THREADS"] = str(config.compute.threads)
+        # Without it CUDA's matrix products do not repeat.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         start = time.monotonic()
         execute(run, params, args)
         log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())

@@ -1,7 +1,7 @@
 """Plausible shape change: a random affine map plus a smooth displacement.
 
-The masks that are sampled and the images of the warped control go through this same function, so that the control
-differs from the synthetic arm in nothing but the diffusion model.
+Sampled masks and the pairs of the warped control go through this same map: the control has the shape change of the
+synthetic arm without its diffusion model.
 """
 
 import numpy as np
@@ -10,6 +10,8 @@ from scipy import ndimage
 from pipeline.core.params import Warp
 
 _CONTROL_POINTS = 4
+_MIN_KEPT = 0.5
+_MAX_TRIES = 20
 
 
 def warp_field(size: int, params: Warp, rng: np.random.Generator) -> np.ndarray:
@@ -36,3 +38,22 @@ def warp_field(size: int, params: Warp, rng: np.random.Generator) -> np.ndarray:
 def warp(array: np.ndarray, field: np.ndarray, *, mask: bool = False) -> np.ndarray:
     """Resample a (size, size) array through a field, 0 outside; masks by nearest neighbour."""
     return ndimage.map_coordinates(array, field, order=0 if mask else 1, mode="constant", cval=0)
+
+
+def plausible_warp(mask: np.ndarray, valid: np.ndarray, params: Warp, rng: np.random.Generator) -> np.ndarray:
+    """A warp field that keeps at least half of every structure's area inside ``valid``.
+
+    Args:
+        mask: integer (size, size).
+        valid: bool (size, size), where the canvas holds the image.
+
+    Returns:
+        The first such field of 20 draws, else the field of no change.
+    """
+    area = {k: np.count_nonzero(mask == k) for k in np.unique(mask[mask > 0])}
+    for _ in range(_MAX_TRIES):
+        field = warp_field(len(mask), params, rng)
+        moved = np.where(valid, warp(mask, field, mask=True), 0)
+        if all(np.count_nonzero(moved == k) >= _MIN_KEPT * area[k] for k in area):
+            return field
+    return np.mgrid[: len(mask), : len(mask)].astype(np.float64)

@@ -1,6 +1,5 @@
 """Networks on disk: safetensors beside a JSON that says how to build the network and what it was trained on."""
 
-import json
 from pathlib import Path
 
 from pipeline.core import files
@@ -17,12 +16,7 @@ def save_weights(folder: Path, name: str, network, config: dict) -> None:
 
 
 def read_config(folder: Path, name: str) -> dict:
-    try:
-        return json.loads((folder / f"{name}.json").read_text())
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder / name}.json: no such network; run the stage that trains it, or `dvc pull`"
-        ) from None
+    return files.read_json(folder / f"{name}.json", "run the stage that trains this network, or `dvc pull`")
 
 
 def load_weights(folder: Path, name: str, network) -> None:

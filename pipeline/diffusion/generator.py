@@ -1,6 +1,5 @@
 """The trained generator as a diffusers pipeline: a folder that ``from_pretrained`` opens."""
 
-import json
 from pathlib import Path
 
 import torch
@@ -8,6 +7,7 @@ from diffusers import DiffusionPipeline, EDMDPMSolverMultistepScheduler, UNet2DM
 from torch import Tensor
 
 from pipeline.core.errors import InputError
+from pipeline.core.files import read_json
 from pipeline.core.params import Diffusion
 from pipeline.diffusion.conditioning import condition, without_mask
 from pipeline.diffusion.denoiser import network
@@ -99,7 +99,7 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
     index = folder / "model_index.json"
     if not index.exists():
         raise InputError(f"{folder}: no diffusion model there; run the stage train_diffusion, or `dvc pull`")
-    config = json.loads(index.read_text())
+    config = read_json(index, "train it again")
     try:
         unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
         scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")

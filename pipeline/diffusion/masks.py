@@ -10,11 +10,8 @@ from pipeline.core import seeds
 from pipeline.core.case import Case
 from pipeline.core.geometry import Letterbox, letterbox
 from pipeline.core.params import Warp
-from pipeline.core.warp import warp, warp_field
+from pipeline.core.warp import plausible_warp, warp
 from pipeline.diffusion.shapes import fit_shape_model
-
-MIN_KEPT = 0.5
-"""A warp may push at most this share of a structure off the canvas; otherwise it is drawn again."""
 
 
 @dataclass(frozen=True)
@@ -42,25 +39,19 @@ def draw_masks(
     draws = []
     for i in range(count):
         rng = seeds.numpy_generator(seed, "mask", i)
-        template = int(order[i % len(labels)])
+        # Each source takes the labels in turn by its own count, so that every label serves both.
+        shapes_before = int(i * shape_share)
+        from_shape_model = int((i + 1) * shape_share) > shapes_before
+        template = int(order[(shapes_before if from_shape_model else i - shapes_before) % len(labels)])
         mask, box = boxed[template]
         valid = box.valid(size)
-        if model is not None and int((i + 1) * shape_share) > int(i * shape_share):
+        if from_shape_model:
             sampled = model.sample(size, valid, rng)
             draws.append(
                 MaskDraw(sampled, box, "shape_model", labels[template], json.dumps({"canvas": labels[template].id}))
             )
             continue
-        warped, attempt = warp_mask(mask, valid, params, rng)
-        draws.append(MaskDraw(warped, box, "parent", labels[template], json.dumps({"warp": {"attempt": attempt}})))
+        field = plausible_warp(mask, valid, params, rng)
+        warped = np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)
+        draws.append(MaskDraw(warped, box, "parent", labels[template], json.dumps({"warp": params.model_dump()})))
     return draws
-
-
-def warp_mask(mask: np.ndarray, valid: np.ndarray, params: Warp, rng: np.random.Generator) -> tuple[np.ndarray, int]:
-    """A warped copy that keeps its structures on the canvas, and how many draws it took (0-based)."""
-    classes = np.unique(mask[mask > 0])
-    for attempt in range(20):
-        warped = np.where(valid, warp(mask, warp_field(len(mask), params, rng), mask=True), 0).astype(np.uint8)
-        if all((warped == k).sum() >= MIN_KEPT * (mask == k).sum() for k in classes):
-            return warped, attempt
-    return mask.copy(), 20

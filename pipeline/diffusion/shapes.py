@@ -21,12 +21,13 @@ _MAX_TRIES = 100
 
 @dataclass(frozen=True)
 class ShapeModel:
-    """mean: float (D,), factor: float (D, R) with covariance = factor @ factor.T, in shares of the canvas size."""
+    """mean: float (D,), factor: float (D, R) with covariance = factor @ factor.T, in shares of the canvas size;
+    area_range: float (2, K), smallest and largest share of the canvas of each structure."""
 
     mean: np.ndarray
     factor: np.ndarray
     n_structures: int
-    area_range: tuple[float, float]
+    area_range: np.ndarray
 
     def sample(self, size: int, valid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """One uint8 (size, size) mask inside ``valid``, with every structure's area within 20 % of the fitted range.
@@ -40,8 +41,8 @@ class ShapeModel:
             mask = rasterise(vector, self.n_structures, size)
             inside = np.where(valid, mask, 0).astype(np.uint8)
             kept = np.count_nonzero(inside) >= 0.9 * np.count_nonzero(mask)
-            areas = [np.mean(inside == k + 1) for k in range(self.n_structures)]
-            if kept and all(0.8 * low <= area <= 1.2 * high for area in areas):
+            areas = np.array([np.mean(inside == k + 1) for k in range(self.n_structures)])
+            if kept and np.all((0.8 * low <= areas) & (areas <= 1.2 * high)):
                 return inside
         raise InputError("the shape model found no plausible mask in 100 draws; set sample.shape_model to 0")
 
@@ -65,8 +66,8 @@ def fit_shape_model(masks: Sequence[np.ndarray], n_structures: int, shrinkage: f
     centred = vectors - vectors.mean(axis=0)
     scale = np.sqrt((1 - shrinkage) / (len(vectors) - 1))
     factor = np.concatenate([scale * centred.T, np.sqrt(shrinkage) * np.diag(centred.std(axis=0, ddof=1))], axis=1)
-    areas = [np.mean(mask == k + 1) for mask in complete for k in range(n_structures)]
-    return ShapeModel(vectors.mean(axis=0), factor, n_structures, (min(areas), max(areas)))
+    areas = np.array([[np.mean(mask == k + 1) for k in range(n_structures)] for mask in complete])
+    return ShapeModel(vectors.mean(axis=0), factor, n_structures, np.stack([areas.min(axis=0), areas.max(axis=0)]))
 
 
 def describe(mask: np.ndarray, n_structures: int) -> np.ndarray:
@@ -81,7 +82,8 @@ def _describe_one(inside: np.ndarray) -> np.ndarray:
     points = centre[:, None, None] + np.stack([np.sin(_ANGLES), np.cos(_ANGLES)])[:, :, None] * radii
     along = ndimage.map_coordinates(inside.astype(np.float32), points, order=1, cval=0)
     # The outermost crossing: a concave outline is read from outside, as its envelope.
-    last = along.shape[1] - 1 - np.argmax(along[:, ::-1] >= 0.5, axis=1)
+    reached = along >= 0.5
+    last = np.where(reached.any(axis=1), along.shape[1] - 1 - np.argmax(reached[:, ::-1], axis=1), 0)
     log_radius = np.log(np.maximum(radii[last], 0.5) / size)
     spectrum = np.fft.rfft(log_radius) / len(_ANGLES)
     pairs = np.stack([2 * spectrum.real, -2 * spectrum.imag], axis=1)[1 : HARMONICS + 1]

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pipeline.core import seeds
 from pipeline.core.affine import random_affine
+from pipeline.core.errors import InputError
 from pipeline.core.params import Diffusion
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import condition, without_mask
@@ -45,8 +46,9 @@ def train_denoiser(
         scratch: where the state is kept every ``params.checkpoint_every`` steps.
         on_step: called with (step, loss), also for the steps before an interruption.
     """
-    # Under DDP each process takes its share of the one global batch; gradients are averaged.
     accelerator = Accelerator(cpu=device.type == "cpu")
+    if accelerator.num_processes > 1:
+        raise InputError("train_diffusion runs in one process; start it with `dvc repro`, not `accelerate launch`")
     torch.manual_seed(seeds.derive(seed, "init"))
     unet = build_unet(params.image_size, params.channels, params.layers, params.patch, n_structures)
     unet = unet.to(accelerator.device, memory_format=torch.channels_last).train()
@@ -65,9 +67,8 @@ def train_denoiser(
 
     edm = Preconditioning(params.sigma_data)
     pool = tuple(torch.from_numpy(part) for part in (images, masks, sectors))
-    share = slice(accelerator.process_index, None, accelerator.num_processes)
     for step in range(len(losses), params.steps):
-        batch = [part[share].to(accelerator.device) for part in training_batch(*pool, n_structures, params, seed, step)]
+        batch = [part.to(accelerator.device) for part in training_batch(*pool, n_structures, params, seed, step)]
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, params)
         loss = denoising_loss(model, *batch, params.patch, edm)
@@ -76,19 +77,18 @@ def train_denoiser(
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         ema.step(unet.parameters())
-        losses.append(float(accelerator.reduce(loss.detach(), "mean")))
-        if accelerator.is_main_process:
-            on_step(step, losses[-1])
-            if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.steps:
-                scratch.save(
-                    {
-                        "step": step + 1,
-                        "unet": unet.state_dict(),
-                        "optimizer": optimizer.optimizer.state_dict(),
-                        "ema": ema.state_dict(),
-                        "losses": losses,
-                    }
-                )
+        losses.append(float(loss.detach()))
+        on_step(step, losses[-1])
+        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.steps:
+            scratch.save(
+                {
+                    "step": step + 1,
+                    "unet": unet.state_dict(),
+                    "optimizer": optimizer.optimizer.state_dict(),
+                    "ema": ema.state_dict(),
+                    "losses": losses,
+                }
+            )
     ema.copy_to(unet.parameters())
     return unet.eval()
 

@@ -48,6 +48,8 @@ def fidelity(
         raise InputError(f"key 'score.inception_weights': no file {inception_weights}; give its path or null")
     from torch_fidelity import calculate_metrics
 
+    if inception_weights is not None:
+        _refuse_code(inception_weights)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
             result = calculate_metrics(
@@ -81,3 +83,13 @@ def fidelity(
         "n": len(candidates),
         "n_reference": len(reference),
     }
+
+
+def _refuse_code(path: Path) -> None:
+    """torch-fidelity unpickles the file without restraint: let it see only files that hold nothing but tensors."""
+    import torch
+
+    try:
+        torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise InputError(f"{path}: not a file of weights ({str(error).splitlines()[0]}); give Inception's") from None

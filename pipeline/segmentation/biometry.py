@@ -1,8 +1,8 @@
 """Head circumference: the measurement a sonographer takes from the segmentation."""
 
-import math
-
 import numpy as np
+
+from pipeline.core.ellipse import ellipse_perimeter
 
 # Second moment about its own centre of a pixel of edge 1, along either axis.
 _PIXEL_VARIANCE = 1 / 12
@@ -38,15 +38,6 @@ def semi_axes(mask: np.ndarray) -> tuple[float, float]:
     variances = np.linalg.eigvalsh(covariance) + _PIXEL_VARIANCE
     short, long = 2 * np.sqrt(np.maximum(variances, 0))
     return float(long), float(short)
-
-
-def ellipse_perimeter(a: float, b: float) -> float:
-    """Perimeter of an ellipse with semi-axes a and b, by Ramanujan's second approximation (1914).
-
-    Its relative error is below 1e-6 where the axes differ by less than a factor of three.
-    """
-    h = ((a - b) / (a + b)) ** 2
-    return math.pi * (a + b) * (1 + 3 * h / (10 + math.sqrt(4 - 3 * h)))
 
 
 def largest_component(mask: np.ndarray) -> np.ndarray:

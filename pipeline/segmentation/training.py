@@ -1,5 +1,6 @@
 """One training loop for every segmenter: fixed steps, fixed schedule, batches that are functions of (seed, step)."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +13,7 @@ from pipeline.core.params import Augment
 from pipeline.core.resume import Scratch
 from pipeline.segmentation.augment import augment
 
-CHECKPOINT_EVERY = 500
+CHECKPOINT_EVERY = 100
 
 
 def fit(
@@ -100,7 +101,7 @@ def cosine(step: int, steps: int, warmup_steps: int) -> float:
     if step < warmup_steps:
         return (step + 1) / warmup_steps
     progress = (step - warmup_steps) / max(1, steps - warmup_steps)
-    return 0.5 * (1 + np.cos(np.pi * min(1.0, progress)))
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def one_hot(masks: Tensor, n_structures: int) -> Tensor:

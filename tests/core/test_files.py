@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.core import files, stage
-from pipeline.core.prune import cell_name, prune
+from pipeline.core.prune import cell_name, prune_cells, prune_datasets
 from pipeline.core.resume import Scratch
 from pipeline.core.tables import read_table, write_table
 
@@ -22,11 +22,20 @@ def test_digest_sees_content_names_and_values(tmp_path):
 
 
 def test_prune_removes_only_what_left_the_grid(tmp_path):
-    for name in ("10-0-real.csv", "10-0-gone.csv", ".gitignore"):
+    for name in ("10-0-real.csv", "10-0-gone.csv", ".gitignore", "notes.csv"):
         (tmp_path / name).write_text("")
     (tmp_path / "10-1").mkdir()
-    prune(tmp_path, {cell_name(10, 0, "real")})
-    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "10-0-real.csv"]
+    prune_cells(tmp_path, {cell_name(10, 0, "real")})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".gitignore", "10-0-real.csv", "notes.csv"]
+
+
+def test_prune_never_removes_what_is_no_dataset(tmp_path):
+    for name in ("spanish", "gone"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "dataset.json").write_text("{}")
+    (tmp_path / "photos").mkdir()
+    prune_datasets(tmp_path, {"spanish"})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "spanish"]
 
 
 def test_tables_round_trip(tmp_path):

@@ -63,6 +63,11 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (lambda p: p["sample"].update(count="240"), ["'sample.count' is '240'", "valid integer"]),
+        (lambda p: p["instrument"].update(channels=[10] * 5), ["'instrument.channels", "multiple of 4"]),
+        (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
+        (lambda p: [p["cohorts"].pop(name) for name in ("phantom_b", "phantom_c")], ["no cohort has role 'held_out'"]),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
         (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
     ],
 )

@@ -71,6 +71,16 @@ def test_missing_inception_weights_name_the_key(tmp_path):
         score(images(20, 1, 1, 0), images(20, 1, 1, 0), inception_weights=tmp_path / "inception.pth")
 
 
+def test_a_file_that_is_no_weights_is_refused_unread(tmp_path):
+    import pickle
+
+    path = tmp_path / "inception.pth"
+    for content in (b"hello", pickle.dumps(print)):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="not a file of weights"):
+            score(images(10, 1, 1, 0), images(10, 1, 1, 0), inception_weights=path)
+
+
 def test_weights_of_another_network_are_refused(tmp_path):
     path = tmp_path / "inception.pth"
     torch.save({"conv.weight": torch.zeros(3)}, path)

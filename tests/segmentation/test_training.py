@@ -54,15 +54,17 @@ def test_training_repeats_and_resumes_bit_for_bit(rings, smoke_config, tmp_path,
         torch.manual_seed(0)
         return build_unet((8, 8, 8, 8, 8), 1)
 
+    options = {"steps": 9, "warmup_steps": 2}
+
     def stop(step, loss):
         if step == 6:
             raise KeyboardInterrupt
 
-    whole = fit_rings(rings, smoke_config, network(), steps=9)
+    whole = fit_rings(rings, smoke_config, network(), **options)
     scratch = Scratch(tmp_path, "fit", [])
     with pytest.raises(KeyboardInterrupt):
-        fit_rings(rings, smoke_config, network(), steps=9, scratch=scratch, on_step=stop)
-    resumed = fit_rings(rings, smoke_config, network(), steps=9, scratch=scratch)
+        fit_rings(rings, smoke_config, network(), **options, scratch=scratch, on_step=stop)
+    resumed = fit_rings(rings, smoke_config, network(), **options, scratch=scratch)
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         assert torch.equal(a, b)
 
@@ -141,7 +143,7 @@ def test_segmenter_round_trip(tmp_path, smoke_config):
 
 
 def test_no_segmenter_says_what_to_run(tmp_path):
-    with pytest.raises(InputError, match="run the stage that trains it"):
+    with pytest.raises(InputError, match="run the stage that trains this network"):
         load_segmenter(tmp_path, CPU)
 
 

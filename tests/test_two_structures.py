@@ -1,0 +1,103 @@
+"""Two structures (as in PSFHS) through every stage, in one process, on a user's own folders."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from pipeline import (
+    curate,
+    evaluate,
+    finetune,
+    predict,
+    prepare,
+    sample,
+    score,
+    train_diffusion,
+    train_filter,
+    train_instrument,
+)
+from pipeline.core.errors import InputError
+from pipeline.core.params import View, load_params
+from pipeline.core.presets import compose
+from pipeline.core.stage import execute
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ["background", "symphysis", "head"]
+
+
+def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
+    """A ring (the head, class 2) and a bright disc beside it (the symphysis, class 1)."""
+    rng = np.random.default_rng(seed)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for i in range(count):
+        case = ring(1000 * seed + i)
+        mask, image = case.mask * 2, case.image.copy()
+        rows, columns = np.mgrid[:48, :64]
+        disc = np.hypot(rows - rng.uniform(7, 10), columns - rng.uniform(7, 10)) < rng.uniform(4, 6)
+        mask[disc], image[disc] = 1, 180
+        Image.fromarray(image).save(folder / "images" / f"{seed}-{i:02d}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{seed}-{i:02d}.png")
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory):
+    path = tmp_path_factory.mktemp("params") / "params.yaml"
+    changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
+    for cohort in changed["cohorts"].values():
+        cohort["classes"] = CLASSES
+    path.write_text(yaml.safe_dump(changed))
+    return load_params(path)
+
+
+def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring):
+    monkeypatch.chdir(tmp_path)
+
+    def stage(module, **arguments):
+        paths = {key: Path(value) if "/" in str(value) else value for key, value in arguments.items()}
+        execute(module.run, View(params, module.PARAMS), paths)
+
+    for seed, name in enumerate(("phantom_a", "phantom_b", "phantom_c", "phantom_d")):
+        draw_cohort(Path("raw") / name, 40 if name == "phantom_a" else 12, seed + 1, ring)
+        stage(prepare, cohort=name, raw=f"raw/{name}", out=f"cohorts/{params.cohorts[name].role}/{name}")
+    train, cell = "cohorts/train/phantom_a", {"labels": 8, "replicate": 0}
+    stage(train_instrument, train=train, out="./instrument")
+    stage(train_filter, train=train, out="./filter", **cell)
+    stage(train_diffusion, train=train, out="./diffusion", live="./live", **cell)
+    stage(sample, diffusion="./diffusion", train=train, out="./synthetic", **cell)
+    foreign = "cohorts/foreign/phantom_d"
+    inputs = {"synthetic": "./synthetic", "train": train, "foreign": foreign, "instrument": "./instrument"}
+    stage(score, **inputs, out="./quality.json", samples="./samples.csv")
+    stage(curate, filter="./filter", synthetic="./synthetic", out="./curated")
+    sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated"}
+    stage(finetune, **sets, arm="synthetic", out="./segmenter", live="./live_sam", **cell)
+    held_out = {"test": train, "held_out": "cohorts/held_out"}
+    stage(predict, segmenter="./segmenter", out="./predictions", **held_out)
+    stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
+
+    with Path("evaluation.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {row["structure"] for row in rows} == {"symphysis", "head"}
+    assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
+    assert all(row["dice"] for row in rows)
+
+
+def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
+    from pipeline.core.dataset import write_dataset
+    from pipeline.segmentation.checkpoint import build_segmenter, save_segmenter
+
+    monkeypatch.chdir(tmp_path)
+    save_segmenter(Path("segmenter"), build_segmenter(params.segmenter, 2), tuple(CLASSES), {})
+    for name in ("phantom_a", "phantom_b", "phantom_c"):
+        cases = [ring(i, split="test") for i in range(2)]
+        classes = CLASSES if name == "phantom_a" else CLASSES[:2]
+        folder = Path("train" if name == "phantom_a" else "held_out") / name
+        write_dataset(folder, cases, role="held_out", classes=classes)
+    arguments = {"segmenter": "segmenter", "test": "train/phantom_a", "held_out": "held_out", "out": "out"}
+    arguments = {key: Path(value) for key, value in arguments.items()}
+    with pytest.raises(InputError, match=r"phantom_b.*background, symphysis, those .*background, symphysis, head"):
+        execute(predict.run, View(params, predict.PARAMS), arguments)
