@@ -26,9 +26,9 @@ def commit(repo: Path, message: str) -> None:
     sh(repo, "git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", message, "--allow-empty")
 
 
-def would_run(repo: Path) -> set[str]:
-    """Stages that `dvc repro` would run, taking those after a stage that runs as running."""
-    lines = sh(repo, "dvc", "repro", "--dry").splitlines()
+def stages_run(repo: Path, *options: str) -> set[str]:
+    """Stages that `dvc repro` runs. With `--dry`: those whose own code, parameters or inputs changed."""
+    lines = sh(repo, "dvc", "repro", *options).splitlines()
     return {line.split("'")[1] for line in lines if line.startswith("Running stage")}
 
 
@@ -88,12 +88,11 @@ def test_report_and_metrics_are_there(repo):
 
 def test_a_second_run_runs_nothing(repo):
     assert "Data and pipelines are up to date" in sh(repo, "dvc", "repro")
-    assert not would_run(repo)
 
 
 def test_changing_one_ratio_runs_that_arm_only(clone):
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
-    assert would_run(clone) == {
+    assert stages_run(clone) == {
         "finetune@8-0-synthetic",
         "predict@8-0-synthetic",
         "evaluate@8-0-synthetic",
@@ -107,14 +106,17 @@ def test_adding_an_arm_runs_that_arm_only(clone):
         params["grid"]["arms"].append("warped_1")
 
     edit(clone, change)
-    assert would_run(clone) == {"finetune@8-0-warped_1", "predict@8-0-warped_1", "evaluate@8-0-warped_1", "compare"}
+    assert stages_run(clone, "--dry") == {
+        "finetune@8-0-warped_1",
+        "predict@8-0-warped_1",
+        "evaluate@8-0-warped_1",
+        "compare",
+    }
 
 
 def test_changing_the_sampler_runs_nothing_before_sample(clone):
     edit(clone, lambda p: p["sample"].update(steps=5))
-    stages = would_run(clone)
-    assert "sample@8-0" in stages and "compare" in stages
-    assert not any(name.startswith(("phantom", "prepare", "train_")) for name in stages)
+    assert stages_run(clone, "--dry") == {"sample@8-0"}
 
 
 def test_a_removed_arm_leaves_no_trace(clone):
@@ -122,7 +124,7 @@ def test_a_removed_arm_leaves_no_trace(clone):
     sh(clone, "dvc", "repro")
     assert not (clone / "data/evaluation/8-0-warped.csv").exists()
     assert "warped" not in (clone / "results/dice.csv").read_text()
-    assert not would_run(clone)
+    assert not stages_run(clone)
     pruned = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]["compare"]
     fresh = clone.with_name("fresh")
     # The same grid without a history: the same hashes of everything compare has read and written.
