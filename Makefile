@@ -40,7 +40,7 @@ lint: $(READY)
 
 lock: $(READY)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
-	  --no-header --no-annotate --no-emit-index-url -o requirements.lock
+	  --no-header --no-annotate -o requirements.lock
 
 # uv installs the lock in about a minute; where it cannot be had, pip does the same more slowly.
 $(READY): requirements.lock pyproject.toml

@@ -106,7 +106,7 @@ def test_adding_an_arm_runs_that_arm_only(clone):
         params["grid"]["arms"].append("warped_1")
 
     edit(clone, change)
-    assert stages_run(clone, "--dry") == {
+    assert stages_run(clone) == {
         "finetune@8-0-warped_1",
         "predict@8-0-warped_1",
         "evaluate@8-0-warped_1",
