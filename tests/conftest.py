@@ -56,7 +56,7 @@ def ellipse_case(index: int = 0, *, height: int = 48, width: int = 64, **fields)
     return Case(**(values | fields))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ring():
     """The maker of ring cases: ``ring(index, **fields)``."""
     return ellipse_case

@@ -40,7 +40,7 @@ def edit(repo: Path, change) -> None:
 
 
 def lock_hashes(repo: Path) -> dict[str, dict[str, str]]:
-    """Stage → output → hash (or size and content for what is not cached)."""
+    """Stage → output → hash."""
     stages = yaml.safe_load((repo / "dvc.lock").read_text())["stages"]
     return {name: {out["path"]: out["md5"] for out in stage["outs"]} for name, stage in stages.items()}
 

@@ -16,14 +16,8 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture(scope="module")
-def rings():
-    import importlib.util
-    from pathlib import Path
-
-    spec = importlib.util.spec_from_file_location("rings", Path(__file__).parents[1] / "conftest.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return [module.ellipse_case(i) for i in range(24)]
+def rings(ring):
+    return [ring(i) for i in range(24)]
 
 
 def fit_rings(cases, params, network, **options):
