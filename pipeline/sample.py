@@ -7,42 +7,55 @@ from pipeline.core.stage import SCRATCH, Output, main
 PARAMS = ("seed", "compute", "warp", "sample")
 
 
-def run(params, *, diffusion: Path, train: Path, labels: int, replicate: int, out: Output) -> None:
-    """Draw masks from the label subset and its shape model, and generate one image for each."""
-    from pipeline.core import seeds
+def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, replicate: int, out: Output) -> None:
+    """Draw masks from the label subset, its shape model or a folder of masks, and generate one image for each.
+
+    Started by `accelerate launch`, the processes share the chunks; the result is the same.
+    """
+    from pipeline.core import files, processes, seeds
     from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.dataset import assemble_dataset, read_dataset
+    from pipeline.core.images import read_masks
     from pipeline.core.labels import label_subset
     from pipeline.core.resume import Scratch
-    from pipeline.diffusion.generator import load_generator
-    from pipeline.diffusion.masks import draw_masks
-    from pipeline.diffusion.sampling import generate, synthetic_cases
+    from pipeline.diffusion.backends import open_generator
+    from pipeline.diffusion.masks import MaskSource
+    from pipeline.diffusion.sampling import sample_shards
 
     device = setup(params.compute)
     settings = params.sample
-    generator = load_generator(diffusion, device)
+    generator = open_generator(diffusion, device)
     dataset = read_dataset(train, splits=["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     seed = seeds.derive(params.seed, "sample", labels, replicate)
-    draws = draw_masks(
+    source = MaskSource(
         cases,
         dataset.n_structures,
-        generator.config["image_size"],
-        settings.count,
-        settings.shape_model,
+        generator.image_size,
+        settings.masks,
         params.warp,
         seed,
+        read_masks(masks, dataset.classes) if settings.masks.user else (),
     )
-    scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", [diffusion, train], params.as_dict())
-    images = generate(generator, draws, settings, seed, scratch.folder)
-    write_dataset(
+    inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
+    scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
+    shards = sample_shards(generator, source, settings, seed, scratch.folder)
+    if not processes.is_main():
+        return
+    trained_on = files.read_json(diffusion / "training.json", "train the diffusion model again")["trained_on"]
+    assemble_dataset(
         out,
-        synthetic_cases(draws, images, seed),
+        shards,
         role="synthetic",
         classes=dataset.classes,
         labels=[case.id for case in cases],
-        provenance={"cohort": cases[0].cohort, "replicate": replicate, "sample": settings.model_dump(mode="json")},
-        shard_rows=settings.chunk_size,
+        provenance={
+            "cohort": cases[0].cohort,
+            "replicate": replicate,
+            "unlabelled": trained_on["unlabelled"],
+            "selected_on": len(trained_on["selected_on"]),
+            "sample": settings.model_dump(mode="json"),
+        },
     )
     scratch.clear()
 

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.images import decode_grey, decode_rgb
 from pipeline.cohorts.source import Source, by_id, pair_masks, parent, stem, suffix
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
+from pipeline.core.images import decode_grey, decode_rgb
 
 CLASSES = ("background", "head")
 

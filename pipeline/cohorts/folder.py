@@ -9,18 +9,14 @@ class indices; ``cases.csv`` is optional: a column ``id`` (the stem) and any of 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
-from pipeline.cohorts.images import decode_grey, decode_indices
 from pipeline.cohorts.source import Source, by_id, pair_masks, parent, positive, read_csv, suffix
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
+from pipeline.core.images import MASK_SUFFIXES, class_indices, decode_grey, decode_indices
 
 CLASSES = ("background", "head")
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-# JPEG is absent on purpose: it smears class indices along every edge.
-MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 COLUMNS = ("id", "patient", "pixel_mm", "hc_mm", "country", "device")
 
 
@@ -47,13 +43,6 @@ def read(root: Path, labelled: bool = True, classes: Sequence[str] = CLASSES) ->
                 mask_source=None if mask is None else "annotated",
                 **{"patient": case_id, **table.get(case_id, {})},
             )
-
-
-def class_indices(mask: np.ndarray, n_classes: int) -> np.ndarray:
-    """uint8 HxW class indices. With exactly two classes, a black and white mask (0 and 255) counts as 0 and 1."""
-    if n_classes == 2 and mask.max(initial=0) == 255 and not ((mask > 0) & (mask < 255)).any():
-        return (mask == 255).astype(np.uint8)
-    return mask
 
 
 def _inside(source: Source, folder: str, suffixes: Sequence[str]) -> list[str]:

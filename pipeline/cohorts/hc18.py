@@ -17,11 +17,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.images import decode_grey
 from pipeline.cohorts.source import Source, by_id, pair_masks, positive, read_csv, stem, suffix
 from pipeline.core.case import Case
 from pipeline.core.ellipse import ellipse_perimeter
 from pipeline.core.errors import InputError
+from pipeline.core.images import decode_grey
 
 CLASSES = ("background", "head")
 

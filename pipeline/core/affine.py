@@ -25,18 +25,41 @@ def random_affine(
     """
     count = len(images)
     uniform = torch.rand(count, 5, generator=generator) * 2 - 1
-    angle = torch.deg2rad(uniform[:, 0] * rotate_deg)
-    zoom = torch.exp(uniform[:, 1] * scale)
-    mirror = torch.where(uniform[:, 4] < 0, -1.0, 1.0) if flip else torch.ones(count)
-    cos, sin = torch.cos(angle) / zoom, torch.sin(angle) / zoom
-    theta = torch.stack(
+    theta = affine_matrix(
+        angle=torch.deg2rad(uniform[:, 0] * rotate_deg),
+        log_scale=uniform[:, 1] * scale,
+        log_aspect=torch.zeros(count),
+        shift=uniform[:, 2:4] * shift,
+        mirror=(uniform[:, 4] < 0) & flip,
+    )
+    return apply_affine(images, masks, theta)
+
+
+def affine_matrix(angle: Tensor, log_scale: Tensor, log_aspect: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
+    """float [B, 2, 3] for ``affine_grid``: where each output pixel is read from.
+
+    Args:
+        angle: radians [B].
+        log_scale, log_aspect: [B]; the width grows by exp(log_scale + log_aspect / 2), the height by
+            exp(log_scale - log_aspect / 2).
+        shift: [B, 2], of the sampling point along x and y, shares of the image size.
+        mirror: bool [B], left-right.
+    """
+    sign = torch.where(mirror, -1.0, 1.0)
+    cos, sin = torch.cos(angle), torch.sin(angle)
+    width, height = torch.exp(log_scale + log_aspect / 2), torch.exp(log_scale - log_aspect / 2)
+    return torch.stack(
         [
-            torch.stack([cos * mirror, -sin, uniform[:, 2] * 2 * shift], dim=1),
-            torch.stack([sin * mirror, cos, uniform[:, 3] * 2 * shift], dim=1),
+            torch.stack([cos * sign / width, -sin / height, 2 * shift[:, 0]], dim=1),
+            torch.stack([sin * sign / width, cos / height, 2 * shift[:, 1]], dim=1),
         ],
         dim=1,
-    ).to(images.device)
-    grid = functional.affine_grid(theta, list(images.shape), align_corners=False)
+    )
+
+
+def apply_affine(images: Tensor, masks: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Resample images (bilinear, black outside) and masks (nearest, 0 outside) through maps [B, 2, 3]."""
+    grid = functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
     # +1 so that the zero padding of grid_sample is black.
     warped = functional.grid_sample(images + 1, grid, align_corners=False) - 1
     planes = functional.grid_sample(masks[:, None].float(), grid, mode="nearest", align_corners=False)

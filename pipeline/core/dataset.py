@@ -7,6 +7,7 @@
 import io
 import json
 import logging
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,13 +21,16 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.core import files
+from pipeline.core.card import dataset_card
 from pipeline.core.case import SPLITS, Case, check_case, pixel_hash
 from pipeline.core.errors import InputError
 from pipeline.core.preview import contact_sheet, evenly_spaced, with_contour
 
 SCHEMA_VERSION = 1
 SHARD_ROWS = 256
-ROLES = ("train", "held_out", "foreign", "synthetic")
+PREVIEW_CASES = 24
+ROLES = ("train", "held_out", "foreign", "unlabelled", "synthetic")
+"""An ``unlabelled`` dataset (train images beyond a label subset) may be empty, and its masks are pseudo-masks."""
 log = logging.getLogger("pipeline.dataset")
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -95,12 +99,64 @@ def write_dataset(
     rows = _checked(cases, len(classes), role, frozenset(labels), counts, preview)
     number = 0
     while shard := list(islice(rows, shard_rows)):
-        write_shard(path / f"part-{number:05d}.parquet", shard)
+        write_shard(path / shard_name(number), shard)
         number += 1
     if number == 0:
-        raise InputError(f"{path.name}: no case to write; the source is empty")
+        if role != "unlabelled":
+            raise InputError(f"{path.name}: no case to write; the source is empty")
+        write_shard(path / shard_name(0), [])
     write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance or {})
     write_preview(path / "preview.png", preview)
+
+
+def assemble_dataset(
+    path: Path,
+    shards: Sequence[Path],
+    *,
+    role: str,
+    classes: Sequence[str],
+    labels: Sequence[str],
+    provenance: dict,
+) -> None:
+    """Make a dataset of finished shards, with one of them in memory at a time; ``path`` should be new.
+
+    Raises:
+        InputError: naming the first case that breaks the contract between cases, or no case at all.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    counts, seen, split_of, sizes = Counter(), set(), {}, []
+    for shard in shards:
+        rows = pq.read_table(shard, columns=["id", "patient", "split", "parent", "mask_source"]).to_pylist()
+        for row in rows:
+            _check_id(row["id"], seen)
+            _check_relations(
+                row["id"], row["patient"], row["split"], row["parent"], row["mask_source"], role, frozenset(labels),
+                split_of,
+            )  # fmt: skip
+            counts[row["split"]] += 1
+        sizes.append(len(rows))
+        if rows:
+            shutil.copyfile(shard, path / shard_name(sum(1 for size in sizes if size) - 1))
+    if not sum(sizes):
+        raise InputError(f"{path.name}: no case to write; the source is empty")
+    write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance)
+    write_preview(path / "preview.png", _spread_cases(path, shards, sizes, len(classes)))
+
+
+def _spread_cases(path: Path, shards: Sequence[Path], sizes: Sequence[int], n_classes: int) -> list[Case]:
+    """The cases of a preview, from the shards that hold them."""
+    wanted = evenly_spaced(range(sum(sizes)), PREVIEW_CASES)
+    cases, start = [], 0
+    for shard, size in zip(shards, sizes, strict=True):
+        own = [i - start for i in wanted if start <= i < start + size]
+        if own:
+            cases += [_case(path, row, n_classes) for row in pq.read_table(shard).take(own).to_pylist()]
+        start += size
+    return cases
+
+
+def shard_name(number: int) -> str:
+    return f"part-{number:05d}.parquet"
 
 
 def write_shard(path: Path, cases: Sequence[Case]) -> None:
@@ -123,10 +179,14 @@ def write_index(path: Path, *, role, classes, counts, labels, provenance) -> Non
         "provenance": provenance,
     }
     files.write_json(path / "dataset.json", index)
+    if role == "synthetic":
+        files.write_bytes(path / "README.md", dataset_card(index).encode())
 
 
 def write_preview(path: Path, cases: Sequence[Case], columns: int = 6, height: int = 144) -> None:
-    tiles = [with_contour(case.image, case.mask, height) for case in evenly_spaced(cases, 4 * columns)]
+    if not cases:
+        return
+    tiles = [with_contour(case.image, case.mask, height) for case in evenly_spaced(cases, PREVIEW_CASES)]
     rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
     buffer = io.BytesIO()
     Image.fromarray(contact_sheet(rows)).save(buffer, "PNG")
@@ -176,13 +236,17 @@ def _checked(cases, n_classes, role, labels, counts, preview) -> Iterator[Case]:
     seen, split_of = set(), {}
     for case in cases:
         check_case(case, n_classes)
-        if case.id in seen:
-            raise InputError(f"case '{case.id}': the id occurs twice; ids must be unique in a dataset")
-        seen.add(case.id)
+        _check_id(case.id, seen)
         _check_relations(case.id, case.patient, case.split, case.parent, case.mask_source, role, labels, split_of)
         counts[case.split] += 1
         preview.append(case)
         yield case
+
+
+def _check_id(id_: str, seen: set[str]) -> None:
+    if id_ in seen:
+        raise InputError(f"case '{id_}': the id occurs twice; ids must be unique in a dataset")
+    seen.add(id_)
 
 
 def _check_relations(id_, patient, split, parent, mask_source, role, labels, split_of) -> None:

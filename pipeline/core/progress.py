@@ -1,30 +1,42 @@
-"""One progress bar per process, and an optional DVCLive loss curve."""
+"""One progress bar per run, in its main process, and an optional DVCLive loss curve."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
+
+from pipeline.core.processes import is_main
+
+
+class Progress:
+    """Called with (step, loss) after every step; ``image`` keeps a picture beside the loss curve."""
+
+    def __init__(self, bar: tqdm, steps: int, logger):
+        self._bar, self._steps, self._logger, self._smooth = bar, steps, logger, None
+
+    def __call__(self, step: int, loss: float) -> None:
+        self._smooth = loss if self._smooth is None else 0.95 * self._smooth + 0.05 * loss
+        self._bar.update()
+        self._bar.set_postfix(loss=f"{self._smooth:.3f}", refresh=False)
+        if self._logger and (step % 10 == 9 or step == self._steps - 1):
+            self._logger.step = step + 1
+            self._logger.log_metric("loss", self._smooth, timestamp=False)
+            self._logger.make_summary()
+
+    def image(self, name: str, pixels: np.ndarray) -> None:
+        """Keep an RGB uint8 (H, W, 3) picture under ``name``, in the place of an earlier one."""
+        if self._logger:
+            self._logger.log_image(name, pixels)
 
 
 @contextmanager
-def progress(name: str, steps: int, live: Path | None = None) -> Iterator[Callable[[int, float], None]]:
-    """Yield ``tick(step, loss)``. With ``live``, every tenth loss also goes to a DVCLive folder there."""
-    logger = _live(live) if live else None
-    smooth = None
-    with tqdm(total=steps, desc=name, mininterval=5, disable=None) as bar:
-
-        def tick(step: int, loss: float) -> None:
-            nonlocal smooth
-            smooth = loss if smooth is None else 0.95 * smooth + 0.05 * loss
-            bar.update()
-            bar.set_postfix(loss=f"{smooth:.3f}", refresh=False)
-            if logger and (step % 10 == 9 or step == steps - 1):
-                logger.step = step + 1
-                logger.log_metric("loss", smooth, timestamp=False)
-                logger.make_summary()
-
-        yield tick
+def progress(name: str, steps: int, live: Path | None = None) -> Iterator[Progress]:
+    """With ``live``, every tenth loss also goes to a DVCLive folder there. Only the main process shows or writes."""
+    logger = _live(live) if live and is_main() else None
+    with tqdm(total=steps, desc=name, mininterval=5, disable=None if is_main() else True) as bar:
+        yield Progress(bar, steps, logger)
     if logger:
         logger.end()
 

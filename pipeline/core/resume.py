@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from pipeline.core import files
+from pipeline.core.processes import is_main
 
 SOURCE = Path(__file__).parents[1]
 log = logging.getLogger("pipeline.resume")
@@ -24,9 +25,10 @@ class Scratch:
 
         hardware = torch.__version__, torch.cuda.is_available()
         self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
-        for stale in root.glob(f"{name}-*"):
-            if stale != self.folder:
-                files.remove(stale)
+        if is_main():
+            for stale in root.glob(f"{name}-*"):
+                if stale != self.folder:
+                    files.remove(stale)
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def load(self) -> dict | None:
@@ -51,4 +53,6 @@ class Scratch:
         files.write_bytes(self.folder / "state.pt", buffer.getvalue())
 
     def clear(self) -> None:
-        files.remove(self.folder)
+        """Remove the folder; the main process does."""
+        if is_main():
+            files.remove(self.folder)

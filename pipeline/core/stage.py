@@ -18,6 +18,7 @@ from typing import Annotated
 
 from pipeline.core import files
 from pipeline.core.errors import InputError
+from pipeline.core.processes import is_main
 
 Output = Annotated[Path, "output"]
 """A path the stage writes. ``run`` gets a scratch path, moved to the real one only when it succeeds."""
@@ -52,7 +53,7 @@ def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = No
     """Parse, run, and turn bad input into one line on stderr and exit status 2."""
     args = vars(build_parser(run).parse_args(argv))
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    log.setLevel(logging.INFO)
+    log.setLevel(logging.INFO if is_main() else logging.WARNING)
     try:
         from pipeline.core.params import View, load_params
 
@@ -72,7 +73,13 @@ def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = No
 
 
 def execute(run: Callable, params, args: dict) -> None:
-    """Call ``run`` with its outputs redirected to scratch, and move them into place when it returns."""
+    """Call ``run`` with its outputs redirected to scratch, and move them into place when it returns.
+
+    Of several processes the main one writes and moves; the others are given the same arguments.
+    """
+    if not is_main():
+        run(params, **args)
+        return
     moves = {}
     for name, argument in _arguments(run).items():
         if argument.annotation == Output and args[name] is not None:

@@ -1,57 +1,111 @@
-"""Masks to sample images from: train masks with a plausible shape change, and draws from the shape model."""
+"""Masks to sample images from: warped train masks, draws from the shape model, and masks of the user's."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from pipeline.core import seeds
 from pipeline.core.case import Case
+from pipeline.core.errors import InputError
 from pipeline.core.geometry import Letterbox, letterbox
-from pipeline.core.params import Warp
+from pipeline.core.params import MaskShares, Warp
 from pipeline.core.warp import plausible_warp, warp
+from pipeline.diffusion.sector import field_of_view
 from pipeline.diffusion.shapes import fit_shape_model
 
 
 @dataclass(frozen=True)
 class MaskDraw:
-    """A mask to sample from: uint8 (S, S), the canvas it lives in, and where it came from."""
+    """A mask to sample from: uint8 (S, S), the canvas it lives in, its sector (bool (S, S)), and where it came from."""
 
     mask: np.ndarray
     box: Letterbox
+    sector: np.ndarray
     source: str
     template: Case
     transform: str
 
 
-def draw_masks(
-    labels: Sequence[Case], n_structures: int, size: int, count: int, shape_share: float, params: Warp, seed: int
-) -> list[MaskDraw]:
-    """``count`` masks; mask i is a function of (labels, parameters, seed, i) alone.
+@dataclass(frozen=True)
+class MaskSource:
+    """Draws masks; mask i is a function of (labels, user masks, parameters, seed, i) alone, and made when asked for.
 
-    Every 1/shape_share-th mask comes from the shape model, the others from the labels in turn. The canvas (aspect
-    ratio, pixel size) is that of a label case.
+    labels: the label subset. Every mask takes the canvas (aspect ratio, pixel size) and the sector of one of them:
+    a warped mask those of its parent, a mask of the shape model or the user's those of the label whose sector fits.
+    user: uint8 masks (H, W) by name.
     """
-    boxed = [letterbox(case.mask, size, mask=True) for case in labels]
-    model = fit_shape_model([mask for mask, _ in boxed], n_structures) if shape_share > 0 else None
-    order = seeds.numpy_generator(seed, "template order").permutation(len(labels))
-    draws = []
-    for i in range(count):
-        rng = seeds.numpy_generator(seed, "mask", i)
-        # Each source takes the labels in turn by its own count, so that every label serves both.
-        shapes_before = int(i * shape_share)
-        from_shape_model = int((i + 1) * shape_share) > shapes_before
-        template = int(order[(shapes_before if from_shape_model else i - shapes_before) % len(labels)])
-        mask, box = boxed[template]
-        valid = box.valid(size)
-        if from_shape_model:
-            sampled = model.sample(size, valid, rng)
-            draws.append(
-                MaskDraw(sampled, box, "shape_model", labels[template], json.dumps({"canvas": labels[template].id}))
+
+    labels: Sequence[Case]
+    n_structures: int
+    size: int
+    shares: MaskShares
+    warp: Warp
+    seed: int
+    user: Sequence[tuple[str, np.ndarray]] = ()
+
+    def __post_init__(self):
+        if self.shares.user and not self.user:
+            raise InputError(
+                f"key 'sample.masks.user' is {self.shares.user}, but data/masks holds no mask; "
+                "put PNG masks there or set it to 0"
             )
-            continue
-        field = plausible_warp(mask, valid, params, rng)
+
+    def draw(self, i: int) -> MaskDraw:
+        rng = seeds.numpy_generator(self.seed, "mask", i)
+        # Each source counts its own masks, so that each takes the labels in turn.
+        users_before, is_user = _turn(i, self.shares.user)
+        if is_user:
+            return self._user(users_before)
+        rest = i - users_before
+        others = self.shares.parent + self.shares.shape_model
+        shapes_before, is_shape = _turn(rest, self.shares.shape_model / others)
+        if is_shape:
+            return self._shape(rng)
+        return self._parent(int(self._order[(rest - shapes_before) % len(self.labels)]), rng)
+
+    def _parent(self, index: int, rng: np.random.Generator) -> MaskDraw:
+        mask, box = self._boxed[index]
+        valid = box.valid(self.size)
+        field = plausible_warp(mask, valid, self.warp, rng)
         warped = np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)
-        draws.append(MaskDraw(warped, box, "parent", labels[template], json.dumps({"warp": params.model_dump()})))
-    return draws
+        return self._draw(warped, index, "parent", {"warp": self.warp.model_dump()})
+
+    def _shape(self, rng: np.random.Generator) -> MaskDraw:
+        mask, index = self._shapes.sample(self.size, [box.valid(self.size) for _, box in self._boxed], rng)
+        return self._draw(mask, index, "shape_model", {"canvas": self.labels[index].id})
+
+    def _user(self, turn: int) -> MaskDraw:
+        name, mask = self.user[turn % len(self.user)]
+        boxed, box = letterbox(mask, self.size, mask=True)
+        missed = [np.count_nonzero(boxed[~sector]) for sector in self._sectors]
+        nearest = int(np.argmin(missed))
+        return MaskDraw(boxed, box, self._sectors[nearest], "user", self.labels[nearest], json.dumps({"mask": name}))
+
+    def _draw(self, mask: np.ndarray, index: int, source: str, transform: dict) -> MaskDraw:
+        box = self._boxed[index][1]
+        return MaskDraw(mask, box, self._sectors[index], source, self.labels[index], json.dumps(transform))
+
+    @cached_property
+    def _order(self) -> np.ndarray:
+        return seeds.numpy_generator(self.seed, "template order").permutation(len(self.labels))
+
+    @cached_property
+    def _boxed(self) -> list[tuple[np.ndarray, Letterbox]]:
+        return [letterbox(case.mask, self.size, mask=True) for case in self.labels]
+
+    @cached_property
+    def _sectors(self) -> list[np.ndarray]:
+        return [field_of_view(letterbox(case.image, self.size)[0]) for case in self.labels]
+
+    @cached_property
+    def _shapes(self):
+        return fit_shape_model([mask for mask, _ in self._boxed], self.n_structures, self._sectors)
+
+
+def _turn(i: int, share: float) -> tuple[int, bool]:
+    """How many of the first i items are of a kind that takes ``share`` of all, evenly spread, and whether item i is."""
+    before = int(i * share + 1e-9)
+    return before, int((i + 1) * share + 1e-9) > before

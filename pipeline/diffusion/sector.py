@@ -1,14 +1,18 @@
 """The field of view of an ultrasound image, from the image alone: outside it every pixel is black by geometry.
 
-Told where the sector is, the denoiser need not guess it, and a sampled image gets the sector of a real one.
+Told where the sector is, the denoiser need not guess it, and a sampled image gets the sector of a real one. A sector
+is convex, so a model keeps those of its training images as outlines, for masks that come without a sector.
 """
 
-import numpy as np
-from scipy import ndimage
-from skimage.morphology import convex_hull_image
+from collections.abc import Sequence
 
-from pipeline.core.case import Case
-from pipeline.core.geometry import letterbox
+import numpy as np
+import torch
+from scipy import ndimage
+from skimage.draw import polygon2mask
+from skimage.measure import approximate_polygon, find_contours
+from skimage.morphology import convex_hull_image
+from torch import Tensor
 
 DARK = 10
 """Grey level up to which a pixel counts as black; fluid inside the sector is bridged by the convex hull."""
@@ -26,6 +30,24 @@ def field_of_view(image: np.ndarray) -> np.ndarray:
     return convex_hull_image(labels == largest)
 
 
-def stack_sectors(cases: list[Case], size: int) -> np.ndarray:
-    """bool (N, size, size), the field of view of every letter-boxed case."""
-    return np.stack([field_of_view(letterbox(case.image, size)[0]) for case in cases])
+def outline(sector: np.ndarray) -> list[tuple[float, float]]:
+    """Vertices (row, column) of a sector, as shares of the image size, to within half a pixel."""
+    contour = max(find_contours(np.pad(sector.astype(float), 1), 0.5), key=len) - 1
+    return [tuple(np.round((point + 0.5) / len(sector), 4)) for point in approximate_polygon(contour, 0.5)]
+
+
+def from_outline(vertices: Sequence[Sequence[float]], size: int) -> np.ndarray:
+    """bool (size, size), the sector of an outline."""
+    return polygon2mask((size, size), np.asarray(vertices) * size - 0.5)
+
+
+def choose_sectors(masks: Tensor, outlines: Sequence, generator: torch.Generator | None) -> Tensor:
+    """bool [B, S, S]: for each mask [B, S, S] a random one of the sectors that hold all of it, else the one that
+    holds most of it; everything where there are no outlines."""
+    size = masks.shape[-1]
+    if not outlines:
+        return torch.ones(masks.shape, dtype=torch.bool)
+    bank = torch.from_numpy(np.stack([from_outline(vertices, size) for vertices in outlines]))
+    missed = torch.stack([((mask > 0) & ~bank).sum(dim=(1, 2)) for mask in masks.cpu()])
+    tie = torch.rand(missed.shape, generator=generator)
+    return bank[(missed + 0.5 * tie).argmin(dim=1)]

@@ -1,8 +1,9 @@
 """A shape model of masks, fitted to the train masks of one label budget, to sample masks nobody annotated.
 
 Each structure is a closed contour around its centroid, r(θ) = exp(log r0 + Σ a_k cos kθ + b_k sin kθ): an ellipse is
-mostly k = 2, an egg k = 3. Position, size and shape of all structures form one vector per mask; sampling draws from
-a Gaussian with the vectors' mean and shrunken covariance, so that position, size and shape stay joint.
+mostly k = 2, an egg k = 3. Position, size and shape of all structures and of the sector form one vector per mask;
+sampling draws from a Gaussian with the vectors' mean and shrunken covariance, so that they stay joint. The drawn
+sector is replaced by the nearest real one.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from skimage.draw import polygon
 from pipeline.core.errors import InputError
 
 HARMONICS = 4
+SECTOR_DIMENSIONS = 3
 _ANGLES = np.linspace(0, 2 * np.pi, 96, endpoint=False)
 _MAX_TRIES = 100
 
@@ -22,15 +24,21 @@ _MAX_TRIES = 100
 @dataclass(frozen=True)
 class ShapeModel:
     """mean: float (D,), factor: float (D, R) with covariance = factor @ factor.T, in shares of the canvas size;
-    area_range: float (2, K), smallest and largest share of the canvas of each structure."""
+    area_range: float (2, K), smallest and largest share of the canvas of each structure;
+    sectors: float (N, 3), the sector vectors of the fitted masks, NaN for masks that were left out."""
 
     mean: np.ndarray
     factor: np.ndarray
     n_structures: int
     area_range: np.ndarray
+    sectors: np.ndarray
 
-    def sample(self, size: int, valid: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """One uint8 (size, size) mask inside ``valid``, with every structure's area within 20 % of the fitted range.
+    def sample(self, size: int, valid: Sequence[np.ndarray], rng: np.random.Generator) -> tuple[np.ndarray, int]:
+        """One uint8 (size, size) mask, every structure's area within 20 % of the fitted range, and the index of the
+        fitted mask whose canvas and sector it takes.
+
+        Args:
+            valid: bool (size, size) per fitted mask: where its canvas holds the image.
 
         Raises:
             InputError: a hundred draws in a row fell outside (the train masks do not support a shape model).
@@ -38,17 +46,21 @@ class ShapeModel:
         low, high = self.area_range
         for _ in range(_MAX_TRIES):
             vector = self.mean + self.factor @ rng.normal(size=self.factor.shape[1])
-            mask = rasterise(vector, self.n_structures, size)
-            inside = np.where(valid, mask, 0).astype(np.uint8)
+            mask = rasterise(vector[:-SECTOR_DIMENSIONS], self.n_structures, size)
+            distance = ((self.sectors - vector[-SECTOR_DIMENSIONS:]) ** 2).sum(axis=1)
+            nearest = int(np.nanargmin(distance))
+            inside = np.where(valid[nearest], mask, 0).astype(np.uint8)
             kept = np.count_nonzero(inside) >= 0.9 * np.count_nonzero(mask)
             areas = np.array([np.mean(inside == k + 1) for k in range(self.n_structures)])
             if kept and np.all((0.8 * low <= areas) & (areas <= 1.2 * high)):
-                return inside
-        raise InputError("the shape model found no plausible mask in 100 draws; set sample.shape_model to 0")
+                return inside, nearest
+        raise InputError("the shape model found no plausible mask in 100 draws; set sample.masks.shape_model to 0")
 
 
-def fit_shape_model(masks: Sequence[np.ndarray], n_structures: int, shrinkage: float = 0.1) -> ShapeModel:
-    """Fit to uint8 (S, S) masks.
+def fit_shape_model(
+    masks: Sequence[np.ndarray], n_structures: int, sectors: Sequence[np.ndarray], shrinkage: float = 0.1
+) -> ShapeModel:
+    """Fit to uint8 (S, S) masks and the bool (S, S) sectors of their images.
 
     Args:
         shrinkage: share of the diagonal in the covariance, for fewer masks than dimensions.
@@ -56,18 +68,27 @@ def fit_shape_model(masks: Sequence[np.ndarray], n_structures: int, shrinkage: f
     Raises:
         InputError: fewer than two masks hold all structures.
     """
-    complete = [mask for mask in masks if all((mask == k + 1).any() for k in range(n_structures))]
+    complete = [i for i, mask in enumerate(masks) if all((mask == k + 1).any() for k in range(n_structures))]
     if len(complete) < 2:
         raise InputError(
             f"a shape model needs two masks with all structures, found {len(complete)}; "
-            "raise grid.labels or set sample.shape_model to 0"
+            "raise grid.labels or set sample.masks.shape_model to 0"
         )
-    vectors = np.stack([describe(mask, n_structures) for mask in complete])
+    fitted = np.full((len(masks), SECTOR_DIMENSIONS), np.nan)
+    fitted[complete] = [sector_vector(sectors[i]) for i in complete]
+    vectors = np.stack([np.concatenate([describe(masks[i], n_structures), fitted[i]]) for i in complete])
     centred = vectors - vectors.mean(axis=0)
     scale = np.sqrt((1 - shrinkage) / (len(vectors) - 1))
     factor = np.concatenate([scale * centred.T, np.sqrt(shrinkage) * np.diag(centred.std(axis=0, ddof=1))], axis=1)
-    areas = np.array([[np.mean(mask == k + 1) for k in range(n_structures)] for mask in complete])
-    return ShapeModel(vectors.mean(axis=0), factor, n_structures, np.stack([areas.min(axis=0), areas.max(axis=0)]))
+    areas = np.array([[np.mean(masks[i] == k + 1) for k in range(n_structures)] for i in complete])
+    area_range = np.stack([areas.min(axis=0), areas.max(axis=0)])
+    return ShapeModel(vectors.mean(axis=0), factor, n_structures, area_range, fitted)
+
+
+def sector_vector(sector: np.ndarray) -> np.ndarray:
+    """Centroid (row, column) and root of the area of a bool (S, S) sector, as shares of the size."""
+    size = len(sector)
+    return np.array([*ndimage.center_of_mass(sector), np.sqrt(np.count_nonzero(sector))]) / size
 
 
 def describe(mask: np.ndarray, n_structures: int) -> np.ndarray:

@@ -1,127 +1,136 @@
-"""Training the denoiser: every batch is a function of (seed, step), so a resumed run equals an uninterrupted one."""
+"""Training the denoiser: every batch is a function of (seed, step), so a resumed run equals an uninterrupted one.
 
+Started by ``accelerate launch`` the processes share each batch, and the averaged gradient is that of one process.
+"""
+
+import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import UNet2DModel
-from diffusers.training_utils import EMAModel
-from torch import Tensor
 
 from pipeline.core import seeds
-from pipeline.core.affine import random_affine
 from pipeline.core.errors import InputError
 from pipeline.core.params import Diffusion
 from pipeline.core.resume import Scratch
-from pipeline.diffusion.conditioning import condition, without_mask
-from pipeline.diffusion.denoiser import Preconditioning, build_unet, denoising_loss
+from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.denoiser import FORMULATIONS, build_unet, denoising_loss
+from pipeline.diffusion.ema import build_ema
+from pipeline.diffusion.pool import Pool, training_batch
 
-SECTOR_BIT = 256
-
-
-def standardise(images: np.ndarray, sigma_data: float) -> tuple[np.ndarray, float, float]:
-    """Images in [-1, 1] to zero mean and the standard deviation the preconditioning assumes; with mean and std."""
-    mean, std = float(images.mean()), float(images.std())
-    return ((images - mean) / std * sigma_data).astype(np.float32), mean, std
+_VALIDATION_ROUNDS = 4
 
 
 def train_denoiser(
-    images: np.ndarray,
-    masks: np.ndarray,
-    sectors: np.ndarray,
-    n_structures: int,
+    pool: Pool,
+    condition: Condition,
     params: Diffusion,
     seed: int,
     scratch: Scratch,
     device: torch.device,
     on_step: Callable[[int, float], None],
+    *,
+    validation: Pool | None = None,
+    on_preview: Callable[[int, UNet2DModel], None] | None = None,
 ) -> UNet2DModel:
-    """Train for a fixed number of steps and return the last EMA weights: nothing is selected.
+    """Train for a fixed number of steps and return the EMA weights: the last ones, or with ``validation`` the best.
 
     Args:
-        images: float32 (N, 1, S, S), zero mean and a standard deviation of ``params.sigma_data``.
-        masks: uint8 (N, S, S), class indices.
-        sectors: bool (N, S, S), the fields of view.
         scratch: where the state is kept every ``params.checkpoint_every`` steps.
         on_step: called with (step, loss), also for the steps before an interruption.
+        validation: labelled cases; every ``preview_every`` steps the EMA's denoising loss on them is taken.
+        on_preview: called every ``preview_every`` steps with (step, network under EMA weights), in the main process.
+
+    Raises:
+        InputError: a loss that is not finite (the last saved state stays in ``scratch``), or a batch that the
+            processes cannot share evenly.
     """
-    accelerator = Accelerator(cpu=device.type == "cpu")
-    if accelerator.num_processes > 1:
-        raise InputError("train_diffusion runs in one process; start it with `dvc repro`, not `accelerate launch`")
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=params.mixed_precision)
+    world = accelerator.num_processes
+    if params.batch % (world * params.accumulate):
+        raise InputError(
+            f"key 'diffusion.batch' is {params.batch}, which {world} processes with diffusion.accumulate "
+            f"{params.accumulate} cannot share evenly; make it a multiple of {world * params.accumulate}"
+        )
     torch.manual_seed(seeds.derive(seed, "init"))
-    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, n_structures)
+    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, condition.n_planes)
     unet = unet.to(accelerator.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(unet.parameters(), lr=params.learning_rate, weight_decay=1e-4)
-    ema = EMAModel(unet.parameters(), decay=params.ema, use_ema_warmup=True, inv_gamma=1.0, power=2 / 3)
+    ema = build_ema(unet.parameters(), params.ema)
     losses: list[float] = []
+    best: dict = {}
     if state := scratch.load():
         unet.load_state_dict(state["unet"])
         optimizer.load_state_dict(state["optimizer"])
         ema.load_state_dict(state["ema"])
-        losses = state["losses"]
+        if accelerator.scaler is not None:
+            accelerator.scaler.load_state_dict(state["scaler"])
+        losses, best = state["losses"], state["best"]
         for step, loss in enumerate(losses):
             on_step(step, loss)
     ema.to(accelerator.device)
-    model, optimizer = accelerator.prepare(unet, optimizer)
+    model, optimizer = accelerator.prepare(torch.compile(unet) if params.compile else unet, optimizer)
 
-    edm = Preconditioning(params.sigma_data)
-    pool = tuple(torch.from_numpy(part) for part in (images, masks, sectors))
+    preconditioning = FORMULATIONS[params.formulation](params.sigma_data)
+    grey = pool.grey
+
+    def loss_of(batch, network):
+        parts = batch.images, batch.planes, batch.noise, batch.sigma
+        return denoising_loss(network, *parts, params.patch, preconditioning, params.weighting)
+
     for step in range(len(losses), params.steps):
-        batch = [part.to(accelerator.device) for part in training_batch(*pool, n_structures, params, seed, step)]
+        batch = training_batch(pool, condition, grey, params, seed, step, accelerator.process_index, world)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, params)
-        loss = denoising_loss(model, *batch, params.patch, edm)
         optimizer.zero_grad(set_to_none=True)
-        accelerator.backward(loss)
+        mean_loss = torch.zeros((), device=accelerator.device)
+        for number, part in enumerate(batch.to(accelerator.device).split(params.accumulate), start=1):
+            # Gradients travel between processes once a step, with the last part.
+            with nullcontext() if number == params.accumulate else accelerator.no_sync(model):
+                loss = loss_of(part, model) / params.accumulate
+                accelerator.backward(loss)
+            mean_loss += loss.detach()
+        losses.append(float(accelerator.reduce(mean_loss, "mean")))
+        if not math.isfinite(losses[-1]):
+            raise InputError(
+                f"the diffusion loss is {losses[-1]} at step {step}; lower diffusion.learning_rate or use "
+                f"mixed_precision 'no' (the last good state is kept in {scratch.folder})"
+            )
         accelerator.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         ema.step(unet.parameters())
-        losses.append(float(loss.detach()))
         on_step(step, losses[-1])
-        if (step + 1) % params.checkpoint_every == 0 and step + 1 < params.steps:
+        done = step + 1
+        if accelerator.is_main_process and (done % params.preview_every == 0 or done == params.steps):
+            ema.store(unet.parameters())
+            ema.copy_to(unet.parameters())
+            unet.eval()
+            if validation is not None:
+                best = _better(best, unet, done, _validation_loss(unet, validation, condition, grey, params, loss_of))
+            if on_preview is not None:
+                on_preview(done, unet)
+            unet.train()
+            ema.restore(unet.parameters())
+        if accelerator.is_main_process and done % params.checkpoint_every == 0 and done < params.steps:
             scratch.save(
                 {
-                    "step": step + 1,
+                    "step": done,
                     "unet": unet.state_dict(),
                     "optimizer": optimizer.optimizer.state_dict(),
                     "ema": ema.state_dict(),
+                    "scaler": accelerator.scaler.state_dict() if accelerator.scaler is not None else None,
                     "losses": losses,
+                    "best": best,
                 }
             )
-    ema.copy_to(unet.parameters())
+    accelerator.wait_for_everyone()
+    if best:
+        unet.load_state_dict(best["weights"])
+    else:
+        ema.copy_to(unet.parameters())
     return unet.eval()
-
-
-def training_batch(
-    images: Tensor, masks: Tensor, sectors: Tensor, n_structures: int, params: Diffusion, seed: int, step: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Images [B, 1, S, S], condition planes [B, P, S, S], noise [B, 1, S, S] and σ [B] of one step."""
-    generator = seeds.torch_generator(seed, "batch", step)
-    chosen = torch.randint(len(images), (params.batch,), generator=generator)
-    black = images.amin()
-    x, coded = random_affine(
-        images[chosen] - black - 1,
-        # One map for both label images: the sector is a high bit of the mask.
-        masks[chosen].short() + SECTOR_BIT * sectors[chosen],
-        generator,
-        flip=True,
-        rotate_deg=params.rotate_deg,
-        scale=params.scale,
-        shift=params.shift,
-    )
-    x = x + 1 + black
-    planes = condition(coded % SECTOR_BIT, coded >= SECTOR_BIT, n_structures)
-    dropped = torch.rand(params.batch, generator=generator) < params.mask_dropout
-    planes[dropped] = without_mask(planes[dropped])
-    noise = torch.randn(x.shape, generator=generator)
-    # Stratified over the batch: the same log-normal (p_mean, p_std), with less variance between steps.
-    quantile = (torch.randperm(params.batch, generator=generator) + torch.rand(params.batch, generator=generator)) / (
-        params.batch
-    )
-    normal = torch.special.ndtri(quantile.clamp(1e-4, 1 - 1e-4))
-    sigma = (params.p_mean + params.p_std * normal).exp()
-    return x, planes, noise, sigma
 
 
 def learning_rate(step: int, params: Diffusion) -> float:
@@ -129,3 +138,18 @@ def learning_rate(step: int, params: Diffusion) -> float:
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
     left = (params.steps - step) / (0.2 * params.steps)
     return params.learning_rate * warm * min(1.0, max(0.1, left))
+
+
+@torch.no_grad()
+def _validation_loss(unet, validation: Pool, condition: Condition, grey, params: Diffusion, loss_of) -> float:
+    """The denoising loss on labelled validation cases, with the same images, changes and noise at every call."""
+    device = next(unet.parameters()).device
+    rounds = [training_batch(validation, condition, grey, params, 0, i).to(device) for i in range(_VALIDATION_ROUNDS)]
+    return sum(float(loss_of(batch, unet)) for batch in rounds) / len(rounds)
+
+
+def _better(best: dict, unet, step: int, loss: float) -> dict:
+    if best and best["loss"] <= loss:
+        return best
+    weights = {name: value.detach().cpu().clone() for name, value in unet.state_dict().items()}
+    return {"loss": loss, "step": step, "weights": weights}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cohorts.images import decode_grey, decode_indices, decode_rgb
 from pipeline.core.errors import InputError
+from pipeline.core.images import decode_grey, decode_indices, decode_rgb
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)
 

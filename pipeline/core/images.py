@@ -3,11 +3,16 @@
 import io
 import struct
 import zlib
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from pipeline.core.errors import InputError
+
+MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
+"""JPEG is absent on purpose: it smears class indices along every edge."""
 
 _EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
 
@@ -42,6 +47,13 @@ def decode_indices(data: bytes, name: str) -> np.ndarray:
     return np.ascontiguousarray(rgb[..., 0])
 
 
+def class_indices(mask: np.ndarray, n_classes: int) -> np.ndarray:
+    """uint8 HxW class indices. With exactly two classes, a black and white mask (0 and 255) counts as 0 and 1."""
+    if n_classes == 2 and mask.max(initial=0) == 255 and not ((mask > 0) & (mask < 255)).any():
+        return (mask == 255).astype(np.uint8)
+    return mask
+
+
 def _decode(data: bytes, name: str) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
@@ -51,3 +63,27 @@ def _decode(data: bytes, name: str) -> Image.Image:
     if image.mode not in _EIGHT_BIT:
         raise InputError(f"file '{name}' has pixels of type '{image.mode}'; export it with 8 bits per channel")
     return image
+
+
+def read_masks(folder: Path, classes: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+    """Masks in a folder, as (file name without suffix, uint8 HxW class indices), in the order of their names.
+
+    Raises:
+        InputError: naming a file that is damaged, empty or holds a class that is not among ``classes``, or two files
+            of one name.
+    """
+    masks: dict[str, np.ndarray] = {}
+    for path in sorted(folder.glob("*")):
+        if path.suffix.lower() not in MASK_SUFFIXES:
+            continue
+        if path.stem in masks:
+            raise InputError(f"{folder}: two masks are named '{path.stem}'; keep one")
+        mask = class_indices(decode_indices(path.read_bytes(), str(path)), len(classes))
+        if not mask.any():
+            raise InputError(f"{path}: the mask is empty; remove it or draw a structure")
+        if mask.max() >= len(classes):
+            raise InputError(
+                f"{path}: holds value {mask.max()}, allowed are 0 to {len(classes) - 1} ({', '.join(classes)})"
+            )
+        masks[path.stem] = mask
+    return list(masks.items())

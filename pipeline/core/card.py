@@ -1,0 +1,53 @@
+"""The card of a synthetic dataset: a README with YAML front matter, as Hugging Face reads it."""
+
+import json
+
+import yaml
+
+
+def dataset_card(index: dict) -> str:
+    """Markdown text of a card, from the content of ``dataset.json``."""
+    count = sum(index["counts"].values())
+    made_from = index["provenance"]
+    front = {
+        "pretty_name": f"Synthetic {', '.join(index['classes'][1:])} ultrasound, made from {made_from.get('cohort')}",
+        "task_categories": ["image-segmentation"],
+        "tags": ["medical", "ultrasound", "synthetic", "diffusion"],
+        "size_categories": [_size_category(count)],
+        "configs": [{"config_name": "default", "data_files": "part-*.parquet"}],
+    }
+    curated = made_from.get("curated")
+    lines = [
+        f"# {front['pretty_name']}",
+        "",
+        f"{count} pairs of an image and the mask it was generated from, by a mask-conditioned diffusion model. "
+        "No image shows a patient. The images are not meant for diagnosis.",
+        "",
+        f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
+        f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"
+        + (f" and {n} unlabelled ones" if (n := made_from.get("unlabelled")) else "")
+        + (f", and {n} more labels to select its weights" if (n := made_from.get("selected_on")) else "")
+        + ". Their ids are in `dataset.json` under `labels`.",
+        "- Columns: see the contract in the project's `data/README.md`; `parent` is the case whose mask was changed.",
+        "- Whoever shares these images keeps to the licence of that cohort and cites it.",
+        "",
+        "```python",
+        "from datasets import load_dataset",
+        "",
+        'pairs = load_dataset("parquet", data_files="<this folder>/part-*.parquet", split="train")',
+        "```",
+        "",
+    ]
+    if curated:
+        lines += [
+            f"Curated: {curated['kept']} of {curated['of']} samples, those on which networks trained on the same "
+            f"labels agree with the mask (Dice of at least {curated['threshold']:.3f}).",
+            "",
+        ]
+    lines += ["Sampled with:", "", "```json", json.dumps(made_from.get("sample", {}), indent=2), "```", ""]
+    return "---\n" + yaml.safe_dump(front, sort_keys=False) + "---\n\n" + "\n".join(lines)
+
+
+def _size_category(count: int) -> str:
+    bounds = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
+    return next((name for bound, name in bounds.items() if count < bound), "n>1M")
