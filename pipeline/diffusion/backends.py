@@ -12,22 +12,19 @@ from pipeline.diffusion.masks import MaskDraw
 
 
 class PixelBackend:
-    """The mask-conditioned denoiser in pixel space."""
+    """The mask-conditioned denoiser in pixel space. ``sectors``: outlines of fields of view seen in training."""
 
     def __init__(self, pipeline: MaskToImagePipeline):
         self.pipeline = pipeline
         self.image_size = pipeline.config["image_size"]
         self.classes = tuple(pipeline.config["classes"])
+        self.sectors = pipeline.config["sectors"]
 
     def render(
         self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sample
     ) -> tuple[np.ndarray, list[np.ndarray | None]]:
         """Images uint8 (B, S, S) and masks uint8 (S, S), None where an image shows no closed structure."""
         masks = [draw.mask for draw in draws]
-        pixels = [
-            draw.template.pixel_mm / draw.box.scale if draw.template.pixel_mm and draw.source != "user" else None
-            for draw in draws
-        ]
         images = self.pipeline(
             torch.from_numpy(np.stack(masks)),
             torch.from_numpy(np.stack([draw.sector for draw in draws])),
@@ -38,8 +35,8 @@ class PixelBackend:
             sigma_min=params.sigma_min,
             sigma_max=params.sigma_max,
             generator=[torch.Generator().manual_seed(seed) for seed in noise_seeds],
-            pixel_mm=pixels,
-            devices=[draw.template.device for draw in draws],
+            pixel_mm=[draw.pixel_mm for draw in draws],
+            devices=[draw.template.device if draw.template else None for draw in draws],
             output_type="np",
         ).images
         return images, masks

@@ -19,14 +19,20 @@ from pipeline.diffusion.shapes import fit_shape_model
 
 @dataclass(frozen=True)
 class MaskDraw:
-    """A mask to sample from: uint8 (S, S), the canvas it lives in, its sector (bool (S, S)), and where it came from."""
+    """A mask to sample from.
+
+    mask: uint8 (S, S), class indices. box: the canvas it lives in. sector: bool (S, S), the field of view.
+    template: the label case that canvas and sector are of; None outside a label budget.
+    pixel_mm: edge of a canvas pixel in millimetres, where known. source, transform: columns of the dataset.
+    """
 
     mask: np.ndarray
     box: Letterbox
     sector: np.ndarray
     source: str
-    template: Case
     transform: str
+    template: Case | None = None
+    pixel_mm: float | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,13 @@ class MaskSource:
         boxed, box = letterbox(mask, self.size, mask=True)
         missed = [np.count_nonzero(boxed[~sector]) for sector in self._sectors]
         nearest = int(np.argmin(missed))
-        return MaskDraw(boxed, box, self._sectors[nearest], "user", self.labels[nearest], json.dumps({"mask": name}))
+        # Its pixel size is its own, and nobody told it.
+        return MaskDraw(boxed, box, self._sectors[nearest], "user", json.dumps({"mask": name}), self.labels[nearest])
 
     def _draw(self, mask: np.ndarray, index: int, source: str, transform: dict) -> MaskDraw:
-        box = self._boxed[index][1]
-        return MaskDraw(mask, box, self._sectors[index], source, self.labels[index], json.dumps(transform))
+        template, box = self.labels[index], self._boxed[index][1]
+        pixel_mm = template.pixel_mm / box.scale if template.pixel_mm else None
+        return MaskDraw(mask, box, self._sectors[index], source, json.dumps(transform), template, pixel_mm)
 
     @cached_property
     def _order(self) -> np.ndarray:

@@ -72,8 +72,6 @@ def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], param
 
 def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int) -> Case:
     template = draw.template
-    # A mask of the user's has a pixel size of its own, which nobody told.
-    pixel_mm = template.pixel_mm / draw.box.scale if template.pixel_mm and draw.source != "user" else None
     return Case(
         id=f"synthetic-{i:06d}",
         cohort="synthetic",
@@ -81,7 +79,7 @@ def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int
         split="train",
         image=draw.box.crop(image),
         mask=draw.box.crop(mask),
-        pixel_mm=pixel_mm,
+        pixel_mm=draw.pixel_mm,
         mask_source=draw.source,
         parent=template.id if draw.source == "parent" else None,
         seed=image_seed(seed, i),

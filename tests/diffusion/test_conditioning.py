@@ -1,8 +1,11 @@
+import math
+
 import numpy as np
+import pytest
 import torch
 
-from pipeline.diffusion.conditioning import condition, n_planes, signed_distance, without_mask
-from pipeline.diffusion.sector import field_of_view
+from pipeline.diffusion.conditioning import REFERENCE_MM, Condition, signed_distance
+from pipeline.diffusion.sector import choose_sectors, field_of_view, from_outline, outline
 
 
 def masks_of_two() -> torch.Tensor:
@@ -12,9 +15,14 @@ def masks_of_two() -> torch.Tensor:
     return masks
 
 
+def everywhere(count: int = 2) -> torch.Tensor:
+    return torch.ones(count, 32, 32, dtype=torch.bool)
+
+
 def test_planes_are_plus_minus_one_not_tiny():
-    planes = condition(masks_of_two(), torch.ones(2, 32, 32, dtype=torch.bool), 2)
-    assert planes.shape == (2, n_planes(2), 32, 32)
+    condition = Condition(2)
+    planes = condition.planes(masks_of_two(), everywhere())
+    assert planes.shape == (2, condition.n_planes, 32, 32) == (2, 5, 32, 32)
     assert set(planes[:, :3].unique().tolist()) == {-1.0, 1.0}
     assert planes[0, 1, 16, 16] == 1 and planes[0, 2].max() == -1 and planes[1, 2, 8, 8] == 1
 
@@ -29,16 +37,33 @@ def test_distance_is_signed_and_zero_at_the_boundary():
 
 
 def test_moving_the_mask_moves_the_planes():
-    masks, sector = masks_of_two()[:1], torch.ones(1, 32, 32, dtype=torch.bool)
+    condition, masks = Condition(1), masks_of_two()[:1]
     moved = torch.roll(masks, 3, dims=2)
-    shifted = torch.roll(condition(masks, sector, 1), 3, dims=3)
-    torch.testing.assert_close(condition(moved, sector, 1)[..., 4:-4], shifted[..., 4:-4])
+    shifted = torch.roll(condition.planes(masks, everywhere(1)), 3, dims=3)
+    torch.testing.assert_close(condition.planes(moved, everywhere(1))[..., 4:-4], shifted[..., 4:-4])
 
 
-def test_unknown_mask_keeps_the_sector():
-    planes = condition(masks_of_two(), torch.zeros(2, 32, 32, dtype=torch.bool), 1)
-    null = without_mask(planes)
-    assert (null[:, 0] == -1).all() and (null[:, 1:] == 0).all()
+def test_unknown_mask_keeps_the_sector_and_the_constants():
+    condition = Condition(1, augmentation=2)
+    planes = condition.planes(masks_of_two(), ~everywhere(), torch.tensor([[0.5, -1.0], [0.0, 0.25]]))
+    null = condition.without_mask(planes)
+    assert (null[:, 0] == -1).all() and (null[:, 1:3] == 0).all()
+    torch.testing.assert_close(null[:, 3:], planes[:, 3:])
+    assert (planes[0, 4] == -1).all() and (planes[1, 4] == 0.25).all()
+
+
+def test_constants_stand_where_the_planes_say():
+    condition = Condition(1, augmentation=3, pixel_size=True, devices=("voluson", "aloka"))
+    values = condition.constants(
+        3,
+        augmentation=torch.full((3, 3), 0.5),
+        pixel_mm=[REFERENCE_MM * math.e, None, REFERENCE_MM],
+        devices=["aloka", None, "unseen"],
+    )
+    expected = [[0.5, 0.5, 0.5, 1.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0, 0.0, 0.0]]
+    torch.testing.assert_close(values, torch.tensor(expected))
+    assert condition.n_planes == 3 + 6
+    assert not condition.constants(2).any(), "what is not told is zero"
 
 
 def test_field_of_view_is_the_sector():
@@ -56,3 +81,24 @@ def test_field_of_view_is_the_sector():
 
 def test_field_of_view_of_a_black_image_is_everything():
     assert field_of_view(np.zeros((32, 32), np.uint8)).all()
+
+
+@pytest.mark.parametrize("touching", [False, True])
+def test_a_sector_survives_its_outline(touching):
+    rows, columns = np.mgrid[:64, :64]
+    angle, depth = np.arctan2(columns - 32, rows + 15), np.hypot(columns - 32, rows + 15)
+    sector = (np.abs(angle) < 0.6) & (depth > 16) & (depth < (200 if touching else 70))
+    back = from_outline(outline(sector), 64)
+    assert (back & sector).sum() / (back | sector).sum() > 0.96
+    assert len(outline(sector)) < 60
+
+
+def test_a_mask_gets_a_sector_that_holds_it():
+    left, right = np.zeros((2, 32, 32), bool)
+    left[:, :18], right[:, 14:] = True, True
+    masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    masks[0, 10:20, 2:10], masks[1, 10:20, 22:30] = 1, 1
+    chosen = choose_sectors(masks, [outline(left), outline(right)], torch.Generator().manual_seed(0))
+    assert chosen[0, 16, 4] and not chosen[0, 16, 28]
+    assert chosen[1, 16, 28] and not chosen[1, 16, 4]
+    assert choose_sectors(masks, [], None).all()

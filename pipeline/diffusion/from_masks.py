@@ -1,0 +1,150 @@
+"""Images for a folder of masks, from a trained model and nothing else; no DVC, no parameters file.
+
+    python -m pipeline.diffusion.from_masks --model models/diffusion/40-0 --masks my_masks --out my_images
+
+writes ``images/`` and ``masks/`` (pairs of equal names, at the model's resolution) and ``preview.png``. Masks are PNG,
+BMP or TIFF: class indices, or black and white for one structure. An image is a function of model, mask, name and seed.
+"""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.core.errors import InputError
+
+log = logging.getLogger("pipeline.from_masks")
+SAMPLERS = ("dpmpp_2m", "sde_dpmpp_2m", "euler")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.diffusion.from_masks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--model", type=Path, required=True, help="folder of a trained diffusion model")
+    parser.add_argument("--masks", type=Path, required=True, help="folder of masks")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist yet")
+    parser.add_argument("--per-mask", type=int, default=1, help="images per mask (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=18, help="sampler steps (default: %(default)s)")
+    parser.add_argument("--guidance", type=float, default=1.5, help="1 is unguided (default: %(default)s)")
+    parser.add_argument("--sampler", choices=SAMPLERS, default=SAMPLERS[0])
+    parser.add_argument("--chunk-size", type=int, default=16, help="images made at once (default: %(default)s)")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the pairs and return how many there are.
+
+    Raises:
+        InputError: no masks, a damaged mask, no model, or an output folder that exists.
+    """
+    import numpy as np
+    from PIL import Image
+    from tqdm import tqdm
+
+    from pipeline.core import files
+    from pipeline.core.compute import setup
+    from pipeline.core.images import read_masks
+    from pipeline.core.params import Compute, MaskShares, Sample
+    from pipeline.core.preview import contact_sheet, with_contour
+    from pipeline.core.seeds import derive
+    from pipeline.core.stage import SCRATCH
+    from pipeline.diffusion.backends import open_generator
+
+    if args.out.exists():
+        raise InputError(f"{args.out}: exists already; name a new folder, or remove it")
+    for name in ("per_mask", "steps", "chunk_size", "threads"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least 1")
+    generator = open_generator(args.model, setup(Compute(device=args.device, threads=args.threads)))
+    if not args.masks.is_dir() or not (masks := read_masks(args.masks, generator.classes)):
+        raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
+    settings = Sample(
+        count=len(masks) * args.per_mask,
+        masks=MaskShares(parent=0, shape_model=0, user=1),
+        sampler=args.sampler,
+        steps=max(2, args.steps),
+        guidance=args.guidance,
+        guidance_interval=(0.0, 1e6),
+        sigma_min=0.01,
+        sigma_max=40.0,
+        chunk_size=args.chunk_size,
+    )
+    names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
+    partial = SCRATCH / "partial" / f"from_masks-{os.getpid()}"
+    tiles = []
+    try:
+        with tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar:
+            for start in range(0, len(names), args.chunk_size):
+                chunk = range(start, min(start + args.chunk_size, len(names)))
+                draws = [draw_of(masks[i // args.per_mask], generator, derive(args.seed, names[i])) for i in chunk]
+                padding = args.chunk_size - len(draws)
+                noise_seeds = [derive(args.seed, "image", names[i]) for i in chunk]
+                images, kept = generator.render(
+                    draws + draws[-1:] * padding, noise_seeds + noise_seeds[-1:] * padding, settings
+                )
+                for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
+                    if mask is None:
+                        log.warning("%s: the sample shows no closed structure and is left out", names[i])
+                        continue
+                    pair = draw.box.crop(image), draw.box.crop(mask)
+                    for kind, pixels in zip(("images", "masks"), pair, strict=True):
+                        (partial / kind).mkdir(parents=True, exist_ok=True)
+                        Image.fromarray(np.ascontiguousarray(pixels)).save(partial / kind / f"{names[i]}.png")
+                    if len(tiles) < 24:
+                        tiles.append(with_contour(*pair, height=144))
+                bar.update(len(chunk))
+        if not tiles:
+            raise InputError(f"{args.model}: no sample shows a closed structure; train the model longer")
+        Image.fromarray(contact_sheet(list(_rows(tiles)))).save(partial / "preview.png")
+        files.replace(partial, args.out)
+    finally:
+        files.remove(partial)
+    return len(list((args.out / "images").iterdir()))
+
+
+def draw_of(named, generator, seed: int):
+    """The draw of a mask (name, uint8 HxW) in one of the model's own sectors."""
+    import json
+
+    import torch
+
+    from pipeline.core.geometry import letterbox
+    from pipeline.diffusion.masks import MaskDraw
+    from pipeline.diffusion.sector import choose_sectors
+
+    name, mask = named
+    boxed, box = letterbox(mask, generator.image_size, mask=True)
+    if not boxed.any():
+        raise InputError(f"mask '{name}': nothing is left of it at {generator.image_size} px; draw it larger")
+    rng = torch.Generator().manual_seed(seed)
+    (sector,) = choose_sectors(torch.from_numpy(boxed)[None], generator.sectors, rng).numpy()
+    return MaskDraw(boxed, box, sector, "user", json.dumps({"mask": name}))
+
+
+def _rows(tiles: list, columns: int = 6) -> Iterator[list]:
+    for start in range(0, len(tiles), columns):
+        yield tiles[start : start + columns]
+
+
+def main() -> None:
+    args = build_parser().parse_args()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = str(args.threads)
+    try:
+        log.info("%d images in %s", run(args), args.out)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
