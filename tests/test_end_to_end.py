@@ -119,6 +119,20 @@ def test_changing_the_sampler_runs_nothing_before_sample(clone):
     assert stages_run(clone, "--dry") == {"sample@8-0"}
 
 
+def test_a_mask_of_the_users_samples_again_and_nothing_before(clone):
+    import numpy as np
+    from PIL import Image
+
+    mask = np.zeros((60, 80), np.uint8)
+    mask[15:45, 20:60] = 1
+    Image.fromarray(mask).save(clone / "data/masks/mine.png")
+    edit(clone, lambda p: p["sample"].update(masks={"parent": 0.5, "shape_model": 0.0, "user": 0.5}))
+    sh(clone, "dvc", "repro", "sample@8-0")
+    index = json.loads((clone / "data/synthetic/8-0/dataset.json").read_text())
+    assert index["provenance"]["sample"]["masks"]["user"] == 0.5
+    assert "mine.png" not in sh(clone, "git", "status", "--short"), "masks are the user's, not git's"
+
+
 def test_a_removed_arm_leaves_no_trace(clone):
     edit(clone, lambda p: p["grid"]["arms"].remove("warped"))
     sh(clone, "dvc", "repro")
@@ -232,7 +246,7 @@ def test_a_killed_training_resumes_to_the_same_weights(repo, tmp_path):
     killed = tmp_path / "killed"
     edit(killed, lambda p: p["diffusion"].update(steps=400, checkpoint_every=50))
     command = [sys.executable, "-m", "pipeline.train_diffusion", "--train", "data/cohorts/train/phantom_a"]
-    command += ["--labels", "8", "--replicate", "0"]
+    command += ["--unlabelled", "data/unlabelled/8-0", "--labels", "8", "--replicate", "0"]
     sh(killed, *command, "--out", "whole", "--live", "live_whole")
     process = subprocess.Popen([*command, "--out", "resumed", "--live", "live_resumed"], cwd=killed, env=ENVIRONMENT)
     deadline = time.monotonic() + 120

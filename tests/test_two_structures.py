@@ -1,6 +1,7 @@
 """Two structures (as in PSFHS) through every stage, in one process, on a user's own folders."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from pipeline import (
     finetune,
     predict,
     prepare,
+    pseudo_label,
     sample,
     score,
     train_diffusion,
@@ -48,6 +50,8 @@ def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
 def params(tmp_path_factory):
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
+    changed["diffusion"]["unlabelled"] = "pseudo_mask"
+    changed["pseudo"]["agreement"] = 0.0
     for cohort in changed["cohorts"].values():
         cohort["classes"] = CLASSES
     path.write_text(yaml.safe_dump(changed))
@@ -67,8 +71,13 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     train, cell = "cohorts/train/phantom_a", {"labels": 8, "replicate": 0}
     stage(train_instrument, train=train, out="./instrument")
     stage(train_filter, train=train, out="./filter", **cell)
-    stage(train_diffusion, train=train, out="./diffusion", live="./live", **cell)
-    stage(sample, diffusion="./diffusion", train=train, out="./synthetic", **cell)
+    stage(pseudo_label, train=train, filter="./filter", out="./unlabelled", **cell)
+    stage(train_diffusion, train=train, unlabelled="./unlabelled", out="./diffusion", live="./live", **cell)
+    Path("masks").mkdir()
+    stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", **cell)
+    trained_on = json.loads(Path("diffusion/training.json").read_text())["trained_on"]
+    assert len(trained_on["labels"]) == 8 and trained_on["unlabelled"] == 8
+    assert "8 unlabelled" in Path("synthetic/README.md").read_text()
     foreign = "cohorts/foreign/phantom_d"
     inputs = {"synthetic": "./synthetic", "train": train, "foreign": foreign, "instrument": "./instrument"}
     stage(score, **inputs, out="./quality.json", samples="./samples.csv")

@@ -45,6 +45,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: no masks, a damaged mask, no model, or an output folder that exists.
     """
+    if args.out.exists():
+        raise InputError(f"{args.out}: exists already; name a new folder, or remove it")
+    for name in ("per_mask", "steps", "chunk_size", "threads"):
+        if getattr(args, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least 1")
+    if not args.masks.is_dir() or not any(args.masks.iterdir()):
+        raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
+
     import numpy as np
     from PIL import Image
     from tqdm import tqdm
@@ -58,13 +66,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.core.stage import SCRATCH
     from pipeline.diffusion.backends import open_generator
 
-    if args.out.exists():
-        raise InputError(f"{args.out}: exists already; name a new folder, or remove it")
-    for name in ("per_mask", "steps", "chunk_size", "threads"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least 1")
     generator = open_generator(args.model, setup(Compute(device=args.device, threads=args.threads)))
-    if not args.masks.is_dir() or not (masks := read_masks(args.masks, generator.classes)):
+    if not (masks := read_masks(args.masks, generator.classes)):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     settings = Sample(
         count=len(masks) * args.per_mask,

@@ -25,8 +25,8 @@ from pipeline.diffusion.denoiser import FORMULATIONS, denoise
 from pipeline.diffusion.sector import choose_sectors
 
 SAMPLERS = {
-    "dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
-    "sde_dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "dpmsolver++"}),
+    "sde_dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "sde-dpmsolver++"}),
     "euler": (EDMEulerScheduler, {}),
 }
 """DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), its stochastic form, and Euler steps, which are DDIM's."""
@@ -161,8 +161,9 @@ class MaskToImagePipeline(DiffusionPipeline):
         if sampler not in SAMPLERS:
             raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
         kind, options = SAMPLERS[sampler]
-        return kind.from_config(
-            {**self.scheduler.config, **options}, sigma_min=sigma_min, sigma_max=sigma_max, final_sigmas_type="zero"
+        sigma_data = self.scheduler.config.sigma_data
+        return kind(
+            sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, final_sigmas_type="zero", **options
         )
 
 

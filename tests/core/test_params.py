@@ -93,11 +93,11 @@ def test_a_view_shows_declared_sections_only(smoke_config):
 
 
 def test_command_line_exits_with_one_line_and_no_output(tmp_path):
-    (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("shape_model:", "shape_modell:"))
+    (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("kid_subsets:", "kid_subset:"))
     command = [sys.executable, "-m", "pipeline.curate", "--params", tmp_path / "params.yaml"]
     command += ["--filter", "none", "--synthetic", "none", "--out", tmp_path / "out"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=PRESETS.parent)
     assert result.returncode == 2
-    assert "unknown key 'sample.shape_modell'" in result.stderr
+    assert "unknown key 'score.kid_subset'" in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()

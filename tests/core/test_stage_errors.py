@@ -40,7 +40,18 @@ def test_missing_dataset(fails, tmp_path):
 
 
 def test_missing_generator(fails, tmp_path):
-    arguments = ["--diffusion", tmp_path / "none", "--train", tmp_path, "--labels", "4", "--replicate", "0"]
+    arguments = [
+        "--diffusion",
+        tmp_path / "none",
+        "--train",
+        tmp_path,
+        "--masks",
+        tmp_path,
+        "--labels",
+        "4",
+        "--replicate",
+        "0",
+    ]
     assert "run the stage train_diffusion" in fails("sample", *arguments)
 
 

@@ -1,88 +1,221 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
+from pipeline.core.dataset import assemble_dataset, read_dataset
 from pipeline.core.errors import InputError
-from pipeline.core.params import Warp
-from pipeline.diffusion.denoiser import build_unet
+from pipeline.core.params import MaskShares, Warp
+from pipeline.diffusion.backends import PixelBackend, open_generator
+from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.denoiser import Edm, build_unet
 from pipeline.diffusion.generator import MaskToImagePipeline, build_generator, load_generator
-from pipeline.diffusion.masks import draw_masks
-from pipeline.diffusion.sampling import generate, synthetic_cases
+from pipeline.diffusion.masks import MaskSource
+from pipeline.diffusion.sampling import sample_shards
 
 WARP = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
+WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
+CLASSES = ("background", "head")
+
+
+def random_generator(params, **changes) -> MaskToImagePipeline:
+    params = params.model_copy(update=changes)
+    torch.manual_seed(0)
+    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, 3)
+    with torch.no_grad():
+        for weight in unet.parameters():
+            weight.add_(0.05 * torch.randn_like(weight))
+    return build_generator(unet.eval(), params, CLASSES, (-0.7, 0.3), Condition(1), WHOLE)
 
 
 @pytest.fixture(scope="module")
 def generator(smoke_config):
-    torch.manual_seed(0)
-    params = smoke_config.diffusion
-    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, 1)
-    with torch.no_grad():
-        for weight in unet.parameters():
-            weight.add_(0.05 * torch.randn_like(weight))
-    return build_generator(unet.eval(), params, ("background", "head"), grey_mean=-0.7, grey_std=0.3)
+    return random_generator(smoke_config.diffusion)
 
 
 @pytest.fixture
-def draws(ring):
-    return draw_masks([ring(i, height=30, width=40) for i in range(4)], 1, 32, 11, 0.0, WARP, seed=0)
+def source(ring):
+    labels = [ring(i, height=30, width=40, pixel_mm=0.5) for i in range(4)]
+    return MaskSource(labels, 1, 32, MaskShares(parent=1, shape_model=0, user=0), WARP, 0)
 
 
 @pytest.fixture
-def sample_params(smoke_config):
-    return smoke_config.sample.model_copy(update={"chunk_size": 4, "guidance": 1.5})
+def params(smoke_config):
+    return smoke_config.sample.model_copy(update={"count": 11, "chunk_size": 4, "guidance": 1.5, "steps": 3})
 
 
-def test_an_image_does_not_depend_on_how_many_are_made(generator, draws, sample_params, tmp_path):
-    for name in "ab":
-        (tmp_path / name).mkdir()
-    many = generate(generator, draws, sample_params, 7, tmp_path / "a")
-    few = generate(generator, draws[:5], sample_params, 7, tmp_path / "b")
-    np.testing.assert_array_equal(many[:5], few)
-    assert len({image.tobytes() for image in many}) == len(draws)
+def shards_of(generator, source, params, folder, seed=7, **changes):
+    folder.mkdir(exist_ok=True)
+    return sample_shards(PixelBackend(generator), source, params.model_copy(update=changes), seed, folder)
 
 
-def test_interrupted_sampling_makes_only_what_is_missing(generator, draws, sample_params, tmp_path):
-    whole = generate(generator, draws, sample_params, 7, tmp_path)
-    kept = tmp_path / "chunk-00000.npy"
-    before = kept.stat().st_mtime_ns
-    (tmp_path / "chunk-00001.npy").unlink()
-    np.testing.assert_array_equal(generate(generator, draws, sample_params, 7, tmp_path), whole)
-    assert kept.stat().st_mtime_ns == before
+def images_of(shards) -> list[bytes]:
+    return [row["image"]["bytes"] for shard in shards for row in pq.read_table(shard).to_pylist()]
 
 
-def test_another_mask_or_seed_gives_another_image(generator, draws, sample_params, tmp_path):
-    for name in "abc":
-        (tmp_path / name).mkdir()
-    base = generate(generator, draws[:4], sample_params, 7, tmp_path / "a")
-    reseeded = generate(generator, draws[:4], sample_params, 8, tmp_path / "b")
-    remasked = generate(generator, draws[4:8], sample_params, 7, tmp_path / "c")
-    assert (base != reseeded).any(axis=(1, 2)).all()
-    assert (base != remasked).any(axis=(1, 2)).all()
+def test_an_image_does_not_depend_on_how_many_are_made(generator, source, params, tmp_path):
+    many = images_of(shards_of(generator, source, params, tmp_path / "a"))
+    few = images_of(shards_of(generator, source, params, tmp_path / "b", count=5))
+    assert few == many[:5] and len(many) == len(set(many)) == 11
 
 
-def test_rows_carry_their_origin(draws):
-    images = np.zeros((len(draws), 32, 32), np.uint8)
-    cases = list(synthetic_cases(draws, images, 7))
-    assert cases[0].image.shape == cases[0].mask.shape == (24, 32), "the padding is cut off"
-    assert all(case.parent == draw.template.id for case, draw in zip(cases, draws, strict=True))
-    assert len({case.seed for case in cases}) == len(cases)
+def test_interrupted_sampling_makes_only_what_is_missing(generator, source, params, tmp_path):
+    shards = shards_of(generator, source, params, tmp_path)
+    whole, before = [path.read_bytes() for path in shards], shards[0].stat().st_mtime_ns
+    shards[1].unlink()
+    assert [path.read_bytes() for path in shards_of(generator, source, params, tmp_path)] == whole
+    assert shards[0].stat().st_mtime_ns == before
+
+
+def test_processes_share_the_chunks_and_the_first_waits(generator, source, params, tmp_path, monkeypatch):
+    whole = [path.read_bytes() for path in shards_of(generator, source, params, tmp_path / "one")]
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    shards_of(generator, source, params, tmp_path / "two")
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["part-00001.parquet"]
+    monkeypatch.setenv("RANK", "0")
+    shards = shards_of(generator, source, params, tmp_path / "two")
+    assert [path.read_bytes() for path in shards] == whole
+
+
+def test_another_mask_or_seed_gives_another_image(generator, source, params, tmp_path):
+    base = images_of(shards_of(generator, source, params, tmp_path / "a"))
+    assert not set(base) & set(images_of(shards_of(generator, source, params, tmp_path / "b", seed=8)))
+
+
+def test_rows_carry_their_origin(generator, source, params, tmp_path):
+    shards = shards_of(generator, source, params, tmp_path / "shards")
+    labels = [case.id for case in source.labels]
+    provenance = {"cohort": "rings", "unlabelled": 12, "selected_on": 0, "sample": params.model_dump(mode="json")}
+    assemble_dataset(tmp_path / "set", shards, role="synthetic", classes=CLASSES, labels=labels, provenance=provenance)
+    cases = read_dataset(tmp_path / "set").cases
+    assert len(cases) == 11 and cases[0].image.shape == cases[0].mask.shape == (24, 32), "the padding is cut off"
+    assert [case.parent for case in cases] == [source.draw(i).template.id for i in range(11)]
+    assert len({case.seed for case in cases}) == 11
+    assert cases[0].pixel_mm == pytest.approx(0.5 * 40 / 32)
+    card = (tmp_path / "set/README.md").read_text()
+    assert card.startswith("---\n") and "4 labelled images" in card and "12 unlabelled" in card and "11 pairs" in card
+    assert (tmp_path / "set/preview.png").exists()
+
+
+def test_assembling_checks_the_contract_between_shards(generator, source, params, tmp_path):
+    shards = shards_of(generator, source, params, tmp_path / "shards")
+    arguments = {"role": "synthetic", "classes": CLASSES, "provenance": {"cohort": "rings"}}
+    labels = [case.id for case in source.labels]
+    with pytest.raises(InputError, match="occurs twice"):
+        assemble_dataset(tmp_path / "a", [shards[0], shards[0]], labels=labels, **arguments)
+    with pytest.raises(InputError, match="not in the label subset"):
+        assemble_dataset(tmp_path / "b", shards, labels=["another"], **arguments)
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "sde_dpmpp_2m", "euler"])
+@pytest.mark.parametrize("formulation", ["edm", "flow"])
+def test_every_sampler_and_formulation_repeats_and_obeys_its_generator(smoke_config, source, sampler, formulation):
+    pipeline = random_generator(smoke_config.diffusion, formulation=formulation)
+    masks = torch.from_numpy(np.stack([source.draw(i).mask for i in range(3)]))
+
+    def images(*seeds):
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        options = {"num_inference_steps": 4, "sampler": sampler, "output_type": "np"}
+        return pipeline(masks, generator=generators, **options).images
+
+    first = images(1, 2, 3)
+    assert first.shape == (3, 32, 32) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, images(1, 2, 3))
+    changed = images(1, 2, 9)
+    assert (changed[2] != first[2]).any()
+
+
+class Gaussian(torch.nn.Module):
+    """The network whose D is exact for images of independent normal pixels with mean m and standard deviation s."""
+
+    device = torch.device("cpu")
+
+    def __init__(self, preconditioning, m: float, s: float):
+        super().__init__()
+        self.preconditioning, self.m, self.s = preconditioning, m, s
+        self.calls = 0
+
+    def forward(self, patches, timesteps):
+        self.calls += 1
+        sigma = torch.exp(timesteps / 1000 * 4)[:, None, None, None]
+        noisy = patches[:, :1] / self.preconditioning.c_in(sigma)
+        denoised = (self.s**2 * noisy + sigma**2 * self.m) / (self.s**2 + sigma**2)
+        f = (denoised - self.preconditioning.c_skip(sigma) * noisy) / self.preconditioning.c_out(sigma)
+        return type("Output", (), {"sample": f})
+
+
+@pytest.mark.parametrize("sampler", ["dpmpp_2m", "sde_dpmpp_2m", "euler"])
+def test_samplers_reach_the_distribution_of_a_known_denoiser(smoke_config, sampler):
+    pipeline = random_generator(smoke_config.diffusion, patch=1, channels=(16, 16))
+    oracle = Gaussian(Edm(0.5), m=0.2, s=0.3)
+    pipeline.unet = oracle
+    masks = torch.zeros(8, 32, 32, dtype=torch.uint8)
+    masks[:, 8:24, 8:24] = 1
+    images = pipeline(
+        masks, num_inference_steps=40, sampler=sampler, guidance_scale=1.0, output_type="pt",
+        generator=[torch.Generator().manual_seed(i) for i in range(8)],
+    ).images  # fmt: skip
+    standard = (images + 0.7) / 0.3 * 0.5
+    assert standard.mean().item() == pytest.approx(0.2, abs=0.02)
+    assert standard.std().item() == pytest.approx(0.3, abs=0.03)
+    assert oracle.calls == 40
+
+
+def test_guidance_costs_calls_only_within_its_interval(smoke_config, source):
+    pipeline = random_generator(smoke_config.diffusion)
+    masks = torch.from_numpy(np.stack([source.draw(0).mask]))
+    calls = []
+    pipeline.unet.register_forward_hook(lambda *_: calls.append(1))
+
+    def count(**options) -> int:
+        calls.clear()
+        pipeline(masks, num_inference_steps=10, generator=torch.Generator().manual_seed(0), **options)
+        return len(calls)
+
+    assert count(guidance_scale=1.0) == 10
+    assert count(guidance_scale=2.0) == 20
+    within = count(guidance_scale=2.0, guidance_interval=(0.2, 2.0))
+    assert 10 < within < 20
+    assert count(guidance_scale=2.0, guidance_interval=(1e3, 1e4)) == 10
+
+
+def test_pipeline_refuses_masks_it_does_not_know(generator):
+    with pytest.raises(InputError, match=r"takes \(count, 32, 32\)"):
+        generator(torch.zeros(1, 16, 16, dtype=torch.uint8))
+    with pytest.raises(InputError, match="class indices 0 to 1"):
+        generator(torch.full((1, 32, 32), 255, dtype=torch.uint8))
+    with pytest.raises(InputError, match="no sampler 'ddpm'; there are dpmpp_2m"):
+        generator(torch.zeros(1, 32, 32, dtype=torch.uint8), sampler="ddpm")
 
 
 def test_the_folder_is_a_diffusers_pipeline(generator, tmp_path):
     generator.save_pretrained(tmp_path / "model")
     loaded = load_generator(tmp_path / "model", "cpu")
     assert isinstance(loaded, MaskToImagePipeline)
-    assert loaded.config["grey_mean"] == -0.7 and loaded.n_structures == 1
+    assert loaded.config["grey_mean"] == -0.7 and loaded.condition == Condition(1)
     plain = MaskToImagePipeline.from_pretrained(tmp_path / "model")
-    for network in (loaded.unet, plain.unet):
-        for a, b in zip(generator.unet.state_dict().values(), network.state_dict().values(), strict=True):
-            assert torch.equal(a, b)
+    masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    masks[:, 8:24, 8:24] = 1
+    made = [
+        p(masks, num_inference_steps=3, generator=torch.Generator().manual_seed(0), output_type="np").images
+        for p in (generator, loaded, plain)
+    ]
+    np.testing.assert_array_equal(made[0], made[1])
+    np.testing.assert_array_equal(made[0], made[2])
+    (picture, _) = plain(masks, num_inference_steps=2).images
+    assert picture.size == (32, 32) and picture.mode == "L"
+    assert {path.suffix for path in (tmp_path / "model").rglob("*") if path.is_file()} == {".json", ".safetensors"}
 
 
 def test_no_generator_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match="run the stage train_diffusion"):
-        load_generator(tmp_path, "cpu")
+        open_generator(tmp_path, "cpu")
 
 
 def test_weights_of_another_architecture_are_refused(generator, tmp_path):
@@ -95,3 +228,45 @@ def test_weights_of_another_architecture_are_refused(generator, tmp_path):
     )
     with pytest.raises(InputError, match="not a mask-to-image diffusion model"):
         load_generator(tmp_path / "model", "cpu")
+
+
+@pytest.fixture(scope="module")
+def outside(generator, ring, tmp_path_factory):
+    """A model and masks, away from the project."""
+    folder = tmp_path_factory.mktemp("outside")
+    generator.save_pretrained(folder / "model")
+    (folder / "masks").mkdir()
+    for i in range(3):
+        Image.fromarray(ring(i, height=60 + 10 * i, width=90).mask * 255).save(folder / "masks" / f"mask{i}.png")
+    return folder
+
+
+def from_masks(folder, *options) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "pipeline.diffusion.from_masks", "--model", "model", "--threads", "1"]
+    return subprocess.run([*command, "--steps", "2", *options], cwd=folder, capture_output=True, text=True)
+
+
+def test_masks_of_ones_own_become_pairs(outside, root, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    result = from_masks(outside, "--masks", "masks", "--out", "pairs", "--per-mask", "2", "--chunk-size", "4")
+    assert result.returncode == 0, result.stderr
+    names = [f"mask{i}-{k}.png" for i in range(3) for k in range(2)]
+    for kind in ("images", "masks"):
+        assert sorted(path.name for path in (outside / "pairs" / kind).iterdir()) == names
+    mask = np.asarray(Image.open(outside / "pairs/masks/mask2-0.png"))
+    assert mask.shape == np.asarray(Image.open(outside / "pairs/images/mask2-0.png")).shape == (28, 32)
+    assert set(np.unique(mask)) == {0, 1}
+    refused = from_masks(outside, "--masks", "masks", "--out", "pairs")
+    assert refused.returncode == 2 and "pairs: exists already" in refused.stderr
+    empty = from_masks(outside, "--masks", "model", "--out", "other")
+    assert empty.returncode == 2 and "model: no masks there" in empty.stderr and "Traceback" not in empty.stderr
+    assert not (outside / "other").exists()
+
+
+def test_transform_of_a_users_mask_names_it(ring):
+    labels = [ring(i, height=30, width=40, pixel_mm=0.5) for i in range(4)]
+    mask = np.zeros((50, 50), np.uint8)
+    mask[10:40, 10:40] = 1
+    source = MaskSource(labels, 1, 32, MaskShares(parent=0, shape_model=0, user=1), WARP, 0, [("mine", mask)])
+    draw = source.draw(3)
+    assert draw.source == "user" and json.loads(draw.transform) == {"mask": "mine"} and draw.pixel_mm is None

@@ -39,7 +39,7 @@ def batch_of(pool, params, step=0, condition=None, seed=0, **part):
 
 def still(params, **changes):
     """The parameters with nothing random done to images."""
-    none = {key: 0.0 for key in ("rotate_deg", "scale", "aspect", "shift", "brightness", "contrast", "gamma")}
+    none = dict.fromkeys(("rotate_deg", "scale", "aspect", "shift", "brightness", "contrast", "gamma"), 0.0)
     return params.model_copy(update={"augment": params.augment.model_copy(update={**none, "flip": False, **changes})})
 
 
