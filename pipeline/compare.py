@@ -28,7 +28,7 @@ def run(
 
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
-    from pipeline.comparison.synthetic import load_budgets, load_quality
+    from pipeline.comparison.synthetic import load_budgets, load_quality, load_shapes
     from pipeline.core import files
     from pipeline.core.dataset import read_dataset
     from pipeline.core.prune import cell_name, prune_cells
@@ -51,10 +51,10 @@ def run(
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
     results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
-    rows = load_quality(quality, grid)
+    rows, shapes = load_quality(quality, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
     budgets = load_budgets(params, own.split("train"), samples, synthetic, curated)
-    files.write_json(metrics, summary.metrics(results, rows))
+    files.write_json(metrics, summary.metrics(results, rows, shapes))
     write_table(table, summary.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
@@ -86,6 +86,7 @@ def run(
             if any(one.difference for one in ones)
         },
         "quality": rows,
+        "shapes": shapes,
         "sheets": {
             n: page.sample_pictures(
                 read_table(samples / f"{cell_name(n, replicate)}.csv"),

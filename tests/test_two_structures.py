@@ -1,6 +1,7 @@
 """Two structures (as in PSFHS) through every stage, in one process, on a user's own folders."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,11 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(predict, segmenter="./segmenter", out="./predictions", **held_out)
     stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
 
+    shapes = json.loads(Path("quality.json").read_text())["masks"]
+    assert list(shapes) == ["symphysis", "head"]
+    assert set(shapes["head"]["area"]["sources"]) == {"parent", "shape_model"}
+    assert all(one["synthetic"]["n"] + one["synthetic"]["undefined"] == 24 for one in shapes["symphysis"].values())
+    assert shapes["symphysis"]["area"]["synthetic"]["mean"] < shapes["head"]["area"]["synthetic"]["mean"]
     with Path("evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["structure"] for row in rows} == {"symphysis", "head"}

@@ -63,6 +63,19 @@ def rows(cohort, cases, dice):
     ]
 
 
+def masks(distance):
+    """The block of one descriptor; without a distance there is no synthetic value either."""
+    known = {"distance": distance, "mean": 0.25 if distance else None, "std": 0.05 if distance else None, "n": 16}
+    real = {"mean": 0.3, "std": 0.1, "n": 8}
+    return {
+        "reference": real,
+        "synthetic": known,
+        "unseen": {"distance": 0.12, **real},
+        "labels": {"distance": 0.2, **real},
+        "sources": {"parent": known, "shape_model": {**known, "distance": 0.4}},
+    }
+
+
 @dataclass
 class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
@@ -118,6 +131,7 @@ class World:
                 "fidelity": {"domain": {end: {"fid": 50 * kid, "kid": kid} | common for end, kid in ends.items()}},
                 "obedience": {end: {"dice": dice, "std": 0.02, "n": 16} for end, dice in obedience.items()},
                 "novelty": {"ratio": 0.8, "synthetic_median": 4.0, "real_median": 5.0, "n": 16},
+                "masks": {"head": {"area": masks(0.3), "angle": masks(None)}},
             },
         )
         for arm in ARMS:
@@ -175,6 +189,12 @@ def test_page_has_every_part(html):
     assert html.count('alt="phantom_b: ') >= 8
     assert "kept 5 of 16 samples, filter Dice ≥ 0.800; used more than once" in text_of(html)
     assert "It must lose, and it did." in html
+
+
+def test_page_shows_the_shapes_of_the_masks(html):
+    text = text_of(html)
+    assert "Area % of the image 30.0 ± 10.0 25.0 ± 5.0 0.30 parent 0.30 · shape model 0.40 0.12 0.20 16" in text
+    assert "Angle of the major axis, degrees of 180 0 ± 0 – –" in text
 
 
 class Loads(HTMLParser):
