@@ -90,6 +90,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     assert {row["structure"] for row in rows} == {"symphysis", "head"}
     assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
     assert all(row["dice"] for row in rows)
+    assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
 
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):

@@ -33,7 +33,7 @@ class Scores:
     """Scores of one cohort, number of labels and arm; a row is one structure of one case.
 
     ids, patients, structures: N each. values: metric → float (R, N), replicates by rows, nan where the pixel size is
-    unknown; ``missing`` is 1 where there was no prediction.
+    unknown and in the circumference error of what is no head; ``missing`` is 1 where there was no prediction.
     """
 
     ids: tuple[str, ...]
@@ -57,10 +57,15 @@ class Scores:
         return [self.patients[row] for row in self._cases[0]]
 
     def per_case(self, metric: str) -> np.ndarray:
-        """float (R, C): the mean over the structures of each case."""
+        """float (R, C): the mean over those structures of each case that have the metric, nan where none has."""
         first, case_of = self._cases
-        sums = np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in self.values[metric]])
-        return sums / np.bincount(case_of)
+        values = self.values[metric]
+        known = np.isfinite(values)
+        sums, counts = (
+            np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in weights])
+            for weights in (np.where(known, values, 0), known)
+        )
+        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 @dataclass(frozen=True)

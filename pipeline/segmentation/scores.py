@@ -16,7 +16,7 @@ class CaseScores:
     dice, iou: [0, 1], higher is better.
     hd95: the larger of the two directed 95th percentiles of surface distances.
     assd: mean surface distance, over the points of both surfaces together.
-    hc_error: absolute difference of head circumferences; percent of the reference's.
+    hc_error: absolute difference of head circumferences; percent of the reference's. None for other structures.
     *_mm: None where the pixel size is unknown.
     missing: the prediction was empty and got the worst scores, see :func:`score_case`.
     """
@@ -28,11 +28,13 @@ class CaseScores:
     hd95_mm: float | None
     assd_mm: float | None
     hc_error_mm: float | None
-    hc_error_percent: float
+    hc_error_percent: float | None
     missing: bool
 
 
-def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None) -> CaseScores:
+def score_case(
+    prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None, *, is_head: bool = True
+) -> CaseScores:
     """Score a predicted mask.
 
     An empty prediction scores Dice and IoU 0, surface distances of the image diagonal, and a circumference error of the
@@ -41,6 +43,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
+        is_head: whether the structure has a head circumference.
 
     Raises:
         InputError: the reference is empty, or the shapes differ.
@@ -50,15 +53,17 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
     prediction, reference = prediction.astype(bool), reference.astype(bool)
     if not reference.any():
         raise InputError("the reference mask is empty, so there is nothing to score against; remove the case")
-    circumference = head_circumference_px(reference)
     missing = not prediction.any()
     if missing:
         dice = iou = 0.0
         hd95 = assd = math.hypot(*reference.shape)
-        hc_error = circumference
     else:
         dice, iou = overlap(prediction, reference)
         hd95, assd = surface_scores(prediction, reference)
+    hc_error = circumference = None
+    if is_head:
+        circumference = head_circumference_px(reference)
+        # An empty prediction has a circumference of 0.
         hc_error = abs(head_circumference_px(prediction) - circumference)
     return CaseScores(
         dice=dice,
@@ -68,7 +73,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
         hd95_mm=_in_mm(hd95, pixel_mm),
         assd_mm=_in_mm(assd, pixel_mm),
         hc_error_mm=_in_mm(hc_error, pixel_mm),
-        hc_error_percent=100 * (hc_error / circumference),
+        hc_error_percent=100 * (hc_error / circumference) if is_head else None,
         missing=missing,
     )
 
@@ -109,5 +114,5 @@ def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return cKDTree(targets).query(points)[0]
 
 
-def _in_mm(pixels: float, pixel_mm: float | None) -> float | None:
-    return None if pixel_mm is None else pixels * pixel_mm
+def _in_mm(pixels: float | None, pixel_mm: float | None) -> float | None:
+    return None if pixels is None or pixel_mm is None else pixels * pixel_mm

@@ -22,7 +22,7 @@ from pipeline.core.params import Arm, View, load_params
 from pipeline.core.predictions import write_predictions
 from pipeline.core.presets import compose
 from pipeline.core.prune import cell_name
-from pipeline.core.tables import write_table
+from pipeline.core.tables import read_table, write_table
 
 CLASSES = ["background", "head"]
 ARMS = {
@@ -256,6 +256,17 @@ def test_cells_outside_the_grid_are_pruned(tmp_path):
     assert not (tmp_path / "evaluation/9-0-real.csv").exists()
     assert not (tmp_path / "predictions/4-0-gone").exists()
     assert not (tmp_path / "quality/9-0.json").exists()
+
+
+def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
+    world = World(tmp_path).build()
+    for path in (tmp_path / "evaluation").iterdir():
+        heads = read_table(path)
+        others = [row | {"structure": "symphysis", "hc_error_mm": None, "hc_error_percent": None} for row in heads]
+        write_table(path, [row for pair in zip(heads, others, strict=True) for row in pair])
+    text = text_of(world.run())
+    assert "head 7 × 1 80.0 3.0 1.5 1.0 0.5 1.0 2.0 7 cases" in text
+    assert "symphysis 7 × 1 80.0 3.0 1.5 1.0 0.5 – – 7 cases" in text
 
 
 def test_missing_cell_is_an_error_with_a_remedy(tmp_path):

@@ -97,6 +97,18 @@ def test_a_case_is_the_mean_of_its_structures(tmp_path):
     assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
 
 
+def test_a_circumference_is_that_of_the_head_alone(tmp_path):
+    symphysis = row("a", 0.5, structure="symphysis", mm=0.5) | {"hc_error_mm": None, "hc_error_percent": None}
+    other = symphysis | {"id": "b", "patient": "b"}
+    write_cells(tmp_path, {"10-0-real": [symphysis, row("a", 0.9, mm=0.5), other]})
+    (result,) = results_of(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)))
+    means = {part.structure: part.means["hc_error_percent"] for part in result.structures}
+    assert means == {"symphysis": None, "head": 1.5}
+    assert result.replicate_means["hc_error_percent"] == [1.5]
+    assert result.replicate_means["dice"] == [pytest.approx((0.7 + 0.5) / 2)]
+    assert metrics([result], [], [])["far"]["n10"]["real"]["hc_error_percent"] == 1.5
+
+
 def test_missing_cell_names_file_and_remedy(folder):
     (folder / "10-3-synthetic.csv").unlink()
     with pytest.raises(InputError, match=r"10-3-synthetic\.csv.*run the stage that makes it"):
