@@ -16,13 +16,18 @@ def run(
     synthetic: Path,
     curated: Path,
     predictions: Path,
+    live: Path,
     test: Path,
     held_out: Path,
     metrics: Output,
     table: Output,
     report: Output,
 ) -> None:
-    """Compare the arms, paired and with intervals over patients and over replicates, and write the report."""
+    """Compare the arms, paired and with intervals over patients and over replicates, and write the report.
+
+    Outputs of cells that left the grid are removed from every folder given, among them the loss curves under ``live``,
+    which nothing else here reads.
+    """
     import yaml
     from markupsafe import Markup
 
@@ -44,6 +49,7 @@ def run(
         (samples, sets),
         (synthetic, sets),
         (curated, sets),
+        *((kind, [*sets, *cells]) for kind in live.glob("*")),
     ):
         prune_cells(folder, keep)
 

@@ -148,7 +148,7 @@ class World:
 
     def run(self, out="out"):
         params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
-        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "held_out")
+        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "live", "held_out")
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
         compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
@@ -252,10 +252,15 @@ def test_cells_outside_the_grid_are_pruned(tmp_path):
     (tmp_path / "evaluation/9-0-real.csv").write_text("old")
     (tmp_path / "predictions/4-0-gone").mkdir()
     (tmp_path / "quality/9-0.json").write_text("old")
+    curves = [tmp_path / "live" / name for name in ("diffusion/4-0", "segmenter/4-0-real", "diffusion/9-0")]
+    curves.append(tmp_path / "live/segmenter/4-0-gone")
+    for curve in curves:
+        write_json(curve / "metrics.json", {})
     assert world.run() == before
     assert not (tmp_path / "evaluation/9-0-real.csv").exists()
     assert not (tmp_path / "predictions/4-0-gone").exists()
     assert not (tmp_path / "quality/9-0.json").exists()
+    assert [curve.exists() for curve in curves] == [True, True, False, False]
 
 
 def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
