@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.errors import InputError
+from pipeline.core.outline import outline
 from pipeline.segmentation.biometry import bounding_window, head_circumference_px
 
 
@@ -92,18 +93,11 @@ def surface_scores(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     definitions these are; each directed distance is computed once for both scores.
     """
     window = bounding_window(a | b)
-    points_a, points_b = np.argwhere(surface(a[window])), np.argwhere(surface(b[window]))
+    points_a, points_b = np.argwhere(outline(a[window])), np.argwhere(outline(b[window]))
     to_b, to_a = nearest(points_a, points_b), nearest(points_b, points_a)
     hd95 = max(np.percentile(to_b, 95), np.percentile(to_a, 95))
     assd = (to_b.sum() + to_a.sum()) / (to_b.size + to_a.size)
     return float(hd95), float(assd)
-
-
-def surface(mask: np.ndarray) -> np.ndarray:
-    """bool [H, W] → bool [H, W]: the pixels of the mask that touch its outside."""
-    padded = np.pad(mask, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inside
 
 
 def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
