@@ -33,7 +33,7 @@ def run(
 
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
-    from pipeline.comparison.synthetic import load_budgets, load_quality, load_shapes
+    from pipeline.comparison.synthetic import NO_PIXELS, load_budgets, load_quality, load_shapes
     from pipeline.core import files
     from pipeline.core.dataset import read_dataset
     from pipeline.core.prune import cell_name, prune_cells
@@ -59,12 +59,14 @@ def run(
     results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
     rows, shapes = load_quality(quality, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
-    budgets = load_budgets(params, own.split("train"), samples, synthetic, curated)
+    labels, replicate = grid.labels[0], grid.replicates[0]
+    shown_sets = [cell_name(n, replicate) for n in grid.labels]
+    made = {name: read_dataset(synthetic / name, None if name in shown_sets else NO_PIXELS) for name in sets}
+    budgets = load_budgets(params, own.split("train"), samples, made, curated)
     files.write_json(metrics, summary.metrics(results, rows, shapes))
     write_table(table, summary.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
-    labels, replicate = grid.labels[0], grid.replicates[0]
     shown = [arm for arm in (baseline, page.best_synthetic([one for one in away if one.labels == labels])) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     context = {
@@ -96,7 +98,7 @@ def run(
         "sheets": {
             n: page.sample_pictures(
                 read_table(samples / f"{cell_name(n, replicate)}.csv"),
-                read_dataset(synthetic / cell_name(n, replicate)).cases,
+                made[cell_name(n, replicate)].cases,
                 own.split("train"),
             )
             for n in grid.labels

@@ -1,19 +1,22 @@
 """What the synthetic sets are worth, how their masks are shaped, and how many labels each arm has seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.core.case import Case
-from pipeline.core.dataset import read_dataset
+from pipeline.core.dataset import Dataset, read_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
 from pipeline.core.labels import label_subset
 from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table
+
+NO_PIXELS = ("none",)
+"""No split has this name: the index and the columns of a set are checked, and nothing is decoded."""
 
 
 @dataclass(frozen=True)
@@ -172,19 +175,21 @@ class Budget:
     threshold: tuple[float, float] | None
 
 
-def load_budgets(params, train_cases: Sequence[Case], samples: Path, synthetic: Path, curated: Path) -> list[Budget]:
+def load_budgets(
+    params, train_cases: Sequence[Case], samples: Path, synthetic: Mapping[str, Dataset], curated: Path
+) -> list[Budget]:
     """Count labels: the segmenter's own subset, together with the one the synthetic set says it was made from.
 
     Args:
         train_cases: cases of the training cohort, the train split among them.
+        synthetic: cell name → synthetic set.
     """
     budgets = []
     for labels in params.grid.labels:
         cells = [cell_name(labels, r) for r in params.grid.replicates]
         own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
-        # No split has this name: the index and the columns are checked, no pixel is decoded.
-        sets = [read_dataset(synthetic / cell, splits=["none"]) for cell in cells]
-        filtered = [read_dataset(curated / cell, splits=["none"]).provenance["curated"] for cell in cells]
+        sets = [synthetic[cell] for cell in cells]
+        filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
         sampled = _range([len(read_table(samples / f"{cell}.csv")) for cell in cells])
         for arm in params.grid.arms:
             spec = params.arms[arm]

@@ -274,6 +274,15 @@ def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
     assert "symphysis 7 × 1 80.0 3.0 1.5 1.0 0.5 – – 7 cases" in text
 
 
+def test_synthetic_sets_are_opened_once(tmp_path, monkeypatch):
+    from pipeline.core import dataset
+
+    world, opened, table_of = World(tmp_path, replicates=[0, 1]).build(), [], dataset._read_table
+    monkeypatch.setattr(dataset, "_read_table", lambda path, columns: opened.append(path) or table_of(path, columns))
+    world.run()
+    assert [path.name for path in opened if path.parent.name == "synthetic"] == ["4-0", "4-1"]
+
+
 def test_missing_cell_is_an_error_with_a_remedy(tmp_path):
     world = World(tmp_path).build()
     (tmp_path / "evaluation/4-0-warped.csv").unlink()
