@@ -16,19 +16,24 @@ def run(
     synthetic: Path,
     curated: Path,
     predictions: Path,
+    live: Path,
     test: Path,
     held_out: Path,
     metrics: Output,
     table: Output,
     report: Output,
 ) -> None:
-    """Compare the arms, paired and with intervals over patients and over replicates, and write the report."""
+    """Compare the arms, paired and with intervals over patients and over replicates, and write the report.
+
+    Outputs of cells that left the grid are removed from every folder given, among them the loss curves under ``live``,
+    which nothing else here reads.
+    """
     import yaml
     from markupsafe import Markup
 
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
-    from pipeline.comparison.synthetic import load_budgets, load_quality
+    from pipeline.comparison.synthetic import NO_PIXELS, load_budgets, load_quality, load_shapes
     from pipeline.core import files
     from pipeline.core.dataset import read_dataset
     from pipeline.core.prune import cell_name, prune_cells
@@ -44,6 +49,7 @@ def run(
         (samples, sets),
         (synthetic, sets),
         (curated, sets),
+        *((kind, [*sets, *cells]) for kind in live.glob("*")),
     ):
         prune_cells(folder, keep)
 
@@ -51,14 +57,16 @@ def run(
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
     results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
-    rows = load_quality(quality, grid)
+    rows, shapes = load_quality(quality, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
-    budgets = load_budgets(params, own.split("train"), samples, synthetic, curated)
-    files.write_json(metrics, summary.metrics(results, rows))
+    labels, replicate = grid.labels[0], grid.replicates[0]
+    shown_sets = [cell_name(n, replicate) for n in grid.labels]
+    made = {name: read_dataset(synthetic / name, None if name in shown_sets else NO_PIXELS) for name in sets}
+    budgets = load_budgets(params, own.split("train"), samples, made, curated)
+    files.write_json(metrics, summary.metrics(results, rows, shapes))
     write_table(table, summary.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
-    labels, replicate = grid.labels[0], grid.replicates[0]
     shown = [arm for arm in (baseline, page.best_synthetic([one for one in away if one.labels == labels])) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     context = {
@@ -86,10 +94,11 @@ def run(
             if any(one.difference for one in ones)
         },
         "quality": rows,
+        "shapes": shapes,
         "sheets": {
             n: page.sample_pictures(
                 read_table(samples / f"{cell_name(n, replicate)}.csv"),
-                read_dataset(synthetic / cell_name(n, replicate)).cases,
+                made[cell_name(n, replicate)].cases,
                 own.split("train"),
             )
             for n in grid.labels

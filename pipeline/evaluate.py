@@ -5,10 +5,15 @@ from pathlib import Path
 from pipeline.core.stage import Output, main
 
 PARAMS = ("cohorts",)
+HEAD = "head"
+"""The one structure whose circumference is a head circumference."""
 
 
 def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -> None:
-    """Score every test case of every cohort; a missing prediction counts with the worst scores."""
+    """Score every test case of every cohort; a missing prediction counts with the worst scores.
+
+    The circumference is that of the structure named ``head``; of any other it is left empty.
+    """
     from dataclasses import asdict
 
     import numpy as np
@@ -27,7 +32,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
             for k, structure in enumerate(dataset.classes[1:], start=1):
                 if not (case.mask == k).any():
                     continue
-                scores = score_case(class_map == k, case.mask == k, case.pixel_mm)
+                scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure == HEAD)
                 key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
                 rows.append({**key, **asdict(scores)})
     write_table(out, rows)

@@ -17,10 +17,10 @@ def run(
     out: Output,
     samples: Output,
 ) -> None:
-    """Score fidelity, mask obedience and novelty of a synthetic set with the instrument network.
+    """Score fidelity, mask obedience and novelty of a synthetic set with the instrument network, and its masks' shapes.
 
-    The reference of fidelity is the train split; unseen real images are those of val and test. All sets that are
-    compared with the reference are cut to one size, because FID and KID depend on it.
+    The reference of fidelity and shapes is the train split; unseen real images are those of val and test. Sets of
+    images compared with the reference are cut to one size, because FID and KID depend on it; sets of masks are not.
     """
     import numpy as np
     import torch
@@ -34,6 +34,7 @@ def run(
     from pipeline.quality.extractor import register_domain_extractor
     from pipeline.quality.fidelity import fidelity
     from pipeline.quality.novelty import novelty
+    from pipeline.quality.shapes import compare_shapes, shapes_of
     from pipeline.segmentation.inference import class_map, dice, probabilities
     from pipeline.segmentation.unet import bottleneck, load_unet
 
@@ -99,6 +100,14 @@ def run(
             for stack in (stacks["synthetic"], stacks["reference"][own_labels], stacks["real"])
         )
     )
+    shapes = {
+        name: shapes_of(cases, size, real.n_structures)
+        for name, cases in (
+            ("synthetic", generated.cases),
+            ("unseen", unseen),
+            ("labels", [reference[i] for i in own_labels]),
+        )
+    }
     files.write_json(
         out,
         {
@@ -113,6 +122,12 @@ def run(
                 "real_median": float(np.median(found.real)),
                 "n": len(found.synthetic),
             },
+            "masks": compare_shapes(
+                shapes,
+                shapes_of(reference, size, real.n_structures),
+                [case.mask_source for case in generated.cases],
+                real.classes[1:],
+            ),
         },
     )
     write_table(

@@ -88,11 +88,17 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(predict, segmenter="./segmenter", out="./predictions", **held_out)
     stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
 
+    shapes = json.loads(Path("quality.json").read_text())["masks"]
+    assert list(shapes) == ["symphysis", "head"]
+    assert set(shapes["head"]["area"]["sources"]) == {"parent", "shape_model"}
+    assert all(one["synthetic"]["n"] + one["synthetic"]["undefined"] == 24 for one in shapes["symphysis"].values())
+    assert shapes["symphysis"]["area"]["synthetic"]["mean"] < shapes["head"]["area"]["synthetic"]["mean"]
     with Path("evaluation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert {row["structure"] for row in rows} == {"symphysis", "head"}
     assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
     assert all(row["dice"] for row in rows)
+    assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
 
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):

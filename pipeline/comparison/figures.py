@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.comparison.summary import Result
+from pipeline.core.outline import outline
 from pipeline.core.params import Arm
 
 SAMPLE_HEIGHT, CASE_HEIGHT = 110, 190
@@ -197,7 +198,7 @@ def tile(image: np.ndarray, height: int, contours: Sequence[tuple[np.ndarray, st
     indices = np.round(grey * ((_GREYS - 1) / 255)).astype(np.uint8)
     for place, (class_map, _) in enumerate(contours):
         large = np.asarray(Image.fromarray(class_map).resize(size, Image.Resampling.NEAREST))
-        indices[_outline(large)] = _GREYS + place
+        indices[outline(large)] = _GREYS + place
     return _palette_png(indices, [colour for _, colour in contours])
 
 
@@ -207,14 +208,6 @@ def mask_tile(mask: np.ndarray, height: int) -> bytes:
     size = (max(1, round(mask.shape[1] * height / mask.shape[0])), height)
     large = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
     return _palette_png(np.round(levels[large] * ((_GREYS - 1) / 255)).astype(np.uint8), [])
-
-
-def _outline(class_map: np.ndarray) -> np.ndarray:
-    """bool (H, W): pixels of a structure that have a neighbour of another class, two pixels wide in all."""
-    padded = np.pad(class_map, 1)
-    centre = padded[1:-1, 1:-1]
-    neighbours = (padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:])
-    return (centre > 0) & np.any([other != centre for other in neighbours], axis=0)
 
 
 def _palette_png(indices: np.ndarray, colours: Sequence[str]) -> bytes:

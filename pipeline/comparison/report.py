@@ -38,6 +38,14 @@ ENDS = {
     "obedience": ("instrument on real images", "shuffled masks"),
     "novelty": ("real unseen images", "exact copies"),
 }
+SHAPES = {
+    "area": ("Area", "% of the image", 100, 1),
+    "aspect": ("Aspect ratio", "minor over major axis", 1, 2),
+    "angle": ("Angle", "of the major axis, degrees of 180", 1, 0),
+    "row": ("Height of the centroid", "% of the image, from the top", 100, 1),
+    "column": ("Place of the centroid", "% of the image, from the left", 100, 1),
+}
+"""Name, unit, factor and digits of every descriptor of the masks."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +150,11 @@ def significant(value: float) -> str:
     """Three significant digits, without an exponent."""
     digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 2
     return f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−")
+
+
+def mean_and_std(value: tuple[float | None, float | None], factor: float, digits: int) -> str:
+    """``32.3 ± 11.9``; a dash where there is no value."""
+    return "–" if None in value else " ± ".join(fixed(factor * one, digits) for one in value)
 
 
 def interval(value: Interval | None, form=percent) -> str:
@@ -279,13 +292,14 @@ def render(context: dict) -> str:
         "percent": percent,
         "fixed": fixed,
         "significant": significant,
+        "mean_and_std": mean_and_std,
         "interval": interval,
         "signed_interval": lambda value: interval(value, points),
         "span": span,
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"MEASURES": MEASURES, "ENDS": ENDS, "MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
+    names = {"MEASURES": MEASURES, "ENDS": ENDS, "SHAPES": SHAPES, "MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
     return environment.get_template("report.html.j2").render(
         **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
-from pipeline.comparison.synthetic import Quality
+from pipeline.comparison.synthetic import Quality, Shape
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
 from pipeline.core.params import Arm
@@ -33,7 +33,7 @@ class Scores:
     """Scores of one cohort, number of labels and arm; a row is one structure of one case.
 
     ids, patients, structures: N each. values: metric → float (R, N), replicates by rows, nan where the pixel size is
-    unknown; ``missing`` is 1 where there was no prediction.
+    unknown and in the circumference error of what is no head; ``missing`` is 1 where there was no prediction.
     """
 
     ids: tuple[str, ...]
@@ -57,10 +57,15 @@ class Scores:
         return [self.patients[row] for row in self._cases[0]]
 
     def per_case(self, metric: str) -> np.ndarray:
-        """float (R, C): the mean over the structures of each case."""
+        """float (R, C): the mean over those structures of each case that have the metric, nan where none has."""
         first, case_of = self._cases
-        sums = np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in self.values[metric]])
-        return sums / np.bincount(case_of)
+        values = self.values[metric]
+        known = np.isfinite(values)
+        sums, counts = (
+            np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in weights])
+            for weights in (np.where(known, values, 0), known)
+        )
+        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
 
 
 @dataclass(frozen=True)
@@ -218,8 +223,11 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def metrics(results: Sequence[Result], quality: Sequence[Quality]) -> dict:
-    """Small nested metrics: cohort → n<labels> → arm → means, and the synthetic sets' quality under "synthetic"."""
+def metrics(results: Sequence[Result], quality: Sequence[Quality], shapes: Sequence[Shape]) -> dict:
+    """Small nested metrics: cohort → n<labels> → arm → means, and the synthetic sets' quality under "synthetic".
+
+    Of each descriptor of the masks' shapes one number: the distance of the sampled ones, averaged over structures.
+    """
     tree: dict = {}
     for result in results:
         leaf = {name: _average(result.replicate_means[name]) for name in ("dice", "iou", "hd95_px", "hc_error_percent")}
@@ -236,6 +244,13 @@ def metrics(results: Sequence[Result], quality: Sequence[Quality]) -> dict:
             leaf = {name: one.mean}
         branch = tree.setdefault("synthetic", {}).setdefault(f"n{one.labels}", {})
         branch.update({key: _six_digits(value) for key, value in leaf.items()})
+    distances: dict[tuple[int, str], list[float]] = {}
+    for one in shapes:
+        known = distances.setdefault((one.labels, one.descriptor), [])
+        known += [] if one.distance is None else [one.distance]
+    for (labels, descriptor), known in distances.items():
+        branch = tree.setdefault("synthetic", {}).setdefault(f"n{labels}", {})
+        branch[f"mask_{descriptor}"] = _six_digits(float(np.mean(known)) if known else None)
     return tree
 
 

@@ -1,18 +1,22 @@
-"""What the synthetic sets are worth between floors and far ends, and how many labels each arm has seen."""
+"""What the synthetic sets are worth, how their masks are shaped, and how many labels each arm has seen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.core.case import Case
-from pipeline.core.dataset import read_dataset
+from pipeline.core.dataset import Dataset, read_dataset
+from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
 from pipeline.core.labels import label_subset
 from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table
+
+NO_PIXELS = ("none",)
+"""No split has this name: the index and the columns of a set are checked, and nothing is decoded."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,87 @@ def load_quality(folder: Path, grid) -> list[Quality]:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """One descriptor of one structure of the masks, for one number of labels; means over replicates.
+
+    real, synthetic: mean and standard deviation, of the train split and of the sampled masks; None without a value.
+    distance, unseen, subset: Wasserstein distance from the train split in its standard deviations, of the sampled
+    masks, of unseen real ones and of the arm's own labels; None where undefined. sources: the first by mask source.
+    n: sampled masks that have this descriptor, in each replicate; the smallest where they differ.
+    """
+
+    labels: int
+    structure: str
+    descriptor: str
+    real: tuple[float | None, float | None]
+    synthetic: tuple[float | None, float | None]
+    distance: float | None
+    unseen: float | None
+    subset: float | None
+    sources: dict[str, float | None]
+    n: int
+
+
+def load_shapes(folder: Path, grid) -> list[Shape]:
+    """How the sampled masks are distributed beside the real ones, averaged over replicates.
+
+    Raises:
+        InputError: a cell's file is missing, or is from before masks were compared.
+    """
+    rows = []
+    for labels in grid.labels:
+        cells = [_masks(folder / f"{cell_name(labels, r)}.json") for r in grid.replicates]
+        for structure, descriptors in cells[0].items():
+            for descriptor in descriptors:
+                found = [cell[structure][descriptor] for cell in cells]
+                sources = sorted({source for one in found for source in one["sources"]})
+                rows.append(
+                    Shape(
+                        labels=labels,
+                        structure=structure,
+                        descriptor=descriptor,
+                        # The train split is the same in every replicate.
+                        real=(found[0]["reference"]["mean"], found[0]["reference"]["std"]),
+                        synthetic=(
+                            _mean_value([one["synthetic"]["mean"] for one in found], descriptor),
+                            _mean([one["synthetic"]["std"] for one in found]),
+                        ),
+                        distance=_mean([one["synthetic"]["distance"] for one in found]),
+                        unseen=_mean([one["unseen"]["distance"] for one in found]),
+                        subset=_mean([one["labels"]["distance"] for one in found]),
+                        sources={
+                            source: _mean([one["sources"].get(source, {}).get("distance") for one in found])
+                            for source in sources
+                        },
+                        n=min(one["synthetic"]["n"] for one in found),
+                    )
+                )
+    return rows
+
+
+def _masks(path: Path) -> dict:
+    remedy = "run `dvc repro score`"
+    cell = read_json(path, remedy)
+    if "masks" not in cell:
+        raise InputError(f"{path}: key 'masks' is missing; {remedy}")
+    return cell["masks"]
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Mean of the known values; None where none is known."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _mean_value(values: Sequence[float | None], descriptor: str) -> float | None:
+    """Mean over replicates; an axis of 179 degrees and one of 1 degree lie around 0, not around 90."""
+    known = [value for value in values if value is not None]
+    if descriptor != "angle" or not known:
+        return _mean(known)
+    return float(np.degrees(np.angle(np.exp(2j * np.radians(known)).mean())) / 2 % 180)
+
+
+@dataclass(frozen=True)
 class Budget:
     """What an arm was trained on; ranges over replicates as (least, most).
 
@@ -90,19 +175,21 @@ class Budget:
     threshold: tuple[float, float] | None
 
 
-def load_budgets(params, train_cases: Sequence[Case], samples: Path, synthetic: Path, curated: Path) -> list[Budget]:
+def load_budgets(
+    params, train_cases: Sequence[Case], samples: Path, synthetic: Mapping[str, Dataset], curated: Path
+) -> list[Budget]:
     """Count labels: the segmenter's own subset, together with the one the synthetic set says it was made from.
 
     Args:
         train_cases: cases of the training cohort, the train split among them.
+        synthetic: cell name → synthetic set.
     """
     budgets = []
     for labels in params.grid.labels:
         cells = [cell_name(labels, r) for r in params.grid.replicates]
         own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
-        # No split has this name: the index and the columns are checked, no pixel is decoded.
-        sets = [read_dataset(synthetic / cell, splits=["none"]) for cell in cells]
-        filtered = [read_dataset(curated / cell, splits=["none"]).provenance["curated"] for cell in cells]
+        sets = [synthetic[cell] for cell in cells]
+        filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
         sampled = _range([len(read_table(samples / f"{cell}.csv")) for cell in cells])
         for arm in params.grid.arms:
             spec = params.arms[arm]

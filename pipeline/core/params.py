@@ -336,6 +336,15 @@ class View:
         return self._config.model_dump(mode="json", include=set(self._sections))
 
 
+class _DatelessLoader(yaml.SafeLoader):
+    """Reads a date as the text it is written in: JSON has no dates, and no parameter is one."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
 def load_params(path: Path) -> Config:
     """Read and check a parameter file.
 
@@ -352,12 +361,16 @@ def load_params(path: Path) -> Config:
 def parse_params(text: str, path: Path) -> Config:
     """The parameters in ``text``; ``path`` is what messages call it."""
     try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        raw = yaml.load(text, _DatelessLoader)
+    except (yaml.YAMLError, ValueError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     try:
+        plain = json.dumps(raw)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{path}: more than text, numbers, lists and mappings ({error}); remove the tag") from None
+    try:
         # Strict, by way of JSON, which lets lists be tuples and integers floats, but no text be a number.
-        return Config.model_validate_json(json.dumps(raw), strict=True)
+        return Config.model_validate_json(plain, strict=True)
     except ValidationError as error:
         raise InputError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from None
 

@@ -30,10 +30,10 @@ def read_predictions(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: no such file, or a damaged one.
     """
-    if not path.exists():
-        raise InputError(f"{path}: no predictions there; run the stage predict, or `dvc pull`")
     try:
         rows = pq.read_table(path, schema=_SCHEMA).to_pylist()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no predictions there; run the stage predict, or `dvc pull`") from None
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable Parquet file ({error}); run the stage predict again") from None
     return {row["id"]: np.asarray(Image.open(io.BytesIO(row["prediction"]))) for row in rows}

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
+
+from pipeline.core.outline import outline
 
 CONTOUR_COLOURS = ((255, 196, 0), (0, 200, 255), (255, 80, 160), (120, 255, 120))
 
@@ -16,33 +18,24 @@ def with_contour(image: np.ndarray, mask: np.ndarray | None, height: int) -> np.
     if mask is not None:
         large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
         for index in range(1, int(large.max(initial=0)) + 1):
-            edge = _edge(large == index)
+            edge = outline(large == index)
             # Half transparent: the skull lies right under the contour and must stay visible.
             rgb[edge] = (rgb[edge] + np.array(CONTOUR_COLOURS[(index - 1) % len(CONTOUR_COLOURS)])) // 2
     return rgb
 
 
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str] = (), gap: int = 4) -> np.ndarray:
-    """RGB uint8 sheet of tiles (each H x W x 3) laid out in rows; ``titles`` names the rows, above them."""
-    header = 14 if titles else 0
-    heights = [max(tile.shape[0] for tile in row) + header for row in rows]
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
+    """RGB uint8 sheet of tiles (each H x W x 3) laid out in rows."""
+    heights = [max(tile.shape[0] for tile in row) for row in rows]
     width = max(sum(tile.shape[1] + gap for tile in row) for row in rows) + gap
     sheet = np.full((sum(heights) + gap * (len(rows) + 1), width, 3), 24, dtype=np.uint8)
     top = gap
     for row, height in zip(rows, heights, strict=True):
         left = gap
         for tile in row:
-            sheet[top + header : top + header + tile.shape[0], left : left + tile.shape[1]] = tile
+            sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
             left += tile.shape[1] + gap
         top += height + gap
-    if titles:
-        picture = Image.fromarray(sheet)
-        draw = ImageDraw.Draw(picture)
-        top = gap
-        for title, height in zip(titles, heights, strict=True):
-            draw.text((gap, top), title, fill=(230, 230, 230))
-            top += height + gap
-        sheet = np.asarray(picture)
     return sheet
 
 
@@ -51,9 +44,3 @@ def evenly_spaced(items: Sequence, count: int) -> list:
     if len(items) <= count:
         return list(items)
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)]
-
-
-def _edge(region: np.ndarray) -> np.ndarray:
-    inner = region.copy()
-    inner[1:-1, 1:-1] = region[1:-1, 1:-1] & region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
-    return region & ~inner

@@ -3,9 +3,7 @@
 import numpy as np
 
 from pipeline.core.ellipse import ellipse_perimeter
-
-# Second moment about its own centre of a pixel of edge 1, along either axis.
-_PIXEL_VARIANCE = 1 / 12
+from pipeline.core.moments import area_moments
 
 
 def head_circumference_px(mask: np.ndarray) -> float:
@@ -27,15 +25,7 @@ def semi_axes(mask: np.ndarray) -> tuple[float, float]:
 
     A filled ellipse has a variance of a²/4 along its semi-axis a.
     """
-    weights = mask.astype(np.float64)
-    by_row, by_column = weights.sum(axis=1), weights.sum(axis=0)
-    area = by_row.sum()
-    # Coordinates from the centre of mass keep the sums small.
-    y, x = np.arange(mask.shape[0], dtype=np.float64), np.arange(mask.shape[1], dtype=np.float64)
-    y, x = y - by_row @ y / area, x - by_column @ x / area
-    mixed = y @ weights @ x
-    covariance = np.array([[by_row @ y**2, mixed], [mixed, by_column @ x**2]]) / area
-    variances = np.linalg.eigvalsh(covariance) + _PIXEL_VARIANCE
+    variances = np.linalg.eigvalsh(area_moments(mask)[1])
     short, long = 2 * np.sqrt(np.maximum(variances, 0))
     return float(long), float(short)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.core.errors import InputError
+from pipeline.core.outline import outline
 from pipeline.segmentation.biometry import bounding_window, head_circumference_px
 
 
@@ -16,7 +17,7 @@ class CaseScores:
     dice, iou: [0, 1], higher is better.
     hd95: the larger of the two directed 95th percentiles of surface distances.
     assd: mean surface distance, over the points of both surfaces together.
-    hc_error: absolute difference of head circumferences; percent of the reference's.
+    hc_error: absolute difference of head circumferences; percent of the reference's. None for other structures.
     *_mm: None where the pixel size is unknown.
     missing: the prediction was empty and got the worst scores, see :func:`score_case`.
     """
@@ -28,11 +29,13 @@ class CaseScores:
     hd95_mm: float | None
     assd_mm: float | None
     hc_error_mm: float | None
-    hc_error_percent: float
+    hc_error_percent: float | None
     missing: bool
 
 
-def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None) -> CaseScores:
+def score_case(
+    prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None, *, is_head: bool = True
+) -> CaseScores:
     """Score a predicted mask.
 
     An empty prediction scores Dice and IoU 0, surface distances of the image diagonal, and a circumference error of the
@@ -41,6 +44,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
+        is_head: whether the structure has a head circumference.
 
     Raises:
         InputError: the reference is empty, or the shapes differ.
@@ -50,15 +54,17 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
     prediction, reference = prediction.astype(bool), reference.astype(bool)
     if not reference.any():
         raise InputError("the reference mask is empty, so there is nothing to score against; remove the case")
-    circumference = head_circumference_px(reference)
     missing = not prediction.any()
     if missing:
         dice = iou = 0.0
         hd95 = assd = math.hypot(*reference.shape)
-        hc_error = circumference
     else:
         dice, iou = overlap(prediction, reference)
         hd95, assd = surface_scores(prediction, reference)
+    hc_error = circumference = None
+    if is_head:
+        circumference = head_circumference_px(reference)
+        # An empty prediction has a circumference of 0.
         hc_error = abs(head_circumference_px(prediction) - circumference)
     return CaseScores(
         dice=dice,
@@ -68,7 +74,7 @@ def score_case(prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | 
         hd95_mm=_in_mm(hd95, pixel_mm),
         assd_mm=_in_mm(assd, pixel_mm),
         hc_error_mm=_in_mm(hc_error, pixel_mm),
-        hc_error_percent=100 * (hc_error / circumference),
+        hc_error_percent=100 * (hc_error / circumference) if is_head else None,
         missing=missing,
     )
 
@@ -87,18 +93,11 @@ def surface_scores(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
     definitions these are; each directed distance is computed once for both scores.
     """
     window = bounding_window(a | b)
-    points_a, points_b = np.argwhere(surface(a[window])), np.argwhere(surface(b[window]))
+    points_a, points_b = np.argwhere(outline(a[window])), np.argwhere(outline(b[window]))
     to_b, to_a = nearest(points_a, points_b), nearest(points_b, points_a)
     hd95 = max(np.percentile(to_b, 95), np.percentile(to_a, 95))
     assd = (to_b.sum() + to_a.sum()) / (to_b.size + to_a.size)
     return float(hd95), float(assd)
-
-
-def surface(mask: np.ndarray) -> np.ndarray:
-    """bool [H, W] → bool [H, W]: the pixels of the mask that touch its outside."""
-    padded = np.pad(mask, 1)
-    inside = padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    return mask & ~inside
 
 
 def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -109,5 +108,5 @@ def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return cKDTree(targets).query(points)[0]
 
 
-def _in_mm(pixels: float, pixel_mm: float | None) -> float | None:
-    return None if pixel_mm is None else pixels * pixel_mm
+def _in_mm(pixels: float | None, pixel_mm: float | None) -> float | None:
+    return None if pixels is None or pixel_mm is None else pixels * pixel_mm

@@ -22,7 +22,7 @@ from pipeline.core.params import Arm, View, load_params
 from pipeline.core.predictions import write_predictions
 from pipeline.core.presets import compose
 from pipeline.core.prune import cell_name
-from pipeline.core.tables import write_table
+from pipeline.core.tables import read_table, write_table
 
 CLASSES = ["background", "head"]
 ARMS = {
@@ -61,6 +61,19 @@ def rows(cohort, cases, dice):
         }
         for i, one in enumerate(cases)
     ]
+
+
+def masks(distance):
+    """The block of one descriptor; without a distance there is no synthetic value either."""
+    known = {"distance": distance, "mean": 0.25 if distance else None, "std": 0.05 if distance else None, "n": 16}
+    real = {"mean": 0.3, "std": 0.1, "n": 8}
+    return {
+        "reference": real,
+        "synthetic": known,
+        "unseen": {"distance": 0.12, **real},
+        "labels": {"distance": 0.2, **real},
+        "sources": {"parent": known, "shape_model": {**known, "distance": 0.4}},
+    }
 
 
 @dataclass
@@ -118,6 +131,7 @@ class World:
                 "fidelity": {"domain": {end: {"fid": 50 * kid, "kid": kid} | common for end, kid in ends.items()}},
                 "obedience": {end: {"dice": dice, "std": 0.02, "n": 16} for end, dice in obedience.items()},
                 "novelty": {"ratio": 0.8, "synthetic_median": 4.0, "real_median": 5.0, "n": 16},
+                "masks": {"head": {"area": masks(0.3), "angle": masks(None)}},
             },
         )
         for arm in ARMS:
@@ -134,7 +148,7 @@ class World:
 
     def run(self, out="out"):
         params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
-        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "held_out")
+        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "live", "held_out")
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
         compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
@@ -175,6 +189,12 @@ def test_page_has_every_part(html):
     assert html.count('alt="phantom_b: ') >= 8
     assert "kept 5 of 16 samples, filter Dice ≥ 0.800; used more than once" in text_of(html)
     assert "It must lose, and it did." in html
+
+
+def test_page_shows_the_shapes_of_the_masks(html):
+    text = text_of(html)
+    assert "Area % of the image 30.0 ± 10.0 25.0 ± 5.0 0.30 parent 0.30 · shape model 0.40 0.12 0.20 16" in text
+    assert "Angle of the major axis, degrees of 180 0 ± 0 – –" in text
 
 
 class Loads(HTMLParser):
@@ -232,10 +252,35 @@ def test_cells_outside_the_grid_are_pruned(tmp_path):
     (tmp_path / "evaluation/9-0-real.csv").write_text("old")
     (tmp_path / "predictions/4-0-gone").mkdir()
     (tmp_path / "quality/9-0.json").write_text("old")
+    curves = [tmp_path / "live" / name for name in ("diffusion/4-0", "segmenter/4-0-real", "diffusion/9-0")]
+    curves.append(tmp_path / "live/segmenter/4-0-gone")
+    for curve in curves:
+        write_json(curve / "metrics.json", {})
     assert world.run() == before
     assert not (tmp_path / "evaluation/9-0-real.csv").exists()
     assert not (tmp_path / "predictions/4-0-gone").exists()
     assert not (tmp_path / "quality/9-0.json").exists()
+    assert [curve.exists() for curve in curves] == [True, True, False, False]
+
+
+def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
+    world = World(tmp_path).build()
+    for path in (tmp_path / "evaluation").iterdir():
+        heads = read_table(path)
+        others = [row | {"structure": "symphysis", "hc_error_mm": None, "hc_error_percent": None} for row in heads]
+        write_table(path, [row for pair in zip(heads, others, strict=True) for row in pair])
+    text = text_of(world.run())
+    assert "head 7 × 1 80.0 3.0 1.5 1.0 0.5 1.0 2.0 7 cases" in text
+    assert "symphysis 7 × 1 80.0 3.0 1.5 1.0 0.5 – – 7 cases" in text
+
+
+def test_synthetic_sets_are_opened_once(tmp_path, monkeypatch):
+    from pipeline.core import dataset
+
+    world, opened, table_of = World(tmp_path, replicates=[0, 1]).build(), [], dataset._read_table
+    monkeypatch.setattr(dataset, "_read_table", lambda path, columns: opened.append(path) or table_of(path, columns))
+    world.run()
+    assert [path.name for path in opened if path.parent.name == "synthetic"] == ["4-0", "4-1"]
 
 
 def test_missing_cell_is_an_error_with_a_remedy(tmp_path):

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.comparison.summary import load_scores, long_table, metrics, summarise
-from pipeline.comparison.synthetic import Quality, load_quality
+from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
 from pipeline.core.params import Arm
@@ -97,6 +97,18 @@ def test_a_case_is_the_mean_of_its_structures(tmp_path):
     assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
 
 
+def test_a_circumference_is_that_of_the_head_alone(tmp_path):
+    symphysis = row("a", 0.5, structure="symphysis", mm=0.5) | {"hc_error_mm": None, "hc_error_percent": None}
+    other = symphysis | {"id": "b", "patient": "b"}
+    write_cells(tmp_path, {"10-0-real": [symphysis, row("a", 0.9, mm=0.5), other]})
+    (result,) = results_of(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)))
+    means = {part.structure: part.means["hc_error_percent"] for part in result.structures}
+    assert means == {"symphysis": None, "head": 1.5}
+    assert result.replicate_means["hc_error_percent"] == [1.5]
+    assert result.replicate_means["dice"] == [pytest.approx((0.7 + 0.5) / 2)]
+    assert metrics([result], [], [])["far"]["n10"]["real"]["hc_error_percent"] == 1.5
+
+
 def test_missing_cell_names_file_and_remedy(folder):
     (folder / "10-3-synthetic.csv").unlink()
     with pytest.raises(InputError, match=r"10-3-synthetic\.csv.*run the stage that makes it"):
@@ -119,7 +131,17 @@ def test_metrics_are_small_nested_and_finite(folder):
         Quality(10, "kid", "domain", 0.01, (0.2, 0.4), 0.9, 0.05, 40),
         Quality(10, "novelty", None, 1, (0.8,), 0, None, 9),
     ]
-    tree = metrics(results_of(folder), quality)
+    shapes = [
+        Shape(10, structure, descriptor, (0.3, 0.1), (0.3, 0.1), distance, 0.1, 0.2, {}, 40)
+        for structure, descriptor, distance in (
+            ("head", "area", 0.2),
+            ("neck", "area", 0.4),
+            ("head", "angle", 0.5),
+            ("neck", "angle", None),
+            ("neck", "row", None),
+        )
+    ]
+    tree = metrics(results_of(folder), quality, shapes)
     assert tree["far"]["n10"]["real"] == {
         "dice": 0.75,
         "iou": pytest.approx(tree["far"]["n10"]["real"]["iou"]),
@@ -135,6 +157,9 @@ def test_metrics_are_small_nested_and_finite(folder):
         "kid_domain_best": 0.01,
         "kid_domain_worst": 0.9,
         "novelty": 0.8,
+        "mask_area": 0.3,
+        "mask_angle": 0.5,
+        "mask_row": None,
     }
 
 
@@ -176,3 +201,46 @@ def test_quality_stands_between_its_ends(tmp_path):
     (tmp_path / "10-3.json").unlink()
     with pytest.raises(InputError, match=r"10-3\.json.*dvc repro score"):
         load_quality(tmp_path, GRID)
+
+
+def write_masks(path, *, area, angle, sources):
+    def summary(distance, mean, n=30):
+        return {"distance": distance, "mean": mean, "std": 2.0, "n": n, "undefined": 0}
+
+    write_json(
+        path,
+        {
+            "masks": {
+                "head": {
+                    name: {
+                        "reference": {"mean": 4.0, "std": 1.0, "n": 50, "undefined": 0},
+                        "unseen": summary(0.1, 4.0),
+                        "labels": summary(0.2, 4.0),
+                        "synthetic": summary(distance, mean, n=30 if distance else 0),
+                        "sources": {source: summary(distance, mean) for source in sources},
+                    }
+                    for name, (distance, mean) in (("area", area), ("angle", angle))
+                }
+            }
+        },
+    )
+
+
+def test_shapes_are_means_over_replicates(tmp_path):
+    write_masks(tmp_path / "10-0.json", area=(0.2, 5.0), angle=(0.3, 179.0), sources=["parent"])
+    write_masks(tmp_path / "10-3.json", area=(None, None), angle=(0.5, 5.0), sources=["parent", "shape_model"])
+    area, angle = load_shapes(tmp_path, GRID)
+    assert (area.structure, area.descriptor, area.real) == ("head", "area", (4.0, 1.0))
+    assert (area.distance, area.synthetic, area.n) == (0.2, (5.0, 2.0), 0)
+    assert (area.unseen, area.subset) == (pytest.approx(0.1), pytest.approx(0.2))
+    assert area.sources == {"parent": 0.2, "shape_model": None}
+    assert angle.distance == pytest.approx(0.4)
+    assert angle.synthetic[0] == pytest.approx(2)
+    assert angle.sources == {"parent": pytest.approx(0.4), "shape_model": 0.5}
+
+
+def test_quality_from_before_masks_were_compared_says_what_to_run(tmp_path):
+    for replicate in GRID.replicates:
+        write_quality(tmp_path / f"10-{replicate}.json", 0.2)
+    with pytest.raises(InputError, match=r"10-0\.json: key 'masks' is missing; run `dvc repro score`"):
+        load_shapes(tmp_path, GRID)

@@ -1,3 +1,4 @@
+import datetime
 import subprocess
 import sys
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 import yaml
 
 from pipeline.core.errors import InputError
-from pipeline.core.params import View, load_params
+from pipeline.core.params import View, load_params, parse_params
 from pipeline.core.presets import compose
 
 PRESETS = Path(__file__).parents[2] / "presets"
@@ -77,6 +78,27 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
     assert "params.yaml" in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("seed: 2026-01-01", "'seed' is '2026-01-01'.*valid integer"),
+        ("seed: 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
+        ("seed: !!binary aGVsbG8=", "more than text, numbers, lists and mappings"),
+        ("seed: !!timestamp 2026-13-45", "not valid YAML"),
+    ],
+)
+def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
+    text = compose(PRESETS, "quick")
+    assert text.count("\nseed: 0\n") == 1
+    with pytest.raises(InputError, match=words):
+        parse_params(text.replace("\nseed: 0\n", f"\n{line}\n"), tmp_path / "params.yaml")
+
+
+def test_a_folder_may_be_named_like_a_date(edited):
+    config = edited(lambda p: p["cohorts"]["phantom_b"].update(raw=datetime.date(2026, 1, 2)))
+    assert config.cohorts["phantom_b"].raw == "2026-01-02"
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):

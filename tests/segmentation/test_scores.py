@@ -125,3 +125,13 @@ def test_bad_input():
 def test_import_is_light():
     code = "import sys, pipeline.segmentation.scores; sys.exit(bool({'torch', 'scipy.ndimage'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_what_is_no_head_has_no_circumference(missing):
+    reference = np.zeros((20, 20), bool)
+    reference[5:12, 5:15] = True
+    prediction = np.roll(reference, 1, axis=0) & (not missing)
+    scores, whole = (score_case(prediction, reference, 0.5, is_head=head) for head in (False, True))
+    assert (scores.hc_error_mm, scores.hc_error_percent) == (None, None)
+    assert (scores.dice, scores.hd95_mm) == (whole.dice, whole.hd95_mm)
