@@ -12,7 +12,7 @@ from torch import Tensor
 from pipeline.core import seeds
 from pipeline.core.affine import random_affine
 from pipeline.core.errors import InputError
-from pipeline.core.params import Diffusion
+from pipeline.core.params import Diffusion, Latent
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import condition, without_mask
 from pipeline.diffusion.denoiser import Preconditioning, build_unet, denoising_loss
@@ -124,7 +124,7 @@ def training_batch(
     return x, planes, noise, sigma
 
 
-def learning_rate(step: int, params: Diffusion) -> float:
+def learning_rate(step: int, params: Diffusion | Latent) -> float:
     """Linear warm-up, constant, then a linear fall to a tenth over the last fifth."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
     left = (params.steps - step) / (0.2 * params.steps)
