@@ -26,7 +26,8 @@ from pipeline.diffusion.contours import decode_contours
 LATENT_SCALE = 8
 """Pixels per latent, of every Stable Diffusion VAE and of the ControlNet's condition embedding."""
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
-_WHAT_FITS = "take a Stable Diffusion 1.x or 2.x text-to-image model"
+_TAKE_ANOTHER = "take a Stable Diffusion 1.x or 2.x text-to-image model, with all its files"
+_AGAIN = "train it again, or `dvc pull`"
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 
 
@@ -156,7 +157,7 @@ def load_base(folder: Path, device) -> Base:
             f"{folder}: no such folder; key 'diffusion.latent.weights' names the folder of a Stable Diffusion model "
             "in diffusers form, the one that holds model_index.json"
         )
-    return _open(folder, "StableDiffusionPipeline", device)
+    return _open(folder, "StableDiffusionPipeline", device, _TAKE_ANOTHER)
 
 
 def load_latent(folder: Path, device) -> LatentGenerator:
@@ -168,66 +169,66 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     index = folder / "latent.json"
     if not index.exists():
         raise InputError(f"{folder}: no latent diffusion model there; run the stage train_diffusion, or `dvc pull`")
-    config = read_json(index, "train it again")
+    config = read_json(index, _AGAIN)
     try:
         conditioned = {"controlnet": True, "reference": False}[config["variant"]]
         classes, size, prompt = tuple(config["classes"]), int(config["image_size"]), str(config["prompt"])
         lora = load_file(folder / LORA_FILE)
     except _UNREADABLE as error:
-        raise InputError(f"{folder}: a damaged latent diffusion model ({_line(error)}); train it again") from None
+        raise InputError(f"{folder}: a damaged latent diffusion model ({_line(error)}); {_AGAIN}") from None
     pipeline = "StableDiffusionControlNetPipeline" if conditioned else "StableDiffusionPipeline"
-    base = _open(folder, pipeline, device)
-    controlnet = _network(folder / "controlnet", ControlNetModel).to(device) if conditioned else None
+    base = _open(folder, pipeline, device, _AGAIN)
+    controlnet = _network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
     return LatentGenerator(base, controlnet, lora, classes, size, prompt)
 
 
-def _open(folder: Path, pipeline: str, device) -> Base:
+def _open(folder: Path, pipeline: str, device, remedy: str) -> Base:
     index = folder / "model_index.json"
-    kind = read_json(index, f"the folder is no diffusers model; {_WHAT_FITS}").get("_class_name")
+    kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
     if kind != pipeline:
-        raise InputError(f"{index}: holds a {kind}, not a {pipeline}; {_WHAT_FITS}")
+        raise InputError(f"{index}: holds a {kind}, not a {pipeline}; {remedy}")
     kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
-    networks = {name: _network(folder / name, kind).to(device) for name, kind in kinds.items()}
-    words, noise = _part(folder / "tokenizer"), _part(folder / "scheduler")
+    networks = {name: _network(folder / name, kind, remedy).to(device) for name, kind in kinds.items()}
+    words, noise = (_part(folder / name, remedy) for name in ("tokenizer", "scheduler"))
     try:
         tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
         scheduler = DDPMScheduler.from_pretrained(noise, local_files_only=True)
     except Exception as error:  # the tokenizer's parser raises nothing more specific
-        raise InputError(f"{folder}: unreadable tokenizer or scheduler ({_line(error)}); {_WHAT_FITS}") from None
+        raise InputError(f"{folder}: unreadable tokenizer or scheduler ({_line(error)}); {remedy}") from None
     base = Base(**networks, tokenizer=tokenizer, scheduler=scheduler)
-    _check_fit(folder, base)
+    _check_fit(folder, base, remedy)
     return base
 
 
-def _network(folder: Path, kind: type) -> torch.nn.Module:
-    if not list(_part(folder).glob("*.safetensors")):
+def _network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
+    if not list(_part(folder, remedy).glob("*.safetensors")):
         found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
         raise InputError(
             f"{folder}: no safetensors weights (found {found}), and pickled weights are refused because they can run "
-            "code; get the model's safetensors files, or save it again with save_pretrained from a source you trust"
+            "code; get the model's safetensors files"
         )
     try:
         network, report = kind.from_pretrained(
             folder, use_safetensors=True, local_files_only=True, output_loading_info=True
         )
     except _UNREADABLE as error:
-        raise InputError(f"{folder}: not the weights of a {kind.__name__} ({_line(error)}); {_WHAT_FITS}") from None
+        raise InputError(f"{folder}: not the weights of a {kind.__name__} ({_line(error)}); {remedy}") from None
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise InputError(f"{folder}: weights are missing ({missing}); get the model again")
+        raise InputError(f"{folder}: weights are missing ({missing}); {remedy}")
     if hasattr(network, "register_to_config"):
         # diffusers notes the path and would save it, so that equal models differed between machines.
         network.register_to_config(_name_or_path="")
     return network.float().requires_grad_(False).eval()
 
 
-def _part(folder: Path) -> Path:
+def _part(folder: Path, remedy: str) -> Path:
     if not folder.is_dir():
-        raise InputError(f"{folder}: this part of the model is missing; get the whole folder, or {_WHAT_FITS}")
+        raise InputError(f"{folder}: this part of the model is missing; {remedy}")
     return folder
 
 
-def _check_fit(folder: Path, base: Base) -> None:
+def _check_fit(folder: Path, base: Base, remedy: str) -> None:
     vae, unet, text = base.vae.config, base.unet.config, base.text_encoder.config
     wrong = {
         f"its VAE does not reduce by {LATENT_SCALE}": 2 ** (len(vae.block_out_channels) - 1) != LATENT_SCALE,
@@ -240,7 +241,7 @@ def _check_fit(folder: Path, base: Base) -> None:
     }
     for problem, holds in wrong.items():
         if holds:
-            raise InputError(f"{folder}: {problem}; {_WHAT_FITS}")
+            raise InputError(f"{folder}: {problem}; {remedy}")
 
 
 def _noise(channels: int, image_size: int, seeds: Sequence[int]) -> Tensor:

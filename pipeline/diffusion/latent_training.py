@@ -157,9 +157,10 @@ def fit(
         loss = noise_loss(model, base, batch, text)
         losses.append(float(loss.detach()))
         if not math.isfinite(losses[-1]):
+            wider = " or set diffusion.latent.mixed_precision to 'bf16'" if params.mixed_precision == "fp16" else ""
             raise InputError(
-                f"train_diffusion: the loss is {losses[-1]} at step {step}; lower diffusion.latent.learning_rate, "
-                f"which is {params.learning_rate}"
+                f"train_diffusion: the loss is {losses[-1]} at step {step}; lower diffusion.latent.learning_rate "
+                f"({params.learning_rate}){wider}"
             )
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -141,6 +142,8 @@ def test_plain_diffusers_opens_the_folder(variant, saved, params):
         ours = generator.controlnet if name == "controlnet" else getattr(generator.base, name)
         for key, weight in getattr(pipeline, name).state_dict().items():
             assert torch.equal(weight, ours.state_dict()[key])
+    described = json.loads((folder / "latent.json").read_text())
+    assert described == {"variant": variant, "classes": list(CLASSES), "image_size": 64, "prompt": "a head"}
     suffixes = {file.suffix for file in folder.rglob("*") if file.is_file()}
     assert not suffixes & {".bin", ".pt", ".ckpt", ".pkl"}
     configured = "".join(file.read_text() for file in folder.rglob("*.json"))
@@ -168,7 +171,7 @@ def test_the_lora_alone_turns_the_base_into_the_fused_network(saved, params, tin
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_only_lora_and_controlnet_are_trained(variant, pool, params, tmp_path):
     params = params.model_copy(update={"variant": variant, "steps": 2})
-    base, untouched = load_base(params_folder(params), "cpu"), load_base(params_folder(params), "cpu")
+    base, untouched = load_base(Path(params.weights), "cpu"), load_base(Path(params.weights), "cpu")
     adapted = adapt(base, params, 1, seed=0)
     start = {name: weight.detach().clone() for name, weight in adapted.trained().items()}
     assert all("lora" in name or name.startswith("controlnet.") for name in start)
@@ -184,12 +187,6 @@ def test_only_lora_and_controlnet_are_trained(variant, pool, params, tmp_path):
     for network in (base.vae, base.text_encoder, base.unet):
         assert all("lora" in name for name, weight in network.named_parameters() if weight.grad is not None)
     assert set(fuse(adapted)) and not any("lora" in key for key in base.unet.state_dict())
-
-
-def params_folder(params):
-    from pathlib import Path
-
-    return Path(params.weights)
 
 
 def tensors(pool):
@@ -353,6 +350,28 @@ def test_a_folder_that_will_not_do_is_refused_with_a_remedy(damage, words, tiny_
         load_base(folder, "cpu")
     for word in ("model", *words):
         assert word in str(error.value)
+
+
+def test_models_published_under_older_weight_names_open_the_same(tiny_model, tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    path = folder / "text_encoder/model.safetensors"
+    old = {f"text_model.{key}": weight for key, weight in load_file(path).items()}
+    save_file(old | {"text_model.embeddings.position_ids": torch.arange(12)[None]}, path, {"format": "pt"})
+    path = folder / "vae/diffusion_pytorch_model.safetensors"
+    names = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    old = {}
+    for key, weight in load_file(path).items():
+        for new, name in names.items():
+            key = key.replace(f".{new}.", f".{name}.")
+        old[key] = weight
+    save_file(old, path, {"format": "pt"})
+    before, after = load_base(tiny_model, "cpu"), load_base(folder, "cpu")
+    for name in ("vae", "text_encoder"):
+        weights = getattr(after, name).state_dict()
+        assert all(torch.equal(weight, weights[key]) for key, weight in getattr(before, name).state_dict().items())
 
 
 def test_no_generator_says_what_to_run(tmp_path, saved, params):
