@@ -19,49 +19,40 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     from pipeline.core.labels import label_subset
     from pipeline.core.progress import progress
     from pipeline.core.resume import Scratch
-    from pipeline.diffusion.augmentation import N_CHANGES
-    from pipeline.diffusion.conditioning import Condition
-    from pipeline.diffusion.generator import build_generator
+    from pipeline.diffusion.backends import image_size, train_backend, train_steps
     from pipeline.diffusion.pool import build_pool, without_masks
-    from pipeline.diffusion.preview import preview_sheet
-    from pipeline.diffusion.sector import outline
-    from pipeline.diffusion.training import train_denoiser
 
     device = setup(params.compute)
     settings = params.diffusion
-    dataset = read_dataset(train, splits=["train", "val"] if settings.select == "validation" else ["train"])
+    pretrained = [Path(settings.latent.weights)] if settings.backend == "latent" else []
+    selects = settings.backend == "pixel" and settings.select == "validation"
+    dataset = read_dataset(train, splits=["train", "val"] if selects else ["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     others = [] if settings.unlabelled == "none" else read_dataset(unlabelled).cases
     if settings.unlabelled == "null_mask":
         others = without_masks(others)
-    pool = build_pool(cases, others, settings.image_size)
-    validation = dataset.split("val") if settings.select == "validation" else []
-    devices = sorted({case.device for case in cases if case.device}) if settings.device else []
-    condition = Condition(
-        dataset.n_structures, N_CHANGES if settings.augment.conditioned else 0, settings.pixel_size, tuple(devices)
-    )
-    sectors = [outline(sector) for sector in pool.sectors[: pool.labelled].numpy()]
-
-    def generator_of(unet):
-        return build_generator(unet, settings, dataset.classes, pool.grey, condition, sectors)
-
-    inputs = [train, *([unlabelled] if others else [])]
+    if settings.backend == "latent" and settings.latent.variant == "reference":
+        # Its mask is part of the image.
+        others = [case for case in others if case.mask is not None]
+    size = image_size(settings)
+    pool = build_pool(cases, others, size)
+    validation = dataset.split("val") if selects else []
+    inputs = [train, *pretrained, *([unlabelled] if others else [])]
     scratch = Scratch(SCRATCH, f"diffusion-n{labels}-r{replicate}", inputs, params.as_dict(), processes.count())
-    with progress(f"diffusion n={labels} r={replicate}", settings.steps, live) as tick:
-        unet = train_denoiser(
+    with progress(f"diffusion n={labels} r={replicate}", train_steps(settings), live) as tick:
+        generator = train_backend(
             pool,
-            condition,
+            dataset.classes,
             settings,
             seeds.derive(params.seed, "diffusion", labels, replicate),
             scratch,
             device,
             tick,
-            validation=build_pool(validation, [], settings.image_size) if validation else None,
-            on_preview=lambda step, network: tick.image("preview.png", preview_sheet(generator_of(network), pool)),
+            build_pool(validation, [], size) if validation else None,
         )
     if not processes.is_main():
         return
-    generator_of(unet).save_pretrained(out)
+    generator.save(out)
     files.write_json(
         out / "training.json",
         {

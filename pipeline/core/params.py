@@ -139,7 +139,30 @@ class Ema(Section):
     width: Annotated[float, Field(gt=0, lt=0.28)]
 
 
+class Latent(Section):
+    """A pretrained Stable Diffusion, adapted. ``weights``: its folder in diffusers form."""
+
+    weights: str | None
+    variant: Literal["controlnet", "reference"]
+    lora_rank: Positive
+    prompt: Annotated[str, Field(min_length=1)]
+    image_size: Annotated[int, Field(ge=64, multiple_of=64)]
+    steps: Positive
+    batch: Positive
+    learning_rate: PositiveFloat
+    warmup_steps: Annotated[int, Field(ge=0)]
+    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
+    rotate_deg: NonNegative
+    scale: Annotated[float, Field(ge=0, lt=1)]
+    shift: Annotated[float, Field(ge=0, lt=1)]
+    mixed_precision: Literal["no", "fp16", "bf16"]
+    checkpoint_every: Positive
+
+
 class Diffusion(Section):
+    """The generator. ``latent`` is read with backend 'latent' only, everything beside it with 'pixel' only."""
+
+    backend: Literal["pixel", "latent"]
     image_size: Annotated[int, Field(ge=16, multiple_of=16)]
     channels: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=2)]
     layers: Positive
@@ -166,6 +189,15 @@ class Diffusion(Section):
     compile: bool
     checkpoint_every: Positive
     preview_every: Positive
+    latent: Latent
+
+    @model_validator(mode="after")
+    def _weights_given(self):
+        if self.backend == "latent" and self.latent.weights is None:
+            raise ValueError(
+                "backend 'latent' needs latent.weights, the folder of a Stable Diffusion model in diffusers form"
+            )
+        return self
 
     @model_validator(mode="after")
     def _levels_fit(self):

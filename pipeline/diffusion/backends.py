@@ -1,4 +1,6 @@
-"""Generators of every kind behind one method: ``render`` turns mask draws into images and their masks."""
+"""Generators of every kind behind one interface: trained on a pool, saved to a folder, opened from it, and asked to
+``render`` images for mask draws.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,19 +8,35 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core.params import Sample
-from pipeline.diffusion.generator import MaskToImagePipeline, load_generator
+from pipeline.core.params import Diffusion, Sample
+from pipeline.core.progress import Progress
+from pipeline.core.resume import Scratch
+from pipeline.diffusion.augmentation import N_CHANGES
+from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.generator import MaskToImagePipeline, build_generator, load_generator
 from pipeline.diffusion.masks import MaskDraw
+from pipeline.diffusion.pool import Pool
+from pipeline.diffusion.preview import preview_sheet
+from pipeline.diffusion.sector import outline
+from pipeline.diffusion.training import train_denoiser
 
 
 class PixelBackend:
-    """The mask-conditioned denoiser in pixel space. ``sectors``: outlines of fields of view seen in training."""
+    """The mask-conditioned denoiser in pixel space.
+
+    sectors: outlines of fields of view seen in training. makes_masks: whether ``render`` ignores the masks it is given.
+    """
+
+    makes_masks = False
 
     def __init__(self, pipeline: MaskToImagePipeline):
         self.pipeline = pipeline
         self.image_size = pipeline.config["image_size"]
         self.classes = tuple(pipeline.config["classes"])
         self.sectors = pipeline.config["sectors"]
+
+    def save(self, folder: Path) -> None:
+        self.pipeline.save_pretrained(folder)
 
     def render(
         self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sample
@@ -42,10 +60,84 @@ class PixelBackend:
         return images, masks
 
 
-def open_generator(folder: Path, device) -> PixelBackend:
+class LatentBackend:
+    """A pretrained Stable Diffusion, adapted. Of the sampler's parameters it takes ``steps`` and ``guidance``."""
+
+    def __init__(self, generator):
+        self.generator = generator
+        self.makes_masks = generator.variant == "reference"
+        self.image_size, self.classes, self.sectors = generator.image_size, generator.classes, generator.sectors
+
+    def save(self, folder: Path) -> None:
+        from pipeline.diffusion.latent_training import save_latent
+
+        save_latent(self.generator, folder)
+
+    def render(
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sample
+    ) -> tuple[np.ndarray, list[np.ndarray | None]]:
+        """As :meth:`PixelBackend.render`; the variant 'reference' returns the masks it drew itself."""
+        masks = torch.from_numpy(np.stack([draw.mask for draw in draws]))
+        sectors = torch.from_numpy(np.stack([draw.sector for draw in draws]))
+        return self.generator.render(masks, sectors, noise_seeds, steps=params.steps, guidance=params.guidance)
+
+
+def image_size(params: Diffusion) -> int:
+    return params.latent.image_size if params.backend == "latent" else params.image_size
+
+
+def train_steps(params: Diffusion) -> int:
+    return params.latent.steps if params.backend == "latent" else params.steps
+
+
+def train_backend(
+    pool: Pool,
+    classes: Sequence[str],
+    params: Diffusion,
+    seed: int,
+    scratch: Scratch,
+    device: torch.device,
+    tick: Progress,
+    validation: Pool | None = None,
+) -> PixelBackend | LatentBackend:
+    """Train the generator ``params`` asks for; see ``train_denoiser`` and ``train_latent`` for what they raise."""
+    if params.backend == "latent":
+        from pipeline.diffusion.latent_training import train_latent
+
+        share = params.unlabelled_share
+        return LatentBackend(
+            train_latent(pool, tuple(classes), params.latent, seed, scratch, device, tick, unlabelled_share=share)
+        )
+    devices = sorted({device for device in pool.devices[: pool.labelled] if device}) if params.device else []
+    augmentation = N_CHANGES if params.augment.conditioned else 0
+    condition = Condition(len(classes) - 1, augmentation, params.pixel_size, tuple(devices))
+    sectors = [outline(sector) for sector in pool.sectors[: pool.labelled].numpy()]
+
+    def generator_of(unet) -> MaskToImagePipeline:
+        return build_generator(unet, params, classes, pool.grey, condition, sectors)
+
+    unet = train_denoiser(
+        pool,
+        condition,
+        params,
+        seed,
+        scratch,
+        device,
+        tick,
+        validation=validation,
+        on_preview=lambda step, network: tick.image("preview.png", preview_sheet(generator_of(network), pool)),
+    )
+    return PixelBackend(generator_of(unet))
+
+
+def open_generator(folder: Path, device) -> PixelBackend | LatentBackend:
     """The trained generator in ``folder``, whichever backend trained it.
 
     Raises:
         InputError: no generator there, or a damaged one.
     """
+    if (folder / "latent.json").exists():
+        from pipeline.diffusion.latent import load_latent
+
+        return LatentBackend(load_latent(folder, device))
     return PixelBackend(load_generator(folder, device))

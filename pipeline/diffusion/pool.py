@@ -15,7 +15,7 @@ from pipeline.diffusion.augmentation import apply_changes, draw_changes
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.sector import field_of_view
 
-_SECTOR_BIT = 256
+SECTOR_BIT = 256
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def training_batch(
     """
     generator = seeds.torch_generator(seed, "batch", step)
     size, count = pool.images.shape[-1], params.batch
-    chosen = _choose(pool, params, generator)
+    chosen = choose(pool, count, params.unlabelled_share, generator)
     changes, flips = draw_changes(count, params.augment, generator)
     unknown = torch.rand(count, generator=generator) < params.mask_dropout
     noise = torch.randn(count, 1, size, size, generator=generator)
@@ -109,7 +109,7 @@ def training_batch(
     own = slice(part * count // parts, (part + 1) * count // parts)
     chosen, changes, flips, unknown = chosen[own], changes[own], flips[own], unknown[own]
     # One map for both label images: the sector is a high bit of the mask.
-    coded = pool.masks[chosen].short() + _SECTOR_BIT * pool.sectors[chosen]
+    coded = pool.masks[chosen].short() + SECTOR_BIT * pool.sectors[chosen]
     images, coded = apply_changes(
         pool.images[chosen][:, None].float() / 127.5 - 1, coded, changes, flips, params.augment
     )
@@ -122,18 +122,18 @@ def training_batch(
         ],
         devices=[pool.devices[i] for i in chosen],
     )
-    planes = condition.planes(coded % _SECTOR_BIT, coded >= _SECTOR_BIT, constants)
+    planes = condition.planes(coded % SECTOR_BIT, coded >= SECTOR_BIT, constants)
     unknown |= ~pool.known[chosen]
     planes[unknown] = condition.without_mask(planes[unknown])
     mean, std = grey
     return Batch((images - mean) / std * params.sigma_data, planes, noise[own], sigma[own])
 
 
-def _choose(pool: Pool, params: Diffusion, generator: torch.Generator) -> Tensor:
-    """Indices [batch]: labelled cases, and in ``unlabelled_share`` of the batch unlabelled ones where there are any."""
+def choose(pool: Pool, count: int, unlabelled_share: float, generator: torch.Generator) -> Tensor:
+    """Indices [count]: labelled cases, and in ``unlabelled_share`` of them unlabelled ones where there are any."""
     others = len(pool.images) - pool.labelled
-    n_others = round(params.batch * params.unlabelled_share) if others else 0
-    labelled = torch.randint(pool.labelled, (params.batch - n_others,), generator=generator)
+    n_others = round(count * unlabelled_share) if others else 0
+    labelled = torch.randint(pool.labelled, (count - n_others,), generator=generator)
     if not n_others:
         return labelled
     return torch.cat([pool.labelled + torch.randint(others, (n_others,), generator=generator), labelled])

@@ -66,11 +66,12 @@ def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], param
     draws += [draws[-1]] * (len(padded) - len(draws))
     images, masks = generator.render(draws, [image_seed(seed, i) for i in padded], params)
     for i, draw, image, mask in zip(indices, draws, images, masks, strict=False):
-        if mask is not None:
-            yield _case(i, draw, image, mask, seed)
+        if mask is not None and draw.box.crop(mask).any():
+            origin = "generated" if generator.makes_masks else draw.source
+            yield _case(i, draw, image, mask, seed, origin)
 
 
-def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int) -> Case:
+def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int, origin: str) -> Case:
     template = draw.template
     return Case(
         id=f"synthetic-{i:06d}",
@@ -80,8 +81,8 @@ def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int
         image=draw.box.crop(image),
         mask=draw.box.crop(mask),
         pixel_mm=draw.pixel_mm,
-        mask_source=draw.source,
-        parent=template.id if draw.source == "parent" else None,
+        mask_source=origin,
+        parent=template.id if origin == "parent" else None,
         seed=image_seed(seed, i),
-        transform=draw.transform,
+        transform=None if origin == "generated" else draw.transform,
     )

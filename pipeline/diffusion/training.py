@@ -13,7 +13,7 @@ from diffusers import UNet2DModel
 
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
-from pipeline.core.params import Diffusion
+from pipeline.core.params import Diffusion, Latent
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import FORMULATIONS, build_unet, denoising_loss
@@ -133,7 +133,7 @@ def train_denoiser(
     return unet.eval()
 
 
-def learning_rate(step: int, params: Diffusion) -> float:
+def learning_rate(step: int, params: Diffusion | Latent) -> float:
     """Linear warm-up, constant, then a linear fall to a tenth over the last fifth."""
     warm = min(1.0, (step + 1) / max(1, params.warmup_steps))
     left = (params.steps - step) / (0.2 * params.steps)
