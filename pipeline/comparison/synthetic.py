@@ -161,7 +161,8 @@ def _mean_value(values: Sequence[float | None], descriptor: str) -> float | None
 class Budget:
     """What an arm was trained on; ranges over replicates as (least, most).
 
-    seen: labelled real cases seen in all, by generator, filter and segmenter. extra: extra cases in the training pool.
+    seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose the generator's weights
+    among them. unlabelled: real images seen without their label. extra: extra cases in the training pool.
     available: samples these were drawn from; None where none are. kept: of how many samples, and at which Dice.
     """
 
@@ -169,6 +170,7 @@ class Budget:
     arm: str
     spec: Arm
     seen: tuple[int, int]
+    unlabelled: tuple[int, int]
     extra: int
     available: tuple[int, int] | None
     sampled: tuple[int, int] | None
@@ -194,7 +196,10 @@ def load_budgets(
         for arm in params.grid.arms:
             spec = params.arms[arm]
             uses = spec.extra == "synthetic"
-            seen = [len(ids | set(data.labels)) if uses else len(ids) for ids, data in zip(own, sets, strict=True)]
+            seen = [
+                len(ids | set(data.labels)) + data.provenance["selected_on"] if uses else len(ids)
+                for ids, data in zip(own, sets, strict=True)
+            ]
             kept = _range([one["kept"] for one in filtered]) if spec.curated else sampled
             budgets.append(
                 Budget(
@@ -202,6 +207,7 @@ def load_budgets(
                     arm=arm,
                     spec=spec,
                     seen=_range(seen),
+                    unlabelled=_range([data.provenance["unlabelled"] for data in sets]) if uses else (0, 0),
                     extra=round(spec.ratio * labels),
                     available=kept if uses else None,
                     sampled=sampled if spec.curated else None,

@@ -84,6 +84,7 @@ class World:
     replicates: list[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
+    selected_on: int = 0
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
@@ -112,7 +113,8 @@ class World:
             for i in range(16)
         ]
         shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
-        write_dataset(self.root / "synthetic" / name, made, **shared)
+        origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
+        write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
         curated = {"curated": {"kept": 5, "of": 16, "threshold": 0.8}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         write_table(
@@ -195,6 +197,11 @@ def test_page_shows_the_shapes_of_the_masks(html):
     text = text_of(html)
     assert "Area % of the image 30.0 ± 10.0 25.0 ± 5.0 0.30 parent 0.30 · shape model 0.40 0.12 0.20 16" in text
     assert "Angle of the major axis, degrees of 180 0 ± 0 – –" in text
+
+
+def test_labels_that_chose_the_generators_weights_and_images_without_labels_are_counted(tmp_path):
+    text = text_of(World(tmp_path, selected_on=2).build().run())
+    assert "6 more than 4 3" in text
 
 
 class Loads(HTMLParser):
