@@ -25,7 +25,8 @@ def sample(count: int) -> dict:
 
     from pipeline.core.case import Case
     from pipeline.core.dataset import assemble_dataset
-    from pipeline.core.params import MaskShares, Sample, Warp
+    from pipeline.core.generation import MaskShares, Sample
+    from pipeline.core.params import Warp
     from pipeline.diffusion.backends import PixelBackend
     from pipeline.diffusion.conditioning import Condition
     from pipeline.diffusion.denoiser import build_unet

@@ -6,19 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core.errors import InputError
-
-Positive = Annotated[int, Field(ge=1)]
-PositiveFloat = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+from pipeline.core.generation import Diffusion, Sample
+from pipeline.core.section import Fraction, Name, NonNegative, Positive, PositiveFloat, Section
 
 
 class Compute(Section):
@@ -114,131 +106,6 @@ class Curate(Section):
     """Samples below this quantile of the filter's out-of-fold Dice on its own labels are dropped."""
 
     quantile: Fraction
-
-
-class DiffusionAugment(Section):
-    """Augmentation of the generator's images (see diffusion/augmentation.py); each kind with ``probability``."""
-
-    probability: Fraction
-    conditioned: bool
-    flip: bool
-    rotate_deg: NonNegative
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    aspect: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[float, Field(ge=0, lt=1)]
-    brightness: Annotated[float, Field(ge=0, lt=1)]
-    contrast: Annotated[float, Field(ge=0, lt=1)]
-    gamma: Annotated[float, Field(ge=0, lt=2)]
-
-
-class Ema(Section):
-    """Weight averaging (see diffusion/ema.py): ``decay`` belongs to profile warmup, ``width`` to power."""
-
-    profile: Literal["warmup", "power"]
-    decay: Annotated[float, Field(gt=0, lt=1)]
-    width: Annotated[float, Field(gt=0, lt=0.28)]
-
-
-class Latent(Section):
-    """A pretrained Stable Diffusion, adapted. ``weights``: its folder in diffusers form."""
-
-    weights: str | None
-    variant: Literal["controlnet", "reference"]
-    lora_rank: Positive
-    prompt: Annotated[str, Field(min_length=1)]
-    image_size: Annotated[int, Field(ge=64, multiple_of=64)]
-    steps: Positive
-    batch: Positive
-    learning_rate: PositiveFloat
-    warmup_steps: Annotated[int, Field(ge=0)]
-    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
-    rotate_deg: NonNegative
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[float, Field(ge=0, lt=1)]
-    mixed_precision: Literal["no", "fp16", "bf16"]
-    checkpoint_every: Positive
-
-
-class Diffusion(Section):
-    """The generator. ``latent`` is read with backend 'latent' only, everything beside it with 'pixel' only."""
-
-    backend: Literal["pixel", "latent"]
-    image_size: Annotated[int, Field(ge=16, multiple_of=16)]
-    channels: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=2)]
-    layers: Positive
-    patch: Literal[1, 2, 4]
-    formulation: Literal["edm", "flow"]
-    sigma_data: PositiveFloat
-    p_mean: float
-    p_std: PositiveFloat
-    weighting: Literal["uniform", "soft_min_snr"]
-    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
-    pixel_size: bool
-    device: bool
-    unlabelled: Literal["none", "null_mask", "pseudo_mask"]
-    unlabelled_share: Annotated[float, Field(ge=0, lt=1)]
-    augment: DiffusionAugment
-    steps: Positive
-    batch: Positive
-    accumulate: Positive
-    learning_rate: PositiveFloat
-    warmup_steps: Annotated[int, Field(ge=0)]
-    ema: Ema
-    select: Literal["last", "validation"]
-    mixed_precision: Literal["no", "fp16", "bf16"]
-    compile: bool
-    checkpoint_every: Positive
-    preview_every: Positive
-    latent: Latent
-
-    @model_validator(mode="after")
-    def _weights_given(self):
-        if self.backend == "latent" and self.latent.weights is None:
-            raise ValueError(
-                "backend 'latent' needs latent.weights, the folder of a Stable Diffusion model in diffusers form"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _levels_fit(self):
-        divisor = self.patch * 2 ** (len(self.channels) - 1)
-        if self.image_size % divisor:
-            raise ValueError(f"image_size must be a multiple of {divisor}, for this patch and number of levels")
-        return self
-
-
-class MaskShares(Section):
-    """Where masks to sample from come from, as shares: warped train masks, the shape model, ``data/masks``."""
-
-    parent: Fraction
-    shape_model: Fraction
-    user: Fraction
-
-    @model_validator(mode="after")
-    def _whole(self):
-        if abs(self.parent + self.shape_model + self.user - 1) > 1e-6:
-            raise ValueError("parent, shape_model and user must add up to 1")
-        return self
-
-
-class Sample(Section):
-    count: Positive
-    masks: MaskShares
-    sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"]
-    steps: Annotated[int, Field(ge=2)]
-    guidance: Annotated[float, Field(ge=0)]
-    guidance_interval: tuple[NonNegative, PositiveFloat]
-    sigma_min: PositiveFloat
-    sigma_max: PositiveFloat
-    chunk_size: Annotated[int, Field(ge=1, le=256)]
-
-    @model_validator(mode="after")
-    def _sigmas(self):
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError("sigma_min must be below sigma_max")
-        if self.guidance_interval[0] >= self.guidance_interval[1]:
-            raise ValueError("guidance_interval must be [low, high] with low below high")
-        return self
 
 
 class Score(Section):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pipeline.core.affine import affine_matrix, apply_affine
-from pipeline.core.params import DiffusionAugment
+from pipeline.core.generation import DiffusionAugment
 
 N_CHANGES = 8
 """Length of the vector: rotation, log-scale, log-aspect, two shifts, brightness, contrast, log-gamma."""

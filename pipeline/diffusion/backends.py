@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core.params import Diffusion, Sample
+from pipeline.core.generation import Diffusion, Sample
 from pipeline.core.progress import Progress
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.augmentation import N_CHANGES

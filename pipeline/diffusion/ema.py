@@ -3,7 +3,7 @@
 import numpy as np
 from diffusers.training_utils import EMAModel
 
-from pipeline.core.params import Ema
+from pipeline.core.generation import Ema
 
 
 class PowerEMA(EMAModel):

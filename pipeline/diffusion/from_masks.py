@@ -59,8 +59,9 @@ def run(args: argparse.Namespace) -> int:
 
     from pipeline.core import files
     from pipeline.core.compute import setup
+    from pipeline.core.generation import MaskShares, Sample
     from pipeline.core.images import read_masks
-    from pipeline.core.params import Compute, MaskShares, Sample
+    from pipeline.core.params import Compute
     from pipeline.core.preview import contact_sheet, with_contour
     from pipeline.core.seeds import derive
     from pipeline.core.stage import SCRATCH

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
+from pipeline.core.generation import Diffusion
 from pipeline.core.geometry import to_uint8
-from pipeline.core.params import Diffusion
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import FORMULATIONS, denoise
 from pipeline.diffusion.sector import choose_sectors
@@ -44,29 +44,29 @@ class MaskToImagePipeline(DiffusionPipeline):
         scheduler: EDMDPMSolverMultistepScheduler,
         # With defaults, because diffusers takes an argument without one for a module.
         patch: int = 1,
-        classes: Sequence[str] = ("background", "head"),
+        classes: list[str] | None = None,
         image_size: int = 64,
         grey_mean: float = 0.0,
         grey_std: float = 1.0,
         formulation: str = "edm",
         augmentation: int = 0,
         pixel_size: bool = False,
-        devices: Sequence[str] = (),
-        sectors: Sequence = (),
+        devices: list[str] | None = None,
+        sectors: list | None = None,
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
         self.register_to_config(
             patch=patch,
-            classes=list(classes),
+            classes=list(classes or ("background", "head")),
             image_size=image_size,
             grey_mean=grey_mean,
             grey_std=grey_std,
             formulation=formulation,
             augmentation=augmentation,
             pixel_size=pixel_size,
-            devices=list(devices),
-            sectors=[[list(map(float, point)) for point in outline] for outline in sectors],
+            devices=list(devices or ()),
+            sectors=[[list(map(float, point)) for point in outline] for outline in sectors or ()],
         )
         self.set_progress_bar_config(disable=True)
 

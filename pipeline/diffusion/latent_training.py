@@ -27,8 +27,8 @@ from torch.nn import functional
 from pipeline.core import files, seeds
 from pipeline.core.affine import random_affine
 from pipeline.core.errors import InputError
+from pipeline.core.generation import Latent
 from pipeline.core.geometry import to_uint8, to_unit_range
-from pipeline.core.params import Latent
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.contours import check_structures, draw_contours

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from pipeline.core import seeds
 from pipeline.core.case import Case
+from pipeline.core.generation import Diffusion
 from pipeline.core.geometry import Letterbox, letterbox
-from pipeline.core.params import Diffusion
 from pipeline.diffusion.augmentation import apply_changes, draw_changes
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.sector import field_of_view

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from pipeline.core import processes, seeds
 from pipeline.core.case import Case
 from pipeline.core.dataset import shard_name, write_shard
-from pipeline.core.params import Sample
+from pipeline.core.generation import Sample
 from pipeline.diffusion.masks import MaskDraw, MaskSource
 
 WAIT_SECONDS = 0.5

@@ -13,7 +13,7 @@ from diffusers import UNet2DModel
 
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
-from pipeline.core.params import Diffusion, Latent
+from pipeline.core.generation import Diffusion, Latent
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import FORMULATIONS, build_unet, denoising_loss

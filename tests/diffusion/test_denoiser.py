@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.core.params import Ema
+from pipeline.core.generation import Ema
 from pipeline.diffusion.denoiser import FORMULATIONS, Edm, Flow, build_unet, denoise, denoising_loss, loss_weight
 from pipeline.diffusion.ema import PowerEMA, build_ema, power_exponent
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pipeline.core.errors import InputError
+from pipeline.core.generation import Latent
 from pipeline.core.geometry import to_unit_range
-from pipeline.core.params import Latent
 from pipeline.core.resume import Scratch
 from pipeline.diffusion import latent_training
 from pipeline.diffusion.contours import decode_contours, draw_contours

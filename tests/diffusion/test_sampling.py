@@ -10,7 +10,8 @@ from PIL import Image
 
 from pipeline.core.dataset import assemble_dataset, read_dataset
 from pipeline.core.errors import InputError
-from pipeline.core.params import MaskShares, Warp
+from pipeline.core.generation import MaskShares
+from pipeline.core.params import Warp
 from pipeline.diffusion.backends import PixelBackend, open_generator
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import Edm, build_unet

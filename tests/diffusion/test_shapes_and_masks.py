@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pipeline.core.errors import InputError
+from pipeline.core.generation import MaskShares
 from pipeline.core.geometry import Letterbox
-from pipeline.core.params import MaskShares, Warp
+from pipeline.core.params import Warp
 from pipeline.diffusion.masks import MaskSource
 from pipeline.diffusion.shapes import describe, fit_shape_model, rasterise
 
