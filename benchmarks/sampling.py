@@ -3,7 +3,7 @@
     python -m benchmarks.sampling --model models/diffusion/40-0 --train data/cohorts/train/hc18 \\
         --instrument models/instrument --labels 40 --count 96
 
-One row a sampler: network calls an image, images a second, KID of the instrument's features against the train split
+One row a sampler: network calls an image, images a second, KID of the instrument's features against the test split
 (standard deviation over random halves), mask obedience. Masks, sectors and seeds are the same in every row. DDPM and
 DDIM run through diffusers' own schedulers on the same denoiser, D(x; σ) with σ² = (1 - ᾱ) / ᾱ.
 """
@@ -46,7 +46,7 @@ ROWS = [
 def ancestral(pipeline, masks, sectors, generators, kind: str, steps: int, guidance: float) -> np.ndarray:
     """uint8 (B, S, S) from DDPM or DDIM on the variance-preserving chain of 1000 levels."""
     options = {"num_train_timesteps": 1000, "prediction_type": "sample", "clip_sample": False}
-    scheduler = DDPMScheduler(**options) if kind == "ddpm" else DDIMScheduler(**options, set_alpha_to_one=True)
+    scheduler = DDPMScheduler(**options) if kind == "ddpm" else DDIMScheduler(**options, timestep_spacing="trailing")
     scheduler.set_timesteps(steps)
     config, condition = pipeline.config, pipeline.condition
     sigma_data = pipeline.scheduler.config.sigma_data
@@ -109,8 +109,8 @@ def main() -> None:
     args = parser.parse_args()
     config = load_params(args.params)
     torch.set_num_threads(config.compute.threads)
-    dataset = read_dataset(args.train, splits=["train"])
-    labels = label_subset(dataset.cases, args.labels, args.replicate, config.seed)
+    dataset = read_dataset(args.train, splits=["train", "test"])
+    labels = label_subset(dataset.split("train"), args.labels, args.replicate, config.seed)
     pipeline = load_generator(args.model, "cpu")
     calls = [0]
 
@@ -130,9 +130,10 @@ def main() -> None:
     def features(images: np.ndarray) -> np.ndarray:
         return bottleneck(network, torch.from_numpy(images)).numpy()
 
-    reference = features(stack_images(dataset.cases, size))
-    mean, std = reference.mean(axis=0), reference.std(axis=0) + 1e-6
-    reference = (reference - mean) / std
+    scale = features(stack_images(dataset.split("train"), size))
+    mean, std = scale.mean(axis=0), scale.std(axis=0) + 1e-6
+    # Against unseen patients: the train split holds the generator's own labels, and would reward copies of them.
+    reference = (features(stack_images(dataset.split("test"), size)) - mean) / std
     rng = np.random.default_rng(0)
     halves = [rng.permutation(args.count)[: args.count // 2] for _ in range(40)]
     rows = []
@@ -152,7 +153,7 @@ def main() -> None:
         rows.append(
             {
                 **row,
-                "calls": calls[0] * CHUNK // args.count,
+                "calls": calls[0] // -(-args.count // CHUNK),
                 "images_per_s": args.count / seconds,
                 "kid": kid(codes, reference),
                 "kid_sd": spread,

@@ -3,7 +3,7 @@
     python -m benchmarks.training_step --train data/cohorts/train/hc18 --cases 40
 
 Both decode PNGs: the plain loop those of every batch, through PIL and torchvision, as diffusers' training examples do;
-ours all of them once, which is spread over ``diffusion.steps``. Blocks of steps of both alternate in one run; printed
+ours all of them once, spread over ``diffusion.steps``. Blocks of steps of both alternate in one run; printed
 are the medians and the ratio. The plain loop gets its mask planes for nothing; ours computes distances.
 """
 
@@ -14,8 +14,10 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from diffusers import DDPMScheduler
@@ -28,6 +30,7 @@ from torchvision.transforms import v2
 from pipeline.core.dataset import encode_png, read_dataset
 from pipeline.core.params import load_params
 from pipeline.core.resume import Scratch
+from pipeline.diffusion.augmentation import N_CHANGES
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import build_unet
 from pipeline.diffusion.pool import build_pool
@@ -50,11 +53,15 @@ class PngPairs(Dataset):
         return self.image(image), self.image(mask)
 
 
+def condition_of(params) -> Condition:
+    return Condition(1, N_CHANGES if params.augment.conditioned else 0)
+
+
 def plain_steps(cases, params, steps: int) -> float:
     """Seconds a step."""
     torch.manual_seed(0)
     accelerator = Accelerator(cpu=True)
-    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, Condition(1).n_planes)
+    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, condition_of(params).n_planes)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=params.learning_rate)
     ema = EMAModel(unet.parameters(), decay=0.999)
     scheduler = DDPMScheduler(1000)
@@ -68,7 +75,8 @@ def plain_steps(cases, params, steps: int) -> float:
             noise = torch.randn_like(images)
             times = torch.randint(0, 1000, (len(images),))
             noisy = scheduler.add_noise(images, noise, times)
-            inputs = functional.pixel_unshuffle(torch.cat([noisy, masks, masks, masks], dim=1), params.patch)
+            planes = masks.expand(-1, condition_of(params).n_planes, -1, -1)
+            inputs = functional.pixel_unshuffle(torch.cat([noisy, planes], dim=1), params.patch)
             predicted = functional.pixel_shuffle(unet(inputs, times).sample, params.patch)
             loss = functional.mse_loss(predicted, noise)
             accelerator.backward(loss)
@@ -83,7 +91,10 @@ def plain_steps(cases, params, steps: int) -> float:
 
 def our_steps(cases, params, steps: int) -> float:
     """Seconds a step, the decoding of the pool spread over the steps of a whole training."""
+    encoded = PngPairs(cases, params.image_size).files
     start = time.perf_counter()
+    decoded = [[np.asarray(Image.open(io.BytesIO(data))) for data in pair] for pair in encoded]
+    cases = [replace(case, image=image, mask=mask) for case, (image, mask) in zip(cases, decoded, strict=True)]
     pool = build_pool(cases, [], params.image_size)
     decoding = (time.perf_counter() - start) / params.steps
     short = params.model_copy(update={"steps": steps + 1, "preview_every": 10**6, "checkpoint_every": 10**6})
@@ -91,7 +102,7 @@ def our_steps(cases, params, steps: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         scratch = Scratch(Path(folder), "bench", [])
         clock = lambda step, loss: marks.append(time.perf_counter())  # noqa: E731
-        train_denoiser(pool, Condition(1), short, 0, scratch, torch.device("cpu"), clock)
+        train_denoiser(pool, condition_of(params), short, 0, scratch, torch.device("cpu"), clock)
     return (marks[-1] - marks[0]) / steps + decoding
 
 

@@ -1,16 +1,18 @@
 """Stage sample: paired synthetic images and masks from a trained generator."""
 
+import logging
 from pathlib import Path
 
 from pipeline.core.stage import SCRATCH, Output, main
 
 PARAMS = ("seed", "compute", "warp", "sample")
+log = logging.getLogger("pipeline.sample")
 
 
 def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, replicate: int, out: Output) -> None:
     """Draw masks from the label subset, its shape model or a folder of masks, and generate one image for each.
 
-    Started by `accelerate launch`, the processes share the chunks; the result is the same.
+    Started by `torchrun`, the processes share the chunks; the result is the same.
     """
     from pipeline.core import files, processes, seeds
     from pipeline.core.compute import setup
@@ -40,10 +42,11 @@ def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, repli
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
     shards = sample_shards(generator, source, settings, seed, scratch.folder)
+    processes.wait_for_all(cpu=device.type == "cpu")
     if not processes.is_main():
         return
     trained_on = files.read_json(diffusion / "training.json", "train the diffusion model again")["trained_on"]
-    assemble_dataset(
+    rows = assemble_dataset(
         out,
         shards,
         role="synthetic",
@@ -57,6 +60,8 @@ def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, repli
             "sample": settings.model_dump(mode="json"),
         },
     )
+    if rows < settings.count:
+        log.warning("%d of %d samples show no closed structure and are left out", settings.count - rows, settings.count)
     scratch.clear()
 
 

@@ -5,6 +5,10 @@ from pathlib import Path
 from pipeline.core.stage import SCRATCH, Output, main
 
 PARAMS = ("seed", "compute", "diffusion")
+LICENCES = {
+    "pixel": "Apache-2.0; see the licence of the training data",
+    "latent": "that of the pretrained model; see the licence of the training data",
+}
 
 
 def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, out: Output, live: Path) -> None:
@@ -20,7 +24,7 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     from pipeline.core.progress import progress
     from pipeline.core.resume import Scratch
     from pipeline.diffusion.backends import image_size, train_backend, train_steps
-    from pipeline.diffusion.pool import build_pool, without_masks
+    from pipeline.diffusion.pool import build_pool
 
     device = setup(params.compute)
     settings = params.diffusion
@@ -29,8 +33,6 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     dataset = read_dataset(train, splits=["train", "val"] if selects else ["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     others = [] if settings.unlabelled == "none" else read_dataset(unlabelled).cases
-    if settings.unlabelled == "null_mask":
-        others = without_masks(others)
     if settings.backend == "latent" and settings.latent.variant == "reference":
         # Its mask is part of the image.
         others = [case for case in others if case.mask is not None]
@@ -58,13 +60,15 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
         {
             "trained_on": {
                 "cohort": dataset.cases[0].cohort,
+                "data": files.digest([train]),
+                "pretrained": files.digest(pretrained) if pretrained else None,
                 "labels": [case.id for case in cases],
                 "unlabelled": len(others),
                 "pseudo_masks": int(pool.known[pool.labelled :].sum()),
                 "selected_on": [case.id for case in validation],
             },
             "parameters": settings.model_dump(mode="json"),
-            "licence": "Apache-2.0; see the licence of the training data",
+            "licence": LICENCES[settings.backend],
         },
     )
     scratch.clear()

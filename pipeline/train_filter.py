@@ -62,6 +62,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     files.write_json(
         out / "filter.json",
         {
+            "classes": list(dataset.classes),
             "folds": settings.folds,
             "fold_of_patient": fold_of_patient,
             "out_of_fold_dice": dict(sorted(out_of_fold.items())),

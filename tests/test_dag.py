@@ -109,8 +109,9 @@ def test_imports_go_one_way():
                 assert other in ("core", area, "__init__.py"), f"{path} imports {target}"
 
 
-def test_no_mask_is_among_the_inputs_of_predict():
-    tree = ast.parse((ROOT / "pipeline/predict.py").read_text())
+@pytest.mark.parametrize("name", ["predict", "pseudo_label"])
+def test_no_mask_is_among_the_inputs(name):
+    tree = ast.parse((ROOT / f"pipeline/{name}.py").read_text())
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert "read_images" in names
     assert "read_dataset" not in names

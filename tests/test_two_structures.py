@@ -71,7 +71,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     train, cell = "cohorts/train/phantom_a", {"labels": 8, "replicate": 0}
     stage(train_instrument, train=train, out="./instrument")
     stage(train_filter, train=train, out="./filter", **cell)
-    stage(pseudo_label, train=train, filter="./filter", out="./unlabelled", **cell)
+    stage(pseudo_label, train=train, filter="./filter", out="./unlabelled")
     stage(train_diffusion, train=train, unlabelled="./unlabelled", out="./diffusion", live="./live", **cell)
     Path("masks").mkdir()
     stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", **cell)

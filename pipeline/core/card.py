@@ -11,6 +11,8 @@ def dataset_card(index: dict) -> str:
     made_from = index["provenance"]
     front = {
         "pretty_name": f"Synthetic {', '.join(index['classes'][1:])} ultrasound, made from {made_from.get('cohort')}",
+        "license": "other",
+        "license_name": "that-of-the-training-cohort",
         "task_categories": ["image-segmentation"],
         "tags": ["medical", "ultrasound", "synthetic", "diffusion"],
         "size_categories": [_size_category(count)],
@@ -20,8 +22,8 @@ def dataset_card(index: dict) -> str:
     lines = [
         f"# {front['pretty_name']}",
         "",
-        f"{count} pairs of an image and the mask it was generated from, by a mask-conditioned diffusion model. "
-        "No image shows a patient. The images are not meant for diagnosis.",
+        f"{count} pairs of an image and its mask, made by a diffusion model. The images are generated; they may "
+        "resemble those the model was trained on (see the novelty score), and they are not meant for diagnosis.",
         "",
         f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
         f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"

@@ -1,6 +1,7 @@
 """Device and determinism, decided once per process."""
 
 from pipeline.core.errors import InputError
+from pipeline.core.processes import local_rank
 
 
 def setup(compute):
@@ -21,8 +22,10 @@ def setup(compute):
         name = "cuda" if available["cuda"] else "cpu"
     if not available[name]:
         raise InputError(f"key 'compute.device' is '{compute.device}', which this machine lacks; use 'auto' or 'cpu'")
+    if name == "cuda":
+        torch.cuda.set_device(local_rank())
     if name != "cpu":
         # Every operation used here repeats on the CPU with fixed threads, where this mode is several times slower.
         # warn_only: some CUDA backward passes have no deterministic form.
         torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device(name)
+    return torch.device(name, local_rank()) if name == "cuda" else torch.device(name)

@@ -117,8 +117,8 @@ def assemble_dataset(
     classes: Sequence[str],
     labels: Sequence[str],
     provenance: dict,
-) -> None:
-    """Make a dataset of finished shards, with one of them in memory at a time; ``path`` should be new.
+) -> int:
+    """Make a dataset of finished shards, with one of them in memory at a time, and return how many rows it has.
 
     Raises:
         InputError: naming the first case that breaks the contract between cases, or no case at all.
@@ -141,6 +141,7 @@ def assemble_dataset(
         raise InputError(f"{path.name}: no case to write; the source is empty")
     write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance)
     write_preview(path / "preview.png", _spread_cases(path, shards, sizes, len(classes)))
+    return sum(sizes)
 
 
 def _spread_cases(path: Path, shards: Sequence[Path], sizes: Sequence[int], n_classes: int) -> list[Case]:

@@ -66,7 +66,8 @@ def digest(paths: Iterable[Path], *values: object) -> str:
             if "__pycache__" in file.parts:
                 continue
             total.update(str(file.relative_to(root)).encode())
-            total.update(hashlib.sha256(file.read_bytes()).digest())
+            with file.open("rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
     for value in values:
         total.update(repr(value).encode())
     return total.hexdigest()

@@ -21,6 +21,12 @@ class DiffusionAugment(Section):
     contrast: Annotated[float, Field(ge=0, lt=1)]
     gamma: Annotated[float, Field(ge=0, lt=2)]
 
+    @model_validator(mode="after")
+    def _nothing_done_is_seen(self):
+        if self.conditioned and self.probability == 1:
+            raise ValueError("with conditioned, probability must be below 1: sampling asks for images as they are")
+        return self
+
 
 class Ema(Section):
     """Weight averaging (see diffusion/ema.py): ``decay`` belongs to profile warmup, ``width`` to power."""
@@ -51,7 +57,8 @@ class Latent(Section):
 
 
 class Diffusion(Section):
-    """The generator. ``latent`` is read with backend 'latent' only, everything beside it with 'pixel' only."""
+    """The generator. ``latent`` is read with backend 'latent' only; beside it that backend reads ``unlabelled`` and
+    ``unlabelled_share``."""
 
     backend: Literal["pixel", "latent"]
     image_size: Annotated[int, Field(ge=16, multiple_of=16)]

@@ -195,6 +195,8 @@ class Config(Section):
         trained = [name for name, cohort in self.cohorts.items() if cohort.role == "train"]
         if len(trained) != 1:
             raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
+        if self.sample.guidance != 1 and self.diffusion.mask_dropout == 0 and self.diffusion.backend == "pixel":
+            raise ValueError("guidance needs diffusion.mask_dropout above 0, or sample.guidance 1")
         if not self.held_out():
             raise ValueError("no cohort has role 'held_out'; the comparison needs at least one")
         for arm in (*self.grid.arms, self.compare.baseline):

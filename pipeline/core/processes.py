@@ -1,10 +1,18 @@
-"""Which of the processes of `accelerate launch` this one is; a plain start is one process."""
+"""Which of several processes this one is: `torchrun` or `accelerate launch` tell by environment variables."""
 
 import os
+from datetime import timedelta
+
+LONGEST_WAIT = timedelta(days=7)
 
 
 def rank() -> int:
     return int(os.environ.get("RANK", "0"))
+
+
+def local_rank() -> int:
+    """Rank among the processes of this machine: which of its GPUs is ours."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def count() -> int:
@@ -13,3 +21,11 @@ def count() -> int:
 
 def is_main() -> bool:
     return rank() == 0
+
+
+def wait_for_all(cpu: bool) -> None:
+    """Until every process has come here."""
+    if count() > 1:
+        from accelerate import PartialState
+
+        PartialState(cpu=cpu, timeout=LONGEST_WAIT).wait_for_everyone()

@@ -1,5 +1,6 @@
 """Resume state outside the outputs: used only on an exact match of parameters, code and data; removed on success."""
 
+import fcntl
 import logging
 from pathlib import Path
 
@@ -25,11 +26,14 @@ class Scratch:
 
         hardware = torch.__version__, torch.cuda.is_available()
         self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # Held while this process lives: nobody removes the folder under it.
+        self._lock = _lock(self.folder, fcntl.LOCK_SH)
         if is_main():
             for stale in root.glob(f"{name}-*"):
-                if stale != self.folder:
+                if stale != self.folder and (lock := _lock(stale, fcntl.LOCK_EX | fcntl.LOCK_NB)):
                     files.remove(stale)
-        self.folder.mkdir(parents=True, exist_ok=True)
+                    lock.close()
 
     def load(self) -> dict | None:
         """The last saved state, or None."""
@@ -56,3 +60,14 @@ class Scratch:
         """Remove the folder; the main process does."""
         if is_main():
             files.remove(self.folder)
+
+
+def _lock(folder: Path, kind: int):
+    """An open file that holds the lock of a folder, or None where another process holds it."""
+    file = (folder / ".lock").open("w")
+    try:
+        fcntl.flock(file, kind)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file

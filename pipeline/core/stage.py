@@ -59,17 +59,21 @@ def main(run: Callable, sections: Sequence[str], argv: Sequence[str] | None = No
 
         config = load_params(args.pop("params"))
         params = View(config, sections)
-        # Before numpy or torch are imported: the number of threads changes floating-point sums.
-        for library in ("OMP", "MKL", "OPENBLAS"):
-            os.environ[f"{library}_NUM_THREADS"] = str(config.compute.threads)
-        # Without it CUDA's matrix products do not repeat.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        prepare_environment(config.compute.threads)
         start = time.monotonic()
         execute(run, params, args)
         log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())
     except InputError as error:
         log.error("%s", error)
         sys.exit(2)
+
+
+def prepare_environment(threads: int) -> None:
+    """What has to be set before numpy or torch are imported: the number of threads changes floating-point sums."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = str(threads)
+    # Without it CUDA's matrix products do not repeat.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def execute(run: Callable, params, args: dict) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.core.errors import InputError
 from pipeline.core.generation import Diffusion, Sample
 from pipeline.core.progress import Progress
 from pipeline.core.resume import Scratch
@@ -101,6 +102,9 @@ def train_backend(
     validation: Pool | None = None,
 ) -> PixelBackend | LatentBackend:
     """Train the generator ``params`` asks for; see ``train_denoiser`` and ``train_latent`` for what they raise."""
+    section, own = ("diffusion.latent", params.latent) if params.backend == "latent" else ("diffusion", params)
+    if own.mixed_precision == "fp16" and device.type == "cpu":
+        raise InputError(f"key '{section}.mixed_precision' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
     if params.backend == "latent":
         from pipeline.diffusion.latent_training import train_latent
 

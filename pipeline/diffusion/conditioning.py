@@ -37,7 +37,7 @@ class Condition:
 
     @property
     def n_constants(self) -> int:
-        return self.augmentation + self.pixel_size + len(self.devices)
+        return self.augmentation + 2 * self.pixel_size + len(self.devices)
 
     @property
     def n_planes(self) -> int:
@@ -62,11 +62,12 @@ class Condition:
         if self.augmentation and augmentation is not None:
             values[:, : self.augmentation] = augmentation
         if self.pixel_size and pixel_mm is not None:
-            known = [np.log(mm / REFERENCE_MM) if mm else 0.0 for mm in pixel_mm]
-            values[:, self.augmentation] = torch.tensor(known, dtype=torch.float32)
+            # With a flag beside it: a logarithm of zero is a size, not an unknown one.
+            known = [(np.log(mm / REFERENCE_MM), 1.0) if mm else (0.0, 0.0) for mm in pixel_mm]
+            values[:, self.augmentation : self.augmentation + 2] = torch.tensor(known, dtype=torch.float32)
         for i, device in enumerate(devices or ()):
             if device in self.devices:
-                values[i, self.augmentation + self.pixel_size + self.devices.index(device)] = 1.0
+                values[i, self.augmentation + 2 * self.pixel_size + self.devices.index(device)] = 1.0
         return values
 
     def planes(self, masks: Tensor, sectors: Tensor, constants: Tensor | None = None) -> Tensor:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.core.errors import InputError
+from pipeline.core.stage import SCRATCH, prepare_environment
 
 log = logging.getLogger("pipeline.from_masks")
 SAMPLERS = ("dpmpp_2m", "sde_dpmpp_2m", "euler")
@@ -47,9 +48,12 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.out.exists():
         raise InputError(f"{args.out}: exists already; name a new folder, or remove it")
-    for name in ("per_mask", "steps", "chunk_size", "threads"):
-        if getattr(args, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(args, name)}; it must be at least 1")
+    for name, least, most in (("per_mask", 1, 10**6), ("steps", 2, 1000), ("chunk_size", 1, 256), ("threads", 1, 1024)):
+        if not least <= getattr(args, name) <= most:
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} is {getattr(args, name)}; it must be from {least} to {most}")
+    if args.guidance < 0:
+        raise InputError(f"--guidance is {args.guidance}; it must not be negative")
     if not args.masks.is_dir() or not any(args.masks.iterdir()):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
 
@@ -59,28 +63,17 @@ def run(args: argparse.Namespace) -> int:
 
     from pipeline.core import files
     from pipeline.core.compute import setup
-    from pipeline.core.generation import MaskShares, Sample
     from pipeline.core.images import read_masks
     from pipeline.core.params import Compute
     from pipeline.core.preview import contact_sheet, with_contour
     from pipeline.core.seeds import derive
-    from pipeline.core.stage import SCRATCH
     from pipeline.diffusion.backends import open_generator
+    from pipeline.diffusion.sector import sector_bank
 
     generator = open_generator(args.model, setup(Compute(device=args.device, threads=args.threads)))
     if not (masks := read_masks(args.masks, generator.classes)):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
-    settings = Sample(
-        count=len(masks) * args.per_mask,
-        masks=MaskShares(parent=0, shape_model=0, user=1),
-        sampler=args.sampler,
-        steps=max(2, args.steps),
-        guidance=args.guidance,
-        guidance_interval=(0.0, 1e6),
-        sigma_min=0.01,
-        sigma_max=40.0,
-        chunk_size=args.chunk_size,
-    )
+    bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
     partial = SCRATCH / "partial" / f"from_masks-{os.getpid()}"
     tiles = []
@@ -88,11 +81,13 @@ def run(args: argparse.Namespace) -> int:
         with tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar:
             for start in range(0, len(names), args.chunk_size):
                 chunk = range(start, min(start + args.chunk_size, len(names)))
-                draws = [draw_of(masks[i // args.per_mask], generator, derive(args.seed, names[i])) for i in chunk]
+                draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
                 padding = args.chunk_size - len(draws)
                 noise_seeds = [derive(args.seed, "image", names[i]) for i in chunk]
                 images, kept = generator.render(
-                    draws + draws[-1:] * padding, noise_seeds + noise_seeds[-1:] * padding, settings
+                    draws + draws[-1:] * padding,
+                    noise_seeds + noise_seeds[-1:] * padding,
+                    settings_of(args, len(names)),
                 )
                 for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
                     if mask is None:
@@ -114,8 +109,25 @@ def run(args: argparse.Namespace) -> int:
     return len(list((args.out / "images").iterdir()))
 
 
-def draw_of(named, generator, seed: int):
-    """The draw of a mask (name, uint8 HxW) in one of the model's own sectors."""
+def settings_of(args: argparse.Namespace, count: int):
+    """The parameters of the sampler."""
+    from pipeline.core.generation import MaskShares, Sample
+
+    return Sample(
+        count=count,
+        masks=MaskShares(parent=0, shape_model=0, user=1),
+        sampler=args.sampler,
+        steps=args.steps,
+        guidance=args.guidance,
+        guidance_interval=(0.0, 1e6),
+        sigma_min=0.01,
+        sigma_max=40.0,
+        chunk_size=args.chunk_size,
+    )
+
+
+def draw_of(named, bank, seed: int):
+    """The draw of a mask (name, uint8 HxW) in one of the model's own sectors (bool [N, S, S])."""
     import json
 
     import torch
@@ -125,11 +137,12 @@ def draw_of(named, generator, seed: int):
     from pipeline.diffusion.sector import choose_sectors
 
     name, mask = named
-    boxed, box = letterbox(mask, generator.image_size, mask=True)
+    size = bank.shape[-1]
+    boxed, box = letterbox(mask, size, mask=True)
     if not boxed.any():
-        raise InputError(f"mask '{name}': nothing is left of it at {generator.image_size} px; draw it larger")
+        raise InputError(f"mask '{name}': nothing is left of it at {size} px; draw it larger")
     rng = torch.Generator().manual_seed(seed)
-    (sector,) = choose_sectors(torch.from_numpy(boxed)[None], generator.sectors, rng).numpy()
+    (sector,) = choose_sectors(torch.from_numpy(boxed)[None], bank, rng).numpy()
     return MaskDraw(boxed, box, sector, "user", json.dumps({"mask": name}))
 
 
@@ -141,8 +154,7 @@ def _rows(tiles: list, columns: int = 6) -> Iterator[list]:
 def main() -> None:
     args = build_parser().parse_args()
     logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    for library in ("OMP", "MKL", "OPENBLAS"):
-        os.environ[f"{library}_NUM_THREADS"] = str(args.threads)
+    prepare_environment(args.threads)
     try:
         log.info("%d images in %s", run(args), args.out)
     except InputError as error:

@@ -22,7 +22,7 @@ from pipeline.core.generation import Diffusion
 from pipeline.core.geometry import to_uint8
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import FORMULATIONS, denoise
-from pipeline.diffusion.sector import choose_sectors
+from pipeline.diffusion.sector import choose_sectors, sector_bank
 
 SAMPLERS = {
     "dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "dpmsolver++"}),
@@ -109,8 +109,8 @@ class MaskToImagePipeline(DiffusionPipeline):
             guidance_scale: w in D_null + w (D_mask - D_null); 1 is the plain conditional model.
             guidance_interval: lowest and highest noise level σ at which images are guided.
             sampler: dpmpp_2m (deterministic), sde_dpmpp_2m (stochastic), euler.
-            generator: one, or one per image. With mask, sector and weights it determines the image, in batches of
-                one size.
+            generator: one, or one per image; on the CPU, so that every device draws the same noise. With mask, sector
+                and weights it determines the image, in batches of one size.
             pixel_mm, devices: per image, for a model that was told them.
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
 
@@ -122,15 +122,15 @@ class MaskToImagePipeline(DiffusionPipeline):
         size = self.config["image_size"]
         if sectors is None:
             rng = generator[0] if isinstance(generator, list) else generator
-            sectors = choose_sectors(masks, self.config["sectors"], rng)
+            sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
         scheduler = self._scheduler(sampler, sigma_min, sigma_max)
         scheduler.set_timesteps(num_inference_steps)
         preconditioning = FORMULATIONS[self.config["formulation"]](self.scheduler.config.sigma_data)
         constants = self.condition.constants(len(masks), pixel_mm=pixel_mm, devices=devices)
         planes = self.condition.planes(masks, sectors, constants).to(self.device)
         null = self.condition.without_mask(planes)
-        sample = randn_tensor((len(masks), 1, size, size), generator=generator) * scheduler.init_noise_sigma
-        sample = sample.to(self.device)
+        shape = len(masks), 1, size, size
+        sample = randn_tensor(shape, generator=generator, device=self.device) * scheduler.init_noise_sigma
         low, high = guidance_interval
         for timestep, sigma in zip(self.progress_bar(scheduler.timesteps), scheduler.sigmas, strict=False):
             levels = sigma.expand(len(masks)).to(self.device)
@@ -219,7 +219,7 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
         raise InputError(f"{folder}: no diffusion model there; run the stage train_diffusion, or `dvc pull`")
     config = read_json(index, "train it again")
     try:
-        unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False)
+        unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False, use_safetensors=True)
         scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
         arguments = {key: value for key, value in config.items() if not key.startswith("_")}
         pipeline = MaskToImagePipeline(**{**arguments, "unet": unet, "scheduler": scheduler})

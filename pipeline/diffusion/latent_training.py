@@ -92,14 +92,12 @@ def train_latent(
         on_step: called with (step, loss), also for the steps before an interruption.
 
     Raises:
-        InputError: no usable base model, fp16 without a GPU, too many structures for the variant 'reference', or a
+        InputError: no usable base model, too many structures for the variant 'reference', or a
             loss that is not finite; the last saved state stays in ``scratch``.
     """
     n_structures = len(classes) - 1
     if params.variant == "reference":
         check_structures(n_structures)
-    if params.mixed_precision == "fp16" and device.type == "cpu":
-        raise InputError("key 'diffusion.latent.mixed_precision' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
     base = load_base(Path(params.weights), device)
     adapted = adapt(base, params, n_structures, seed)
     fit(adapted, base, pool, n_structures, params, seed, scratch, device, on_step, unlabelled_share)
@@ -160,7 +158,7 @@ def fit(
             wider = " or set diffusion.latent.mixed_precision to 'bf16'" if params.mixed_precision == "fp16" else ""
             raise InputError(
                 f"train_diffusion: the loss is {losses[-1]} at step {step}; lower diffusion.latent.learning_rate "
-                f"({params.learning_rate}){wider}"
+                f"({params.learning_rate}){wider} (the last good state is kept in {scratch.folder})"
             )
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)

@@ -87,6 +87,8 @@ class MaskSource:
     def _user(self, turn: int) -> MaskDraw:
         name, mask = self.user[turn % len(self.user)]
         boxed, box = letterbox(mask, self.size, mask=True)
+        if not boxed.any():
+            raise InputError(f"data/masks: nothing is left of mask '{name}' at {self.size} px; draw it larger")
         missed = [np.count_nonzero(boxed[~sector]) for sector in self._sectors]
         nearest = int(np.argmin(missed))
         # Its pixel size is its own, and nobody told it.

@@ -1,7 +1,7 @@
 """The training pool of the generator, decoded once, and its batches, each a function of (seed, step)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -77,11 +77,6 @@ def build_pool(labelled: Sequence[Case], unlabelled: Sequence[Case], size: int) 
     )
 
 
-def without_masks(cases: Sequence[Case]) -> list[Case]:
-    """The same images with nothing known about them."""
-    return [replace(case, mask=None, mask_source=None) for case in cases]
-
-
 def grey_statistics(images: Tensor) -> tuple[float, float]:
     """Mean and standard deviation of uint8 images, on the scale of [-1, 1]."""
     values = images.to(torch.float64) / 127.5 - 1
@@ -103,11 +98,13 @@ def training_batch(
     chosen = choose(pool, count, params.unlabelled_share, generator)
     changes, flips = draw_changes(count, params.augment, generator)
     unknown = torch.rand(count, generator=generator) < params.mask_dropout
+    # Pixel size and device are withheld as often, so that they too may be unknown.
+    withheld = torch.rand(count, generator=generator) < params.mask_dropout
     noise = torch.randn(count, 1, size, size, generator=generator)
     sigma = _noise_levels(params, generator)
 
     own = slice(part * count // parts, (part + 1) * count // parts)
-    chosen, changes, flips, unknown = chosen[own], changes[own], flips[own], unknown[own]
+    chosen, changes, flips, unknown, withheld = (x[own] for x in (chosen, changes, flips, unknown, withheld))
     # One map for both label images: the sector is a high bit of the mask.
     coded = pool.masks[chosen].short() + SECTOR_BIT * pool.sectors[chosen]
     images, coded = apply_changes(
@@ -118,9 +115,10 @@ def training_batch(
         len(chosen),
         augmentation=changes if condition.augmentation else None,
         pixel_mm=[
-            mm / float(by) if (mm := pool.pixel_mm[i]) else None for i, by in zip(chosen, magnified, strict=True)
+            mm / float(by) if (mm := pool.pixel_mm[i]) and not hidden else None
+            for i, by, hidden in zip(chosen, magnified, withheld, strict=True)
         ],
-        devices=[pool.devices[i] for i in chosen],
+        devices=[None if hidden else pool.devices[i] for i, hidden in zip(chosen, withheld, strict=True)],
     )
     planes = condition.planes(coded % SECTOR_BIT, coded >= SECTOR_BIT, constants)
     unknown |= ~pool.known[chosen]

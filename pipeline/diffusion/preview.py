@@ -18,6 +18,8 @@ def preview_sheet(pipeline: MaskToImagePipeline, pool: Pool) -> np.ndarray:
         masks,
         pool.sectors[chosen],
         num_inference_steps=STEPS,
+        pixel_mm=pool.pixel_mm[chosen],
+        devices=pool.devices[chosen],
         generator=[torch.Generator().manual_seed(i) for i in range(len(masks))],
         output_type="np",
     ).images

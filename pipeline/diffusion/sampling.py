@@ -5,8 +5,9 @@ run was interrupted. A finished chunk is a finished shard; processes share the c
 work is held in memory.
 """
 
-import time
+import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from pipeline.core.dataset import shard_name, write_shard
 from pipeline.core.generation import Sample
 from pipeline.diffusion.masks import MaskDraw, MaskSource
 
-WAIT_SECONDS = 0.5
+log = logging.getLogger("pipeline.sampling")
 
 
 def image_seed(seed: int, index: int) -> int:
@@ -26,19 +27,21 @@ def image_seed(seed: int, index: int) -> int:
 
 
 def sample_shards(generator, source: MaskSource, params: Sample, seed: int, folder: Path) -> list[Path]:
-    """Write the shards of a synthetic set into ``folder``, those of this process, and wait for the others'.
+    """Write the shards of a synthetic set into ``folder``: those of this process.
 
     Args:
         generator: anything with ``render`` as below (see ``backends``).
         folder: finished shards found there are kept.
 
     Returns:
-        All shards, in order.
+        The paths of all shards, in order, also of those that other processes write.
     """
     size = params.chunk_size
     chunks = range(-(-params.count // size))
     paths = [folder / shard_name(chunk) for chunk in chunks]
     own = chunks[processes.rank() :: processes.count()]
+    if processes.count() > 1:
+        log.info("%d processes share %d chunks", processes.count(), len(chunks))
     todo = [chunk for chunk in own if not paths[chunk].exists()]
     total = sum(min(size, params.count - chunk * size) for chunk in todo)
     with tqdm(
@@ -48,15 +51,7 @@ def sample_shards(generator, source: MaskSource, params: Sample, seed: int, fold
             indices = range(chunk * size, min((chunk + 1) * size, params.count))
             write_shard(paths[chunk], list(synthetic_cases(generator, source, indices, params, seed)))
             bar.update(len(indices))
-    if processes.is_main():
-        _wait_for(paths)
     return paths
-
-
-def _wait_for(paths: Sequence[Path]) -> None:
-    """Until the other processes have finished their shards; one that dies takes the launcher, and us, with it."""
-    while not all(path.exists() for path in paths):
-        time.sleep(WAIT_SECONDS)
 
 
 def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], params: Sample, seed: int) -> Iterator[Case]:
@@ -66,12 +61,17 @@ def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], param
     draws += [draws[-1]] * (len(padded) - len(draws))
     images, masks = generator.render(draws, [image_seed(seed, i) for i in padded], params)
     for i, draw, image, mask in zip(indices, draws, images, masks, strict=False):
-        if mask is not None and draw.box.crop(mask).any():
-            origin = "generated" if generator.makes_masks else draw.source
-            yield _case(i, draw, image, mask, seed, origin)
+        if mask is None:
+            continue
+        case = _case(i, draw, image, mask, seed)
+        if generator.makes_masks:
+            # Neither canvas nor parent nor pixel size are the template's then.
+            made = {"image": image, "mask": mask, "mask_source": "generated"}
+            case = replace(case, **made, parent=None, pixel_mm=None, transform=None)
+        yield case
 
 
-def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int, origin: str) -> Case:
+def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int) -> Case:
     template = draw.template
     return Case(
         id=f"synthetic-{i:06d}",
@@ -81,8 +81,8 @@ def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int
         image=draw.box.crop(image),
         mask=draw.box.crop(mask),
         pixel_mm=draw.pixel_mm,
-        mask_source=origin,
-        parent=template.id if origin == "parent" else None,
+        mask_source=draw.source,
+        parent=template.id if draw.source == "parent" else None,
         seed=image_seed(seed, i),
-        transform=None if origin == "generated" else draw.transform,
+        transform=draw.transform,
     )

@@ -41,13 +41,16 @@ def from_outline(vertices: Sequence[Sequence[float]], size: int) -> np.ndarray:
     return polygon2mask((size, size), np.asarray(vertices) * size - 0.5)
 
 
-def choose_sectors(masks: Tensor, outlines: Sequence, generator: torch.Generator | None) -> Tensor:
-    """bool [B, S, S]: for each mask [B, S, S] a random one of the sectors that hold all of it, else the one that
-    holds most of it; everything where there are no outlines."""
-    size = masks.shape[-1]
+def sector_bank(outlines: Sequence, size: int) -> Tensor:
+    """bool [N, size, size], the sectors of outlines; one that is everywhere where there are none."""
     if not outlines:
-        return torch.ones(masks.shape, dtype=torch.bool)
-    bank = torch.from_numpy(np.stack([from_outline(vertices, size) for vertices in outlines]))
+        return torch.ones(1, size, size, dtype=torch.bool)
+    return torch.from_numpy(np.stack([from_outline(vertices, size) for vertices in outlines]))
+
+
+def choose_sectors(masks: Tensor, bank: Tensor, generator: torch.Generator | None) -> Tensor:
+    """bool [B, S, S]: for each mask [B, S, S] a random one of the sectors [N, S, S] that hold all of it, else the one
+    that holds most of it."""
     missed = torch.stack([((mask > 0) & ~bank).sum(dim=(1, 2)) for mask in masks.cpu()])
-    tie = torch.rand(missed.shape, generator=generator)
+    tie = torch.rand(missed.shape, generator=generator, device=generator.device if generator else None).cpu()
     return bank[(missed + 0.5 * tie).argmin(dim=1)]

@@ -1,10 +1,12 @@
 """Training the denoiser: every batch is a function of (seed, step), so a resumed run equals an uninterrupted one.
 
-Started by ``accelerate launch`` the processes share each batch, and the averaged gradient is that of one process.
+Started by ``torchrun`` the processes share each batch, and the averaged gradient is that of one process.
 """
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 
 import torch
@@ -18,9 +20,10 @@ from pipeline.core.resume import Scratch
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser import FORMULATIONS, build_unet, denoising_loss
 from pipeline.diffusion.ema import build_ema
-from pipeline.diffusion.pool import Pool, training_batch
+from pipeline.diffusion.pool import Batch, Pool, training_batch
 
 _VALIDATION_ROUNDS = 4
+log = logging.getLogger("pipeline.training")
 
 
 def train_denoiser(
@@ -54,6 +57,8 @@ def train_denoiser(
             f"key 'diffusion.batch' is {params.batch}, which {world} processes with diffusion.accumulate "
             f"{params.accumulate} cannot share evenly; make it a multiple of {world * params.accumulate}"
         )
+    if world > 1:
+        log.info("%d processes share each batch", world)
     torch.manual_seed(seeds.derive(seed, "init"))
     unet = build_unet(params.image_size, params.channels, params.layers, params.patch, condition.n_planes)
     unet = unet.to(accelerator.device, memory_format=torch.channels_last).train()
@@ -80,8 +85,12 @@ def train_denoiser(
         parts = batch.images, batch.planes, batch.noise, batch.sigma
         return denoising_loss(network, *parts, params.patch, preconditioning, params.weighting)
 
-    for step in range(len(losses), params.steps):
-        batch = training_batch(pool, condition, grey, params, seed, step, accelerator.process_index, world)
+    def batch_of(step: int) -> Batch:
+        return training_batch(pool, condition, grey, params, seed, step, accelerator.process_index, world)
+
+    steps = range(len(losses), params.steps)
+    # On the CPU a second thread would only take from the network's.
+    for step, batch in zip(steps, made_ahead(batch_of, steps, ahead=device.type != "cpu"), strict=True):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, params)
         optimizer.zero_grad(set_to_none=True)
@@ -107,10 +116,13 @@ def train_denoiser(
             ema.store(unet.parameters())
             ema.copy_to(unet.parameters())
             unet.eval()
-            if validation is not None:
-                best = _better(best, unet, done, _validation_loss(unet, validation, condition, grey, params, loss_of))
-            if on_preview is not None:
-                on_preview(done, unet)
+            # In the precision of training.
+            with accelerator.autocast():
+                if validation is not None:
+                    loss = _validation_loss(unet, validation, condition, grey, params, loss_of)
+                    best = _better(best, unet, done, loss)
+                if on_preview is not None:
+                    on_preview(done, unet)
             unet.train()
             ema.restore(unet.parameters())
         if accelerator.is_main_process and done % params.checkpoint_every == 0 and done < params.steps:
@@ -131,6 +143,20 @@ def train_denoiser(
     else:
         ema.copy_to(unet.parameters())
     return unet.eval()
+
+
+def made_ahead(make: Callable[[int], Batch], steps: Sequence[int], ahead: bool) -> Iterator[Batch]:
+    """``make(step)`` for every step in order; with ``ahead`` the next one is made by a thread meanwhile."""
+    if not ahead:
+        yield from map(make, steps)
+        return
+    with ThreadPoolExecutor(1) as thread:
+        waiting = [thread.submit(make, step) for step in steps[:1]]
+        for step in steps[1:]:
+            waiting.append(thread.submit(make, step))
+            yield waiting.pop(0).result()
+        for last in waiting:
+            yield last.result()
 
 
 def learning_rate(step: int, params: Diffusion | Latent) -> float:

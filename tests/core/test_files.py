@@ -47,6 +47,9 @@ def test_scratch_is_used_only_on_an_exact_match(tmp_path):
     scratch = Scratch(tmp_path, "stage", [], {"steps": 3})
     scratch.save({"step": 1})
     assert Scratch(tmp_path, "stage", [], {"steps": 3}).load() == {"step": 1}
+    changed = Scratch(tmp_path, "stage", [], {"steps": 4})
+    assert changed.load() is None and scratch.folder.exists(), "the folder of a process that lives is left alone"
+    del scratch, changed
     assert Scratch(tmp_path, "stage", [], {"steps": 4}).load() is None
     # The state of the old parameters is gone with that: disk use stays bounded.
     assert Scratch(tmp_path, "stage", [], {"steps": 3}).load() is None

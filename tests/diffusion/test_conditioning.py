@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pipeline.diffusion.conditioning import REFERENCE_MM, Condition, signed_distance
-from pipeline.diffusion.sector import choose_sectors, field_of_view, from_outline, outline
+from pipeline.diffusion.sector import choose_sectors, field_of_view, from_outline, outline, sector_bank
 
 
 def masks_of_two() -> torch.Tensor:
@@ -60,9 +60,9 @@ def test_constants_stand_where_the_planes_say():
         pixel_mm=[REFERENCE_MM * math.e, None, REFERENCE_MM],
         devices=["aloka", None, "unseen"],
     )
-    expected = [[0.5, 0.5, 0.5, 1.0, 0.0, 1.0], [0.5, 0.5, 0.5, 0.0, 0.0, 0.0], [0.5, 0.5, 0.5, 0.0, 0.0, 0.0]]
+    expected = [[0.5] * 3 + [1.0, 1.0, 0.0, 1.0], [0.5] * 3 + [0.0] * 4, [0.5] * 3 + [0.0, 1.0, 0.0, 0.0]]
     torch.testing.assert_close(values, torch.tensor(expected))
-    assert condition.n_planes == 3 + 6
+    assert condition.n_planes == 3 + 7
     assert not condition.constants(2).any(), "what is not told is zero"
 
 
@@ -98,7 +98,7 @@ def test_a_mask_gets_a_sector_that_holds_it():
     left[:, :18], right[:, 14:] = True, True
     masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
     masks[0, 10:20, 2:10], masks[1, 10:20, 22:30] = 1, 1
-    chosen = choose_sectors(masks, [outline(left), outline(right)], torch.Generator().manual_seed(0))
+    chosen = choose_sectors(masks, sector_bank([outline(left), outline(right)], 32), torch.Generator().manual_seed(0))
     assert chosen[0, 16, 4] and not chosen[0, 16, 28]
     assert chosen[1, 16, 28] and not chosen[1, 16, 4]
-    assert choose_sectors(masks, [], None).all()
+    assert choose_sectors(masks, sector_bank([], 32), None).all()

@@ -296,11 +296,6 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(pool, param
     assert scratch.load()["step"] == 3
 
 
-def test_half_floats_need_a_gpu(pool, params, tmp_path):
-    with pytest.raises(InputError, match="'fp16', which needs a GPU"):
-        train(pool, params.model_copy(update={"mixed_precision": "fp16"}), Scratch(tmp_path, "d", []))
-
-
 def test_the_reference_refuses_three_structures(pool, params, tmp_path):
     reference = params.model_copy(update={"variant": "reference"})
     with pytest.raises(InputError, match="at most 2 structures"):
@@ -359,5 +354,5 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     stage(sample, train="train", diffusion="model", masks="masks", out="pairs")
     cases = read_dataset(Path("pairs")).cases
     assert len(cases) == (6 if variant == "controlnet" else 3), "a sample without a closed contour is left out"
-    assert cases[0].image.shape == (48, 64)
+    assert cases[0].image.shape == ((48, 64) if variant == "controlnet" else (64, 64))
     assert {case.mask_source for case in cases} == ({"parent"} if variant == "controlnet" else {"generated"})

@@ -262,6 +262,8 @@ def test_masks_of_ones_own_become_pairs(outside, root, monkeypatch):
     empty = from_masks(outside, "--masks", "model", "--out", "other")
     assert empty.returncode == 2 and "model: no masks there" in empty.stderr and "Traceback" not in empty.stderr
     assert not (outside / "other").exists()
+    many = from_masks(outside, "--masks", "masks", "--out", "other", "--chunk-size", "300")
+    assert many.returncode == 2 and "--chunk-size is 300; it must be from 1 to 256" in many.stderr
 
 
 def test_transform_of_a_users_mask_names_it(ring):

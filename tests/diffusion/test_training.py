@@ -2,6 +2,7 @@ import math
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,10 @@ import torch
 from pipeline.core.errors import InputError
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.augmentation import N_CHANGES, apply_changes, draw_changes
+from pipeline.diffusion.backends import train_backend
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.pool import build_pool, training_batch, without_masks
-from pipeline.diffusion.training import learning_rate, train_denoiser
+from pipeline.diffusion.pool import build_pool, training_batch
+from pipeline.diffusion.training import learning_rate, made_ahead, train_denoiser
 
 CPU = torch.device("cpu")
 
@@ -25,7 +27,7 @@ def cases(ring):
 
 @pytest.fixture(scope="module")
 def pool(cases):
-    return build_pool(cases[:4], without_masks(cases[4:]), 32)
+    return build_pool(cases[:4], [replace(case, mask=None, mask_source=None) for case in cases[4:]], 32)
 
 
 @pytest.fixture
@@ -140,8 +142,23 @@ def test_pixel_size_follows_the_magnification(pool, params):
     condition = Condition(1, augmentation=N_CHANGES, pixel_size=True)
     plain = {round(math.log(mm / 2.5), 3) for mm in pool.pixel_mm}
     planes = batch_of(pool, params, condition=condition).planes
-    for told, log_mm in zip(planes[:, 3 + 1, 0, 0], planes[:, 3 + N_CHANGES, 0, 0], strict=True):
-        assert round(float(log_mm + 0.3 * told), 3) in plain
+    told, log_mm, known = (planes[:, 3 + i, 0, 0] for i in (1, N_CHANGES, N_CHANGES + 1))
+    assert set(known.tolist()) <= {0.0, 1.0} and known.any()
+    for change, value in zip(told[known > 0], log_mm[known > 0], strict=True):
+        assert round(float(value + 0.3 * change), 3) in plain
+
+
+def test_batches_made_ahead_are_the_batches():
+    assert list(made_ahead(str, range(3, 9), ahead=True)) == list(made_ahead(str, range(3, 9), ahead=False))
+    assert list(made_ahead(str, range(0), ahead=True)) == []
+
+
+@pytest.mark.parametrize("change", [{"formulation": "flow"}, {"weighting": "soft_min_snr"}])
+def test_every_formulation_and_weighting_learns(pool, params, tmp_path, change):
+    losses = []
+    params = params.model_copy(update={**change, "steps": 60, "learning_rate": 2e-3, "preview_every": 100})
+    train(pool, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
+    assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_learning_rate_warms_up_and_falls(params):
@@ -256,6 +273,52 @@ def test_mixed_precision_trains(pool, params, tmp_path, mixed_precision):
     assert np.isfinite(losses).all() and next(unet.parameters()).dtype == torch.float32
 
 
+@pytest.mark.parametrize("backend", ["pixel", "latent"])
+def test_half_floats_need_a_gpu(pool, params, tmp_path, backend):
+    latent = params.latent.model_copy(update={"mixed_precision": "fp16"})
+    params = params.model_copy(update={"backend": backend, "mixed_precision": "fp16", "latent": latent})
+    with pytest.raises(InputError, match="mixed_precision' is 'fp16', which needs a GPU"):
+        train_backend(pool, ("background", "head"), params, 0, Scratch(tmp_path, "d", []), CPU, print)
+
+
+def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_path, monkeypatch):
+    """Device, pixel size, told augmentation and weights chosen on the val split: train_diffusion, then sample."""
+    import json
+
+    import yaml
+
+    from pipeline import sample, train_diffusion
+    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.params import View, load_params
+    from pipeline.core.presets import compose
+    from pipeline.core.stage import execute
+    from pipeline.diffusion.generator import load_generator
+
+    monkeypatch.chdir(tmp_path)
+    changed = yaml.safe_load(compose(root / "presets", "smoke"))
+    changed["diffusion"] |= {"device": True, "pixel_size": True, "select": "validation", "steps": 6, "preview_every": 3}
+    changed["sample"] |= {"count": 4, "chunk_size": 4}
+    Path("params.yaml").write_text(yaml.safe_dump(changed))
+    params = load_params(Path("params.yaml"))
+    told = {"pixel_mm": 0.4}
+    cases = [ring(i, device="ab"[i % 2], split="val" if i >= 8 else "train", **told) for i in range(12)]
+    write_dataset(Path("train"), cases, role="train", classes=("background", "head"))
+    write_dataset(Path("unlabelled"), [], role="unlabelled", classes=("background", "head"))
+    Path("masks").mkdir()
+
+    def stage(module, **paths):
+        arguments = {key: Path(value) for key, value in paths.items()} | {"labels": 8, "replicate": 0}
+        execute(module.run, View(params, module.PARAMS), arguments)
+
+    stage(train_diffusion, train="train", unlabelled="unlabelled", out="model", live="live")
+    stage(sample, train="train", diffusion="model", masks="masks", out="pairs")
+    trained_on = json.loads(Path("model/training.json").read_text())["trained_on"]
+    assert len(trained_on["labels"]) == 8 and len(trained_on["selected_on"]) == 4
+    assert read_dataset(Path("pairs")).provenance["selected_on"] == 4
+    condition = load_generator(Path("model"), "cpu").condition
+    assert condition == Condition(1, N_CHANGES, True, ("a", "b"))
+
+
 def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
     from pipeline.diffusion.generator import build_generator
@@ -290,13 +353,13 @@ def _eroded(mask, iterations):
     return ndimage.binary_erosion(mask > 0, iterations=iterations)
 
 
-def launch(repo: Path, *command: str) -> None:
-    """Run a stage in two CPU processes."""
+def launch(repo: Path, *command: str) -> str:
+    """Run a stage in two CPU processes; what it said."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    start = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1"]
-    start += ["--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m", *command]
+    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", *command]
     result = subprocess.run(start, cwd=repo, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    return result.stderr
 
 
 def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monkeypatch):
@@ -321,18 +384,24 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
 
     def together(stage, **paths):
         options = [part for key, value in {**paths, **cell}.items() for part in (f"--{key}", str(value))]
-        launch(tmp_path, f"pipeline.{stage}", *options)
+        return launch(tmp_path, stage.__name__, *options)
 
     training = {"train": "train", "unlabelled": "unlabelled"}
     alone(train_diffusion, **training, out="one", live="live_one")
-    together("train_diffusion", **training, out="two", live="live_two")
+    said = together(train_diffusion, **training, out="two", live="live_two")
+    assert "2 processes share each batch" in said
     one, two = (load_file(f"{name}/unet/diffusion_pytorch_model.safetensors") for name in ("one", "two"))
     for name in one:
         torch.testing.assert_close(one[name], two[name], atol=1e-3, rtol=1e-2)
+    one, two = (
+        np.loadtxt(f"live_{name}/plots/metrics/loss.tsv", skiprows=1, usecols=1, delimiter="\t", ndmin=1)
+        for name in ("one", "two")
+    )
+    np.testing.assert_allclose(one, two, rtol=1e-4)
 
     sampling = {"train": "train", "diffusion": "one", "masks": "masks"}
     alone(sample, **sampling, out="a")
-    together("sample", **sampling, out="b")
+    assert "2 processes share 3 chunks" in together(sample, **sampling, out="b")
     for path in Path("a").iterdir():
         assert path.read_bytes() == (Path("b") / path.name).read_bytes(), path.name
     assert not list(Path(".scratch").glob("sample-*")), "the scratch folder is removed"
