@@ -133,7 +133,7 @@ def fit(
     """Train ``adapted`` in place; arguments as of :func:`train_latent`."""
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=params.mixed_precision)
     if accelerator.num_processes > 1:
-        raise InputError("the latent backend trains in one process; start it with `dvc repro`, not `accelerate launch`")
+        raise InputError("the latent backend trains in one process; start it with `dvc repro`, not `torchrun`")
     trained = adapted.trained()
     optimizer = torch.optim.AdamW(trained.values(), lr=params.learning_rate, weight_decay=1e-2)
     losses: list[float] = []
