@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist yet")
     parser.add_argument("--per-mask", type=int, default=1, help="images per mask (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=18, help="sampler steps (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=14, help="sampler steps (default: %(default)s)")
     parser.add_argument("--guidance", type=float, default=1.5, help="1 is unguided (default: %(default)s)")
     parser.add_argument("--sampler", choices=SAMPLERS, default=SAMPLERS[0])
     parser.add_argument("--chunk-size", type=int, default=16, help="images made at once (default: %(default)s)")
@@ -119,7 +119,7 @@ def settings_of(args: argparse.Namespace, count: int):
         sampler=args.sampler,
         steps=args.steps,
         guidance=args.guidance,
-        guidance_interval=(0.0, 1e6),
+        guidance_interval=(0.2, 3.0),
         sigma_min=0.01,
         sigma_max=40.0,
         chunk_size=args.chunk_size,
