@@ -94,10 +94,12 @@ def run(
     ceiling = obedience(stacks["real"], stack_masks(unseen, size))
 
     own_labels = [i for i, case in enumerate(reference) if case.id in set(generated.labels)]
+    # A generator that was shown the other train images as well may have copied one of those.
+    seen = range(len(reference)) if generated.provenance["unlabelled"] else own_labels
     found = novelty(
         *(
             features(torch.from_numpy(stack)).numpy()
-            for stack in (stacks["synthetic"], stacks["reference"][own_labels], stacks["real"])
+            for stack in (stacks["synthetic"], stacks["reference"][seen], stacks["real"])
         )
     )
     shapes = {
@@ -136,7 +138,7 @@ def run(
             {
                 "id": case.id,
                 "obedience": float(obeyed[i]),
-                "nearest": reference[own_labels[found.nearest[i]]].id,
+                "nearest": reference[seen[found.nearest[i]]].id,
                 "distance": float(found.synthetic[i]),
             }
             for i, case in enumerate(generated.cases)
