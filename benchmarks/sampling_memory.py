@@ -24,7 +24,7 @@ def sample(count: int) -> dict:
     from diffusers import EDMDPMSolverMultistepScheduler
 
     from pipeline.core.case import Case
-    from pipeline.core.dataset import assemble_dataset
+    from pipeline.core.dataset_writer import assemble_dataset
     from pipeline.core.generation import MaskShares, Sample
     from pipeline.core.params import Warp
     from pipeline.diffusion.backends import PixelBackend

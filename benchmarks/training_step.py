@@ -27,7 +27,8 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from pipeline.core.dataset import encode_png, read_dataset
+from pipeline.core.dataset import read_dataset
+from pipeline.core.dataset_writer import encode_png
 from pipeline.core.params import load_params
 from pipeline.core.resume import Scratch
 from pipeline.diffusion.augmentation import N_CHANGES

@@ -12,7 +12,8 @@ def run(params, *, filter: Path, synthetic: Path, out: Output) -> None:
     import numpy as np
 
     from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.errors import InputError
     from pipeline.core.geometry import stack_images, stack_masks
     from pipeline.core.weights import read_config

@@ -11,7 +11,7 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     """Read a raw cohort, check it, split its patients and write it as a dataset."""
     from pipeline.cohorts.readers import read_cohort
     from pipeline.cohorts.splits import split_patients
-    from pipeline.core.dataset import write_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.errors import InputError
 
     if cohort not in params.cohorts:

@@ -19,7 +19,8 @@ def run(params, *, train: Path, filter: Path, out: Output) -> None:
 
     import numpy as np
 
-    from pipeline.core.dataset import read_images, write_dataset
+    from pipeline.core.dataset import read_images
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.weights import read_config
 
     wanted = params.diffusion.unlabelled

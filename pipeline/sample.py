@@ -16,7 +16,8 @@ def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, repli
     """
     from pipeline.core import files, processes, seeds
     from pipeline.core.compute import setup
-    from pipeline.core.dataset import assemble_dataset, read_dataset
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.dataset_writer import assemble_dataset
     from pipeline.core.images import read_masks
     from pipeline.core.labels import label_subset
     from pipeline.core.resume import Scratch

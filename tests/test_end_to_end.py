@@ -189,7 +189,8 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
     """predict takes no mask: the same images with other valid masks give equal bytes."""
     import numpy as np
 
-    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.dataset_writer import write_dataset
 
     def rewrite(source: Path, target: Path) -> None:
         from dataclasses import replace

@@ -102,7 +102,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
 
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
-    from pipeline.core.dataset import write_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.segmentation.checkpoint import build_segmenter, save_segmenter
 
     monkeypatch.chdir(tmp_path)

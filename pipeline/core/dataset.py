@@ -1,18 +1,14 @@
-"""The one dataset format: Parquet shards of PNG images and masks at native resolution, checked when opened.
+"""Reading the one dataset format: Parquet shards of PNG images and masks at native resolution, checked when opened.
 
 ``data/README.md`` has the contract. The image columns are Hugging Face image structs, so
 ``datasets.load_dataset("parquet", data_files="<folder>/part-*.parquet")`` opens the same files.
 """
 
 import io
-import json
-import logging
-import shutil
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,43 +17,9 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.core import files
-from pipeline.core.card import dataset_card
-from pipeline.core.case import SPLITS, Case, check_case, pixel_hash
+from pipeline.core.case import Case, check_case, pixel_hash
 from pipeline.core.errors import InputError
-from pipeline.core.preview import contact_sheet, evenly_spaced, with_contour
-
-SCHEMA_VERSION = 1
-SHARD_ROWS = 256
-PREVIEW_CASES = 24
-ROLES = ("train", "held_out", "foreign", "unlabelled", "synthetic")
-"""An ``unlabelled`` dataset (train images beyond a label subset) may be empty, and its masks are pseudo-masks."""
-log = logging.getLogger("pipeline.dataset")
-
-_IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-_TEXT = ("id", "cohort", "patient", "split")
-_HUGGING_FACE = {
-    "info": {
-        "features": {
-            **{name: {"dtype": "string", "_type": "Value"} for name in _TEXT},
-            "image": {"_type": "Image"},
-            "mask": {"_type": "Image"},
-            **{name: {"dtype": "int32", "_type": "Value"} for name in ("height", "width")},
-            **{name: {"dtype": "float64", "_type": "Value"} for name in ("pixel_mm", "hc_mm")},
-            **{name: {"dtype": "string", "_type": "Value"} for name in ("image_sha256", "mask_sha256")},
-            **{name: {"dtype": "string", "_type": "Value"} for name in ("country", "device", "mask_source", "parent")},
-            "seed": {"dtype": "int64", "_type": "Value"},
-            "transform": {"dtype": "string", "_type": "Value"},
-        }
-    }
-}
-_TYPES = {"string": pa.string(), "int32": pa.int32(), "int64": pa.int64(), "float64": pa.float64()}
-SCHEMA = pa.schema(
-    [
-        (name, _IMAGE if feature["_type"] == "Image" else _TYPES[feature["dtype"]])
-        for name, feature in _HUGGING_FACE["info"]["features"].items()
-    ],
-    metadata={"huggingface": json.dumps(_HUGGING_FACE)},
-)
+from pipeline.core.schema import ROLES, SCHEMA, SCHEMA_VERSION, check_relations, shard_name
 
 
 @dataclass(frozen=True)
@@ -67,7 +29,7 @@ class Dataset:
     path: Path
     role: str
     classes: tuple[str, ...]
-    cases: list[Case]
+    cases: Sequence[Case]
     labels: tuple[str, ...] = ()
     provenance: dict = field(default_factory=dict)
 
@@ -77,121 +39,6 @@ class Dataset:
 
     def split(self, *names: str) -> list[Case]:
         return [case for case in self.cases if case.split in names]
-
-
-def write_dataset(
-    path: Path,
-    cases: Iterable[Case],
-    *,
-    role: str,
-    classes: Sequence[str],
-    labels: Sequence[str] = (),
-    provenance: dict | None = None,
-    shard_rows: int = SHARD_ROWS,
-) -> None:
-    """Check and write cases in the order given; ``path`` should be new.
-
-    Raises:
-        InputError: naming the first case that breaks the contract; nothing usable is left behind then.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    counts, preview = Counter(), []
-    rows = _checked(cases, len(classes), role, frozenset(labels), counts, preview)
-    number = 0
-    while shard := list(islice(rows, shard_rows)):
-        write_shard(path / shard_name(number), shard)
-        number += 1
-    if number == 0:
-        if role != "unlabelled":
-            raise InputError(f"{path.name}: no case to write; the source is empty")
-        write_shard(path / shard_name(0), [])
-    write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance or {})
-    write_preview(path / "preview.png", preview)
-
-
-def assemble_dataset(
-    path: Path,
-    shards: Sequence[Path],
-    *,
-    role: str,
-    classes: Sequence[str],
-    labels: Sequence[str],
-    provenance: dict,
-) -> int:
-    """Make a dataset of finished shards, with one of them in memory at a time, and return how many rows it has.
-
-    Raises:
-        InputError: naming the first case that breaks the contract between cases, or no case at all.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    counts, seen, split_of, sizes = Counter(), set(), {}, []
-    for shard in shards:
-        rows = pq.read_table(shard, columns=["id", "patient", "split", "parent", "mask_source"]).to_pylist()
-        for row in rows:
-            _check_id(row["id"], seen)
-            _check_relations(
-                row["id"], row["patient"], row["split"], row["parent"], row["mask_source"], role, frozenset(labels),
-                split_of,
-            )  # fmt: skip
-            counts[row["split"]] += 1
-        sizes.append(len(rows))
-        if rows:
-            shutil.copyfile(shard, path / shard_name(sum(1 for size in sizes if size) - 1))
-    if not sum(sizes):
-        raise InputError(f"{path.name}: no case to write; the source is empty")
-    write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance)
-    write_preview(path / "preview.png", _spread_cases(path, shards, sizes, len(classes)))
-    return sum(sizes)
-
-
-def _spread_cases(path: Path, shards: Sequence[Path], sizes: Sequence[int], n_classes: int) -> list[Case]:
-    """The cases of a preview, from the shards that hold them."""
-    wanted = evenly_spaced(range(sum(sizes)), PREVIEW_CASES)
-    cases, start = [], 0
-    for shard, size in zip(shards, sizes, strict=True):
-        own = [i - start for i in wanted if start <= i < start + size]
-        if own:
-            cases += [_case(path, row, n_classes) for row in pq.read_table(shard).take(own).to_pylist()]
-        start += size
-    return cases
-
-
-def shard_name(number: int) -> str:
-    return f"part-{number:05d}.parquet"
-
-
-def write_shard(path: Path, cases: Sequence[Case]) -> None:
-    """One Parquet file, written atomically; equal cases give equal bytes."""
-    with ThreadPoolExecutor(2) as pool:
-        rows = list(pool.map(_row, cases))
-    buffer = io.BytesIO()
-    # PNG does not compress twice; dictionaries only cost time on unique values.
-    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), buffer, compression="none", use_dictionary=False)
-    files.write_bytes(path, buffer.getvalue())
-
-
-def write_index(path: Path, *, role, classes, counts, labels, provenance) -> None:
-    index = {
-        "schema_version": SCHEMA_VERSION,
-        "role": role,
-        "classes": list(classes),
-        "counts": {split: counts[split] for split in SPLITS if counts[split]},
-        "labels": list(labels),
-        "provenance": provenance,
-    }
-    files.write_json(path / "dataset.json", index)
-    if role == "synthetic":
-        files.write_bytes(path / "README.md", dataset_card(index).encode())
-
-
-def write_preview(path: Path, cases: Sequence[Case], columns: int = 6, height: int = 144) -> None:
-    if not cases:
-        return
-    tiles = [with_contour(case.image, case.mask, height) for case in evenly_spaced(cases, PREVIEW_CASES)]
-    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
-    buffer = io.BytesIO()
-    Image.fromarray(contact_sheet(rows)).save(buffer, "PNG")
-    files.write_bytes(path, buffer.getvalue())
 
 
 def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
@@ -207,8 +54,61 @@ def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
         table = table.filter(pa.compute.is_in(table["split"], pa.array(splits, pa.string())))
     n_classes = len(index["classes"])
     with ThreadPoolExecutor(2) as pool:
-        cases = list(pool.map(lambda row: _case(path, row, n_classes), table.to_pylist()))
+        cases = list(pool.map(lambda row: decode_case(path, row, n_classes), table.to_pylist()))
     return Dataset(path, index["role"], tuple(index["classes"]), cases, tuple(index["labels"]), index["provenance"])
+
+
+class LazyCases(Sequence[Case]):
+    """Cases that are decoded when asked for, with the bytes of one shard in memory at a time: ask in order.
+
+    Args:
+        table: row → (shard, row of the shard, id, patient, split, parent, mask_source), see :func:`open_dataset`.
+    """
+
+    def __init__(self, path: Path, n_classes: int, table: Sequence[dict]):
+        self.path, self.n_classes, self.table = path, n_classes, table
+        self._number, self._shard = None, None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return LazyCases(self.path, self.n_classes, self.table[index])
+        row = self.table[index]
+        if row["shard"] != self._number:
+            self._shard = _read_shard(self.path / shard_name(row["shard"]), None)
+            self._number = row["shard"]
+        return decode_case(self.path, self._shard.slice(row["row"], 1).to_pylist()[0], self.n_classes)
+
+    def column(self, name: str) -> list:
+        """A column of ``table``, without decoding anything."""
+        return [row[name] for row in self.table]
+
+    def where(self, keep: Callable[[dict], bool]) -> "LazyCases":
+        """The cases whose row of ``table`` is kept."""
+        return LazyCases(self.path, self.n_classes, [row for row in self.table if keep(row)])
+
+
+def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
+    """Like :func:`read_dataset`, but pixels are decoded and checked case by case when they are asked for.
+
+    Raises:
+        InputError: the folder or its columns break the contract; asking for a case raises for that case.
+    """
+    index = _read_index(path)
+    light = ["id", "patient", "split", "parent", "mask_source"]
+    shards = [_read_shard(shard, light) for shard in _shards(path)]
+    _check_columns(path, index, pa.concat_tables(shards))
+    table = [
+        {"shard": number, "row": i, **row}
+        for number, shard in enumerate(shards)
+        for i, row in enumerate(shard.to_pylist())
+        if splits is None or row["split"] in splits
+    ]
+    classes = tuple(index["classes"])
+    cases = LazyCases(path, len(classes), table)
+    return Dataset(path, index["role"], classes, cases, tuple(index["labels"]), index["provenance"])
 
 
 def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
@@ -216,7 +116,7 @@ def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
     _read_index(path)
     columns = [name for name in SCHEMA.names if not name.startswith(("mask", "hc_mm"))]
     rows = _read_table(path, columns).to_pylist()
-    return [_case(path, row, 0) for row in rows if splits is None or row["split"] in splits]
+    return [decode_case(path, row, 0) for row in rows if splits is None or row["split"] in splits]
 
 
 def check_classes(path: Path, expected: Sequence[str], by: str) -> None:
@@ -233,63 +133,6 @@ def check_classes(path: Path, expected: Sequence[str], by: str) -> None:
         )
 
 
-def _checked(cases, n_classes, role, labels, counts, preview) -> Iterator[Case]:
-    seen, split_of = set(), {}
-    for case in cases:
-        check_case(case, n_classes)
-        _check_id(case.id, seen)
-        _check_relations(case.id, case.patient, case.split, case.parent, case.mask_source, role, labels, split_of)
-        counts[case.split] += 1
-        preview.append(case)
-        yield case
-
-
-def _check_id(id_: str, seen: set[str]) -> None:
-    if id_ in seen:
-        raise InputError(f"case '{id_}': the id occurs twice; ids must be unique in a dataset")
-    seen.add(id_)
-
-
-def _check_relations(id_, patient, split, parent, mask_source, role, labels, split_of) -> None:
-    if split_of.setdefault(patient, split) != split:
-        raise InputError(
-            f"case '{id_}': patient '{patient}' is in splits {split_of[patient]} and {split}; split by patient"
-        )
-    if role == "held_out" and split != "test":
-        raise InputError(f"case '{id_}': split '{split}' in a held-out cohort, where everything is test")
-    if mask_source == "parent" and parent is None:
-        raise InputError(f"case '{id_}': mask_source 'parent' without a parent; name the case its mask came from")
-    if parent is not None and parent not in labels:
-        raise InputError(f"case '{id_}': parent '{parent}' is not in the label subset this set was made from")
-
-
-def _row(case: Case) -> dict:
-    has_mask = case.mask is not None
-    return {
-        **{name: getattr(case, name) for name in _TEXT},
-        "image": {"bytes": encode_png(case.image), "path": f"{case.id}.png"},
-        "mask": {"bytes": encode_png(case.mask), "path": f"{case.id}-mask.png"} if has_mask else None,
-        "height": case.image.shape[0],
-        "width": case.image.shape[1],
-        "pixel_mm": case.pixel_mm,
-        "hc_mm": case.hc_mm,
-        "image_sha256": pixel_hash(case.image),
-        "mask_sha256": pixel_hash(case.mask) if has_mask else None,
-        "country": case.country,
-        "device": case.device,
-        "mask_source": case.mask_source,
-        "parent": case.parent,
-        "seed": case.seed,
-        "transform": case.transform,
-    }
-
-
-def encode_png(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, "PNG", compress_level=4)
-    return buffer.getvalue()
-
-
 def _read_index(path: Path) -> dict:
     if not (path / "dataset.json").exists():
         raise InputError(f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`")
@@ -304,19 +147,26 @@ def _read_index(path: Path) -> dict:
 
 
 def _read_table(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    return pa.concat_tables([_read_shard(shard, columns) for shard in _shards(path)])
+
+
+def _shards(path: Path) -> list[Path]:
     shards = sorted(path.glob("part-*.parquet"))
     if not shards:
         raise InputError(f"{path}: no part-*.parquet; run the stage that makes it, or `dvc pull`")
-    tables = []
-    for shard in shards:
-        try:
-            table = pq.read_table(shard, columns=columns)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise InputError(f"{shard}: not a readable Parquet file ({error}); make the dataset again") from None
-        if missing := set(columns or SCHEMA.names) - set(table.column_names):
-            raise InputError(f"{shard}: column '{sorted(missing)[0]}' is missing; make the dataset again")
-        tables.append(table.select(columns or SCHEMA.names))
-    return pa.concat_tables(tables)
+    if [shard.name for shard in shards] != [shard_name(number) for number in range(len(shards))]:
+        raise InputError(f"{path}: shards are missing between {shards[0].name} and {shards[-1].name}; make it again")
+    return shards
+
+
+def _read_shard(shard: Path, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        table = pq.read_table(shard, columns=columns)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{shard}: not a readable Parquet file ({error}); make the dataset again") from None
+    if missing := set(columns or SCHEMA.names) - set(table.column_names):
+        raise InputError(f"{shard}: column '{sorted(missing)[0]}' is missing; make the dataset again")
+    return table.select(columns or SCHEMA.names)
 
 
 def _check_columns(path: Path, index: dict, table: pa.Table) -> None:
@@ -332,12 +182,12 @@ def _check_columns(path: Path, index: dict, table: pa.Table) -> None:
         raise InputError(f"{path}: case '{ids.most_common(1)[0][0]}' occurs twice; ids must be unique in a dataset")
     split_of, labels = {}, frozenset(index["labels"])
     for row in table.select(["id", "patient", "split", "parent", "mask_source"]).to_pylist():
-        _check_relations(
+        check_relations(
             row["id"], row["patient"], row["split"], row["parent"], row["mask_source"], index["role"], labels, split_of
         )
 
 
-def _case(path: Path, row: dict, n_classes: int) -> Case:
+def decode_case(path: Path, row: dict, n_classes: int) -> Case:
     image = _decode(path, row["id"], row["image"], row["image_sha256"])
     mask = None
     if row.get("mask") is not None:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.core import files
-from pipeline.core.dataset import encode_png
+from pipeline.core.dataset_writer import encode_png
 from pipeline.core.errors import InputError
 
 _SCHEMA = pa.schema([("id", pa.string()), ("prediction", pa.binary())])

@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from pipeline.core import processes, seeds
 from pipeline.core.case import Case
-from pipeline.core.dataset import shard_name, write_shard
+from pipeline.core.dataset_writer import write_shard
 from pipeline.core.generation import Sample
+from pipeline.core.schema import shard_name
 from pipeline.diffusion.masks import MaskDraw, MaskSource
 
 log = logging.getLogger("pipeline.sampling")

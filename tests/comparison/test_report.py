@@ -14,7 +14,7 @@ from pipeline import compare
 from pipeline.comparison import report
 from pipeline.comparison.statistics import Verdict
 from pipeline.core.case import Case
-from pipeline.core.dataset import write_dataset
+from pipeline.core.dataset_writer import write_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
 from pipeline.core.labels import label_subset

@@ -6,8 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.core.dataset import SCHEMA, read_dataset, read_images, write_dataset
+from pipeline.core.dataset import open_dataset, read_dataset, read_images
+from pipeline.core.dataset_writer import write_dataset
 from pipeline.core.errors import InputError
+from pipeline.core.schema import SCHEMA
 
 CLASSES = ("background", "head")
 
@@ -135,3 +137,23 @@ def test_future_schema_is_refused(dataset):
     (dataset / "dataset.json").write_text(json.dumps(index | {"schema_version": 99}))
     with pytest.raises(InputError, match="schema version 99"):
         read_dataset(dataset)
+
+
+def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp_path, ring):
+    cases = [ring(i, split="train" if i % 2 else "val") for i in range(7)]
+    write_dataset(tmp_path, cases, role="train", classes=["background", "head"], shard_rows=3)
+    lazy, read = open_dataset(tmp_path, ["train"]), read_dataset(tmp_path, ["train"])
+    assert lazy.cases.column("id") == [case.id for case in read.cases]
+    for index in (2, 0, 1):
+        np.testing.assert_array_equal(lazy.cases[index].image, read.cases[index].image)
+        np.testing.assert_array_equal(lazy.cases[index].mask, read.cases[index].mask)
+    assert [case.id for case in lazy.cases[1:]] == [case.id for case in read.cases[1:]]
+    kept = lazy.cases.where(lambda row: row["id"] == "case-003")
+    assert [case.id for case in kept] == ["case-003"]
+
+
+def test_a_shard_that_is_gone_is_named(tmp_path, ring):
+    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", classes=["background", "head"], shard_rows=2)
+    (tmp_path / "part-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"shards are missing between part-00000\.parquet and part-00002"):
+        open_dataset(tmp_path)

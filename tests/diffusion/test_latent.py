@@ -320,7 +320,8 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     import yaml
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.params import View, load_params
     from pipeline.core.presets import compose
     from pipeline.core.stage import execute

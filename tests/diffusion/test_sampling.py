@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.core.dataset import assemble_dataset, read_dataset
+from pipeline.core.dataset import read_dataset
+from pipeline.core.dataset_writer import assemble_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.generation import MaskShares
 from pipeline.core.params import Warp

@@ -288,7 +288,8 @@ def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_p
     import yaml
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset import read_dataset, write_dataset
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.params import View, load_params
     from pipeline.core.presets import compose
     from pipeline.core.stage import execute
@@ -366,7 +367,7 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
     from safetensors.torch import load_file
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset import write_dataset
+    from pipeline.core.dataset_writer import write_dataset
     from pipeline.core.params import View, load_params
     from pipeline.core.presets import compose
     from pipeline.core.stage import execute
