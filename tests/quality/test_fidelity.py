@@ -1,114 +1,119 @@
+"""Fidelity and coverage: what each metric must see, and what it must not."""
+
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from pipeline.core.errors import InputError
-from pipeline.quality.extractor import register_domain_extractor
+from pipeline.quality.density import density_coverage
 from pipeline.quality.fidelity import fidelity
-from pipeline.quality.novelty import novelty
 
 
-def quarters(images):
-    """Mean and spread of the four quarters of 16x16 images: features whose distances are easy to foresee."""
-    parts = images.unfold(2, 8, 8).unfold(3, 8, 8).flatten(2, 3).flatten(3)
-    return torch.cat([parts.mean(3)[:, 0], parts.std(3)[:, 0]], dim=1)
-
-
-@pytest.fixture(autouse=True)
-def extractor():
-    register_domain_extractor(quarters)
-
-
-def images(count, level, spread, seed):
+def scenes(count, seed, size=16):
+    """Smooth random textures of varying level and contrast."""
     rng = np.random.default_rng(seed)
-    base = rng.normal(level, spread, (count, 1, 1))
-    return np.clip(base + rng.normal(0, 20, (count, 16, 16)), 0, 255).astype(np.uint8)
+    texture = ndimage.gaussian_filter(rng.normal(size=(count, size, size)), (0, 1.0, 1.0))
+    return rng.normal(120, 15, (count, 1, 1)) + rng.uniform(40, 80, (count, 1, 1)) * texture
 
 
-def score(a, b, **options):
-    return fidelity(a, b, kid_subsets=20, neighbours=3, seed=0, **options)
+def features(images):
+    """Level, contrast and fine grain of the four quarters: what blur and noise change is easy to foresee."""
+    parts = np.asarray(images).reshape(len(images), 2, 8, 2, 8).transpose(0, 1, 3, 2, 4).reshape(len(images), 4, 64)
+    grain = np.abs(np.diff(np.asarray(images), axis=2)).mean((1, 2))
+    values = np.concatenate([parts.mean(2) / 20, parts.std(2) / 10, grain[:, None] / 5], axis=1)
+    return torch.from_numpy(values).float()
 
 
-def test_the_same_distribution_scores_better_than_another():
-    reference = images(60, 120, 20, 0)
-    same, shifted = score(images(60, 120, 20, 1), reference), score(images(60, 160, 20, 2), reference)
-    for metric in ("fid", "kid"):
-        assert same[metric] < shifted[metric]
-    assert same["precision"] > shifted["precision"]
-    assert same["n"] == same["n_reference"] == 60
+def values(candidates, reference, resamples=0, seed=0):
+    found = fidelity(candidates, reference, kid_subsets=20, neighbours=3, seed=seed, resamples=resamples)
+    return {name: metric.value for name, metric in found.items()} if not resamples else found
 
 
-def test_a_narrow_set_is_precise_but_does_not_recall():
-    narrow = score(images(60, 120, 1, 1), images(60, 120, 30, 0))
-    assert narrow["precision"] > 0.8
-    assert narrow["recall"] < 0.5
+REFERENCE = features(scenes(80, 0))
+HARMS = {
+    "blur": lambda x, level: ndimage.gaussian_filter(x, (0, level, level)),
+    "noise": lambda x, level: x + np.random.default_rng(9).normal(0, 12 * level, x.shape),
+    "level": lambda x, level: x + 40 * level,
+}
 
 
-def test_fid_of_a_set_with_itself_is_zero():
-    same = images(40, 120, 20, 0)
-    assert score(same, same)["fid"] == pytest.approx(0, abs=1e-4)
+@pytest.mark.parametrize("harm", HARMS)
+def test_distances_grow_with_every_harm_and_precision_and_density_fall(harm):
+    found = [values(features(HARMS[harm](scenes(80, 1), level)), REFERENCE) for level in (0, 0.7, 1.4, 2.8)]
+    for name in ("fid", "kid"):
+        assert [one[name] for one in found] == sorted(one[name] for one in found), name
+        assert found[-1][name] > found[0][name] + 0.5
+    for name in ("precision", "density"):
+        ordered = [one[name] for one in found]
+        assert ordered == sorted(ordered, reverse=True) and ordered[-1] < 0.7 * ordered[0], name
+
+
+def test_dropped_modes_cost_coverage_and_not_precision():
+    whole = scenes(80, 1)
+    found = [values(features(np.tile(whole[:k], (80 // k, 1, 1))), REFERENCE) for k in (80, 20, 5)]
+    for name in ("recall", "coverage"):
+        ordered = [one[name] for one in found]
+        assert ordered == sorted(ordered, reverse=True) and ordered[-1] < 0.5 * ordered[0], name
+    assert found[-1]["precision"] >= found[0]["precision"] - 0.15
+    assert found[-1]["fid"] > found[0]["fid"]
+
+
+def test_copies_of_the_reference_are_rewarded_by_all():
+    """None of these can see copying: that is what the novelty scores are for."""
+    copied, fresh = values(REFERENCE, REFERENCE), values(features(scenes(80, 1)), REFERENCE)
+    assert copied["fid"] == pytest.approx(0, abs=1e-4) and copied["fid"] < fresh["fid"]
+    assert copied["precision"] == copied["recall"] == copied["coverage"] == 1
+
+
+def test_a_wrong_mask_changes_nothing():
+    """They never see a mask; the same images in another order are the same set."""
+    own = features(scenes(60, 1))
+    order = np.random.default_rng(0).permutation(60)
+    first, second = values(own, REFERENCE), values(own[order], REFERENCE)
+    for name in ("fid", "precision", "density", "recall", "coverage"):
+        assert first[name] == pytest.approx(second[name], rel=1e-4)
 
 
 def test_numbers_repeat():
-    a, b = images(30, 120, 20, 0), images(30, 130, 20, 1)
-    assert score(a, b) == score(a, b)
+    own = features(scenes(30, 1))
+    assert values(own, REFERENCE, 20) == values(own, REFERENCE, 20)
 
 
-def test_registering_again_replaces_the_network():
-    a, b = images(30, 120, 20, 0), images(30, 160, 20, 1)
-    before = score(a, b)["fid"]
-    register_domain_extractor(lambda x: x.mean(dim=3)[:, 0])
-    assert score(a, b)["fid"] != before
+def test_intervals_hold_their_value_and_narrow_with_more_images():
+    few, many = (values(features(scenes(count, 1)), REFERENCE, 60) for count in (30, 240))
+    for name in few:
+        assert few[name].low <= few[name].value <= few[name].high, name
+    for name in ("fid", "kid", "precision", "density"):
+        assert many[name].high - many[name].low < few[name].high - few[name].low, name
+    assert few["kid"].spread > 0 and few["fid"].spread is None
 
 
 def test_too_few_images_are_refused():
     with pytest.raises(InputError, match="at least 8 images a side, got 5"):
-        score(images(5, 1, 1, 0), images(20, 1, 1, 0))
+        values(REFERENCE[:5], REFERENCE)
 
 
-def test_missing_inception_weights_name_the_key(tmp_path):
-    with pytest.raises(InputError, match=r"score\.inception_weights.*no file"):
-        score(images(20, 1, 1, 0), images(20, 1, 1, 0), inception_weights=tmp_path / "inception.pth")
+def test_density_and_coverage_of_a_set_with_itself():
+    points = np.random.default_rng(0).normal(size=(200, 4))
+    density, coverage = density_coverage(points, points, 5)
+    assert density == pytest.approx(1) and coverage == 1
 
 
-def test_a_file_that_is_no_weights_is_refused_unread(tmp_path):
-    import pickle
-
-    path = tmp_path / "inception.pth"
-    for content in (b"hello", pickle.dumps(print)):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match="not a file of weights"):
-            score(images(10, 1, 1, 0), images(10, 1, 1, 0), inception_weights=path)
-
-
-def test_weights_of_another_network_are_refused(tmp_path):
-    path = tmp_path / "inception.pth"
-    torch.save({"conv.weight": torch.zeros(3)}, path)
-    with pytest.raises(InputError, match="not torch-fidelity's Inception weights"):
-        score(images(10, 1, 1, 0), images(10, 1, 1, 0), inception_weights=path)
+def test_coverage_of_equal_distributions_is_as_the_paper_says():
+    """1 - Π (M-i)/(N+M-i) over i from 1 to k (Naeem et al. 2020, equation 8)."""
+    rng, n, k = np.random.default_rng(0), 100, 3
+    found = [density_coverage(*rng.normal(size=(2, n, 6)), k) for _ in range(40)]
+    expected = 1 - np.prod([(n - i) / (2 * n - i) for i in range(1, k + 1)])
+    assert np.mean([coverage for _, coverage in found]) == pytest.approx(expected, abs=0.02)
+    assert np.mean([density for density, _ in found]) == pytest.approx(1, abs=0.08)
 
 
-def test_official_inception_format_loads(tmp_path, monkeypatch):
-    """Random weights in the official file format go through the real loading code."""
-    from torch_fidelity import feature_extractor_inceptionv3 as module
-
-    path = tmp_path / "inception.pth"
-    with monkeypatch.context() as patch:
-        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-        torch.save({}, path)
-        torch.manual_seed(0)
-        network = module.FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path)
-        )
-    torch.save(network.state_dict(), path)
-    result = score(images(9, 120, 20, 0), images(9, 120, 20, 1), inception_weights=path)
-    assert np.isfinite(result["fid"])
-
-
-def test_planted_copies_are_far_below_one_and_unseen_images_near_it():
+def test_one_outlier_makes_everything_precise_and_not_dense():
     rng = np.random.default_rng(0)
-    train, unseen, fresh = (rng.normal(size=(n, 12)) for n in (80, 60, 60))
-    copies = novelty(train[:40] + 0.01 * rng.normal(size=(40, 12)), train, unseen)
-    assert copies.ratio < 0.1
-    np.testing.assert_array_equal(copies.nearest, np.arange(40))
-    assert novelty(fresh, train, unseen).ratio == pytest.approx(1, abs=0.1)
+    reference = np.concatenate([rng.normal(size=(99, 2)), [[60.0, 0.0]]])
+    wrong = rng.normal(size=(50, 2)) + np.array([25.0, 0.0])
+    found = values(torch.from_numpy(wrong).float(), torch.from_numpy(reference).float())
+    assert found["precision"] == 1
+    assert found["density"] < 0.5
+    assert found["coverage"] <= 0.01

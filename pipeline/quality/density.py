@@ -1,0 +1,51 @@
+"""Density and coverage: precision and recall that a few outliers cannot inflate (Naeem et al. 2020).
+
+Both count candidates in balls around reference images. A ball around an outlier is large and makes anything in it
+precise; density counts how many balls hold a candidate instead of whether one does. Coverage puts the balls of recall
+around reference images, where a few odd candidates cannot stretch them.
+"""
+
+import numpy as np
+from scipy.spatial.distance import cdist
+
+_BLOCK = 256
+
+
+def density_coverage(candidates: np.ndarray, reference: np.ndarray, neighbours: int) -> tuple[float, float]:
+    """Equations 3 and 4 of Naeem et al. 2020. Memory is that of 256 distances per image.
+
+    Args:
+        candidates, reference: float (N, D) and (M, D), features; M above ``neighbours``.
+        neighbours: k; the ball of a reference image reaches to its k-th nearest other one.
+
+    Returns:
+        density: at least 0, unbounded, expected to be 1 for two samples of one distribution.
+        coverage: in [0, 1], expected to be 1 - Π (M-i)/(N+M-i) over i from 1 to k for these.
+    """
+    radii = ball_radii(reference, neighbours)
+    held, covered = 0, np.zeros(len(reference), dtype=bool)
+    for start in range(0, len(candidates), _BLOCK):
+        block = inside_balls(candidates[start : start + _BLOCK], reference, radii)
+        held += block.sum()
+        covered |= block.any(axis=0)
+    return float(held / (neighbours * len(candidates))), float(covered.mean())
+
+
+def ball_radii(points: np.ndarray, neighbours: int) -> np.ndarray:
+    """float (N,): distance of each of (N, D) points to its ``neighbours``-th nearest other point."""
+    return np.concatenate(
+        [
+            np.partition(cdist(points[start : start + _BLOCK], points), neighbours, axis=1)[:, neighbours]
+            for start in range(0, len(points), _BLOCK)
+        ]
+    )
+
+
+def inside_balls(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """bool (N, M): whether a point (N, D) lies in the open ball around a centre (M, D).
+
+    Open, as in the authors' code: of a set in its own balls the density is 1.
+    """
+    return np.concatenate(
+        [cdist(points[start : start + _BLOCK], centres) < radii for start in range(0, len(points), _BLOCK)]
+    )
