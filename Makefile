@@ -8,6 +8,8 @@ BIN = $(CURDIR)/$(VENV)/bin
 READY = $(VENV)/.ready
 
 export PATH := $(BIN):$(PATH)
+# Where this is set, each of thirty processes compiles torch anew; empty is unset.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help repro test test-slow preset lint lock dag clean
 

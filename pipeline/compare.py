@@ -12,6 +12,7 @@ def run(
     *,
     evaluation: Path,
     quality: Path,
+    usefulness: Path,
     samples: Path,
     synthetic: Path,
     curated: Path,
@@ -33,11 +34,18 @@ def run(
 
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
-    from pipeline.comparison.synthetic import NO_PIXELS, load_budgets, load_quality, load_shapes
+    from pipeline.comparison.synthetic import (
+        NO_PIXELS,
+        load_budgets,
+        load_quality,
+        load_shapes,
+        load_verdicts,
+        synthetic_rows,
+    )
     from pipeline.core import files
     from pipeline.core.dataset import read_dataset
     from pipeline.core.prune import cell_name, prune_cells
-    from pipeline.core.tables import read_table, write_table
+    from pipeline.core.tables import write_table
 
     grid, baseline = params.grid, params.compare.baseline
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
@@ -46,6 +54,7 @@ def run(
         (evaluation, cells),
         (predictions, cells),
         (quality, sets),
+        (usefulness, sets),
         (samples, sets),
         (synthetic, sets),
         (curated, sets),
@@ -57,7 +66,7 @@ def run(
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
     results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
-    rows, shapes = load_quality(quality, grid), load_shapes(quality, grid)
+    rows, shapes = load_quality(quality, usefulness, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
     labels, replicate = grid.labels[0], grid.replicates[0]
     shown_sets = [cell_name(n, replicate) for n in grid.labels]
@@ -94,10 +103,11 @@ def run(
             if any(one.difference for one in ones)
         },
         "quality": rows,
+        "verdicts": load_verdicts(quality, grid),
         "shapes": shapes,
         "sheets": {
             n: page.sample_pictures(
-                read_table(samples / f"{cell_name(n, replicate)}.csv"),
+                synthetic_rows(samples / f"{cell_name(n, replicate)}.csv"),
                 made[cell_name(n, replicate)].cases,
                 own.split("train"),
             )
@@ -125,6 +135,7 @@ def run(
             "synthetic sets": files.digest([synthetic / name for name in sets]),
             "curated sets": files.digest([curated / name for name in sets]),
             "quality scores": files.digest([quality / f"{name}.json" for name in sets]),
+            "usefulness": files.digest([usefulness / f"{name}.json" for name in sets]),
             "sample scores": files.digest([samples / f"{name}.csv" for name in sets]),
             f"cohort {unseen}": files.digest([test]),
             **{f"cohort {name}": files.digest([held_out / name]) for name in held_out_names},

@@ -9,9 +9,20 @@ PARAMS = ("seed", "compute", "warp", "sample")
 log = logging.getLogger("pipeline.sample")
 
 
-def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, replicate: int, out: Output) -> None:
+def run(
+    params,
+    *,
+    diffusion: Path,
+    train: Path,
+    masks: Path,
+    labels: int,
+    replicate: int,
+    out: Output,
+    variety: Output,
+) -> None:
     """Draw masks from the label subset, its shape model or a folder of masks, and generate one image for each.
 
+    ``variety`` is a second, small set of several images of each of a few masks.
     Started by `torchrun`, the processes share the chunks; the result is the same.
     """
     from pipeline.core import files, processes, seeds
@@ -22,7 +33,7 @@ def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, repli
     from pipeline.core.labels import label_subset
     from pipeline.core.resume import Scratch
     from pipeline.diffusion.backends import open_generator
-    from pipeline.diffusion.masks import MaskSource
+    from pipeline.diffusion.masks import MaskSource, RepeatedMasks
     from pipeline.diffusion.sampling import sample_shards
 
     device = setup(params.compute)
@@ -42,27 +53,40 @@ def run(params, *, diffusion: Path, train: Path, masks: Path, labels: int, repli
     )
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
-    shards = sample_shards(generator, source, settings, seed, scratch.folder)
+    times = settings.variety.images
+    sets = {
+        out: (source, settings, seed),
+        variety: (
+            RepeatedMasks(source, times),
+            settings.model_copy(update={"count": settings.variety.masks * times}),
+            seeds.derive(seed, "variety"),
+        ),
+    }
+    shards = {
+        path: sample_shards(generator, masks_of, asked, own_seed, scratch.folder / f"set-{number}")
+        for number, (path, (masks_of, asked, own_seed)) in enumerate(sets.items())
+    }
     processes.wait_for_all(cpu=device.type == "cpu")
     if not processes.is_main():
         return
     trained_on = files.read_json(diffusion / "training.json", "train the diffusion model again")["trained_on"]
-    rows = assemble_dataset(
-        out,
-        shards,
-        role="synthetic",
-        classes=dataset.classes,
-        labels=[case.id for case in cases],
-        provenance={
-            "cohort": cases[0].cohort,
-            "replicate": replicate,
-            "unlabelled": trained_on["unlabelled"],
-            "selected_on": len(trained_on["selected_on"]),
-            "sample": settings.model_dump(mode="json"),
-        },
-    )
-    if rows < settings.count:
-        log.warning("%d of %d samples show no closed structure and are left out", settings.count - rows, settings.count)
+    for path, (_, asked, _) in sets.items():
+        rows = assemble_dataset(
+            path,
+            shards[path],
+            role="synthetic",
+            classes=dataset.classes,
+            labels=[case.id for case in cases],
+            provenance={
+                "cohort": cases[0].cohort,
+                "replicate": replicate,
+                "unlabelled": trained_on["unlabelled"],
+                "selected_on": len(trained_on["selected_on"]),
+                "sample": asked.model_dump(mode="json"),
+            },
+        )
+        if rows < asked.count:
+            log.warning("%d of %d samples show no closed structure and are left out", asked.count - rows, asked.count)
     scratch.clear()
 
 

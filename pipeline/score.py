@@ -11,139 +11,151 @@ def run(
     params,
     *,
     synthetic: Path,
+    variety: Path,
     train: Path,
+    unlabelled: Path,
     foreign: Path,
     instrument: Path,
     out: Output,
     samples: Output,
 ) -> None:
-    """Score fidelity, mask obedience and novelty of a synthetic set with the instrument network, and its masks' shapes.
+    """Score fidelity, coverage, mask obedience and privacy of a synthetic set.
 
-    The reference of fidelity and shapes is the train split; unseen real images are those of val and test. Sets of
-    images compared with the reference are cut to one size, because FID and KID depend on it; sets of masks are not.
+    The instrument network only measures. The reference is the train split; unseen real images are those of val and
+    test. Images are read case by case, and what is kept of each is about ten kilobytes.
     """
+    import logging
+    from dataclasses import asdict
+
     import numpy as np
     import torch
 
     from pipeline.core import files
+    from pipeline.core.case import pixel_hash
     from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset, read_images
-    from pipeline.core.geometry import stack_images, stack_masks, to_uint8
-    from pipeline.core.permute import derangement
+    from pipeline.core.dataset import open_dataset
+    from pipeline.core.geometry import letterbox
+    from pipeline.core.measures import as_json
     from pipeline.core.tables import write_table
-    from pipeline.quality.extractor import register_domain_extractor
-    from pipeline.quality.fidelity import fidelity
-    from pipeline.quality.novelty import novelty
-    from pipeline.quality.shapes import compare_shapes, shapes_of
-    from pipeline.segmentation.inference import class_map, dice, probabilities
+    from pipeline.quality import assessment, samples_table
+    from pipeline.quality.extractor import Images, extract, register_domain
+    from pipeline.quality.measurement import measure
+    from pipeline.quality.novelty import membership, novelty
+    from pipeline.quality.radiomics import most_different
+    from pipeline.quality.shapes import compare_shapes
+    from pipeline.quality.verdicts import verdicts
+    from pipeline.segmentation.inference import agreement, class_map, probabilities
     from pipeline.segmentation.unet import bottleneck, load_unet
 
+    log = logging.getLogger("pipeline.score")
     device = setup(params.compute)
     settings = params.score
     network, config = load_unet(instrument, "instrument", device)
-    size = config["image_size"]
-    generated = read_dataset(synthetic)
-    real = read_dataset(train, splits=["train", "val", "test"])
-    reference, unseen = real.split("train"), real.split("val", "test")
-    stacks = {
-        "reference": stack_images(reference, size),
-        "real": stack_images(unseen, size),
-        "synthetic": stack_images(generated.cases, size),
-        "foreign": stack_images(read_images(foreign), size),
+    generated, real = open_dataset(synthetic), open_dataset(train, ["train"])
+    sets = {
+        "synthetic": generated.cases,
+        "reference": real.cases,
+        "unseen": open_dataset(train, ["val", "test"]).cases,
+        "foreign": open_dataset(foreign).cases,
     }
+    size = max(generated.cases[0].image.shape)
 
     @torch.inference_mode()
-    def raw_features(images: torch.Tensor) -> torch.Tensor:
-        return torch.cat([bottleneck(network, part.to(device)).float().cpu() for part in images.split(64)])
+    def features_of(images: torch.Tensor) -> torch.Tensor:
+        return bottleneck(network, images.to(device)).float().cpu()
 
-    scale = raw_features(torch.from_numpy(stacks["reference"]))
-    mean, std = scale.mean(dim=0), scale.std(dim=0) + 1e-6
-
-    def features(images: torch.Tensor) -> torch.Tensor:
-        # In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
-        return (raw_features(images) - mean) / std
-
-    register_domain_extractor(features)
-    m = min(len(stacks[name]) for name in ("real", "synthetic", "foreign"))
-    weights = {"domain": None}
-    if settings.inception_weights is not None:
-        weights["inception"] = Path(settings.inception_weights)
-    scores = {
-        extractor: {
-            name: fidelity(
-                to_uint8(stacks[name][:m, 0]),
-                to_uint8(stacks["reference"][:, 0]),
-                kid_subsets=settings.kid_subsets,
-                neighbours=settings.neighbours,
-                seed=params.seed,
-                inception_weights=path,
-                cuda=device.type == "cuda",
-            )
-            for name in ("real", "synthetic", "foreign")
-        }
-        for extractor, path in weights.items()
+    register_domain(features_of)
+    weights = {"domain": None} | {
+        name: Path(path) for name, path in settings.extractors.model_dump().items() if path is not None
     }
 
-    def obedience(images: np.ndarray, masks: np.ndarray) -> np.ndarray:
-        maps = [class_map(p) for p in probabilities(network, images, device)]
-        return np.array([dice(a, b, real.n_structures).mean() for a, b in zip(maps, masks, strict=True)])
+    def extracted(cases, name: str, path: Path | None) -> torch.Tensor:
+        edge = config["image_size"] if name == "domain" else size
+        images = Images(cases, lambda case: letterbox(case.image, edge)[0])
+        return extract(name, images, path, cuda=device.type == "cuda")
 
-    masks = stack_masks(generated.cases, size)
-    obeyed = obedience(stacks["synthetic"], masks)
-    disobeyed = obedience(stacks["synthetic"], masks[derangement(len(masks), params.seed, "score")])
-    ceiling = obedience(stacks["real"], stack_masks(unseen, size))
-
-    own_labels = [i for i, case in enumerate(reference) if case.id in set(generated.labels)]
-    # A generator that was shown the other train images as well may have copied one of those.
-    seen = range(len(reference)) if generated.provenance["unlabelled"] else own_labels
-    found = novelty(
-        *(
-            features(torch.from_numpy(stack)).numpy()
-            for stack in (stacks["synthetic"], stacks["reference"][seen], stacks["real"])
+    measures, domain = [], {}
+    for name, path in weights.items():
+        log.info("features: %s", name)
+        features = {which: extracted(cases, name, path) for which, cases in sets.items()}
+        if name == "domain":
+            # In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
+            mean, std = features["reference"].mean(dim=0), features["reference"].std(dim=0) + 1e-6
+            features = {which: (values - mean) / std for which, values in features.items()}
+            several = open_dataset(variety).cases
+            domain = (extracted(several, name, path) - mean) / std
+        measures += assessment.fidelity_measures(
+            name,
+            features,
+            far=foreign.name,
+            kid_subsets=settings.kid_subsets,
+            neighbours=settings.neighbours,
+            resamples=settings.resamples,
+            seed=params.seed,
         )
-    )
-    shapes = {
-        name: shapes_of(cases, size, real.n_structures)
-        for name, cases in (
-            ("synthetic", generated.cases),
-            ("unseen", unseen),
-            ("labels", [reference[i] for i in own_labels]),
+    log.info("texture, shapes, obedience")
+    measured = {
+        which: measure(
+            cases,
+            size=size,
+            n_structures=real.n_structures,
+            instrument_size=config["image_size"],
+            segment=lambda images: np.stack([class_map(p) for p in probabilities(network, images, device)]),
+            agreement=lambda a, b: agreement(a, b, real.n_structures),
+            threads=params.compute.threads,
         )
+        for which, cases in sets.items()
     }
+    own, reference, unseen = (measured[which] for which in ("synthetic", "reference", "unseen"))
+    log.info("novelty")
+    labels = set(generated.labels)
+    # What the generator was shown: its labels, and the images without a label where it used them.
+    known = labels | (set(open_dataset(unlabelled).cases.column("id")) if generated.provenance["unlabelled"] else set())
+    shown = [i for i, case_id in enumerate(reference.ids) if case_id in known]
+    descriptors = reference.descriptors[shown]
+    found = novelty(own.descriptors, descriptors, unseen.descriptors, [reference.patients[i] for i in shown])
+    attack = membership(descriptors, unseen.descriptors, own.descriptors)
+    measures += [
+        assessment.radiomics_measure(measured, far=foreign.name, resamples=settings.resamples, seed=params.seed),
+        assessment.imprint_measure(own, unseen, reference, params.seed),
+        *assessment.variety_measures(
+            domain.numpy(), [case.image for case in several], [pixel_hash(case.mask) for case in several]
+        ),
+        *assessment.obedience_measures(own, unseen, real.classes[1:], params.seed),
+        *assessment.privacy_measures(found, attack, settings.resamples, params.seed),
+    ]
     files.write_json(
         out,
         {
-            "fidelity": scores,
-            "obedience": {
-                name: {"dice": float(values.mean()), "std": float(values.std()), "n": len(values)}
-                for name, values in (("ceiling", ceiling), ("synthetic", obeyed), ("shuffled", disobeyed))
+            "set": {
+                "n": len(own),
+                "labels": len(labels),
+                "unlabelled": generated.provenance["unlabelled"],
+                "cohort": generated.provenance["cohort"],
+                "foreign": foreign.name,
+                "replicate": generated.provenance["replicate"],
+                "image_size": size,
             },
-            "novelty": {
-                "ratio": found.ratio,
-                "synthetic_median": float(np.median(found.synthetic)),
-                "real_median": float(np.median(found.real)),
-                "n": len(found.synthetic),
-            },
+            "measures": as_json(measures),
+            "verdicts": {question: asdict(one) for question, one in verdicts(measures).items()},
+            "radiomics": [
+                {"feature": feature, "distance": float(f"{distance:.6g}")}
+                for feature, distance in most_different(own.radiomics, reference.radiomics, 8)
+            ],
             "masks": compare_shapes(
-                shapes,
-                shapes_of(reference, size, real.n_structures),
-                [case.mask_source for case in generated.cases],
+                {
+                    "synthetic": own.shapes,
+                    "unseen": unseen.shapes,
+                    "labels": reference.shapes[[case_id in labels for case_id in reference.ids]],
+                },
+                reference.shapes,
+                generated.cases.column("mask_source"),
                 real.classes[1:],
             ),
+            "appearance": assessment.compare_appearance(measured),
         },
     )
-    write_table(
-        samples,
-        [
-            {
-                "id": case.id,
-                "obedience": float(obeyed[i]),
-                "nearest": reference[seen[found.nearest[i]]].id,
-                "distance": float(found.synthetic[i]),
-            }
-            for i, case in enumerate(generated.cases)
-        ],
-    )
+    write_table(samples, samples_table.rows(own, unseen, reference, found, [reference.ids[i] for i in shown]))
 
 
 if __name__ == "__main__":

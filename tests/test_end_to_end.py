@@ -83,7 +83,30 @@ def test_report_and_metrics_are_there(repo):
     metrics = json.loads((repo / "results/metrics.json").read_text())
     assert metrics
     assert "dice" in sh(repo, "dvc", "metrics", "show")
-    sh(repo, "dvc", "plots", "show", "-o", "plots", "--json")
+    shown = sh(repo, "dvc", "plots", "show", "-o", "plots", "--json")
+    assert "results/distributions/8-0/obedience.csv" in shown
+
+
+def test_every_set_has_a_page_a_card_and_metadata(repo):
+    folder = repo / "results/sets/8-0"
+    assert {path.name for path in folder.iterdir()} == {"index.html", "README.md", "croissant.json"}
+    metrics = json.loads((repo / "results/metrics.json").read_text())["synthetic"]["n8"]
+    assert {"kid_domain", "radiomics", "dice_head", "copies", "tstr"} <= set(metrics)
+    assert json.loads((repo / "results/gate/8-0.json").read_text())["passed"]["copies"] is None
+
+
+def test_a_set_that_the_gate_rejects_stops_the_run_before_anything_is_trained_on_it(clone):
+    edit(clone, lambda p: p["gate"].update(membership=0.0))
+    output = sh(clone, "dvc", "repro", check=False)
+    assert "results/sets/8-0/index.html is rejected: a membership-inference attack reaches an AUC of" in output
+    assert "gate.membership allows 0" in output and "Traceback" not in output
+    assert "Running stage 'curate" not in output and "Running stage 'finetune" not in output
+
+
+def test_other_limits_that_hold_run_the_gate_and_its_curation_and_train_nothing(clone):
+    edit(clone, lambda p: p["gate"].update(membership=1.0))
+    # Curation repeats, to the same bytes, because the limits are part of what it rests on.
+    assert stages_run(clone) == {"gate@8-0", "curate@8-0"}
 
 
 def test_a_second_run_runs_nothing(repo):
@@ -290,7 +313,7 @@ def test_a_sampling_killed_in_the_middle_ends_with_the_same_shards(repo, tmp_pat
     sh(killed, *command, "--out", "whole")
     process = subprocess.Popen([*command, "--out", "resumed"], cwd=killed, env=ENVIRONMENT)
     deadline = time.monotonic() + 120
-    while len(list(killed.glob(".scratch/sample-*/part-*"))) < 5 and time.monotonic() < deadline:
+    while len(list(killed.glob(".scratch/sample-*/set-0/part-*"))) < 5 and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

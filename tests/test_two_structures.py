@@ -11,8 +11,10 @@ from PIL import Image
 
 from pipeline import (
     curate,
+    describe,
     evaluate,
     finetune,
+    gate,
     predict,
     prepare,
     pseudo_label,
@@ -21,6 +23,7 @@ from pipeline import (
     train_diffusion,
     train_filter,
     train_instrument,
+    usefulness,
 )
 from pipeline.core.errors import InputError
 from pipeline.core.params import View, load_params
@@ -74,21 +77,31 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(pseudo_label, train=train, filter="./filter", out="./unlabelled")
     stage(train_diffusion, train=train, unlabelled="./unlabelled", out="./diffusion", live="./live", **cell)
     Path("masks").mkdir()
-    stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", **cell)
+    stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", variety="./variety", **cell)
     trained_on = json.loads(Path("diffusion/training.json").read_text())["trained_on"]
     assert len(trained_on["labels"]) == 8 and trained_on["unlabelled"] == 8
     assert "8 unlabelled" in Path("synthetic/README.md").read_text()
     foreign = "cohorts/foreign/phantom_d"
-    inputs = {"synthetic": "./synthetic", "train": train, "foreign": foreign, "instrument": "./instrument"}
-    stage(score, **inputs, out="./quality.json", samples="./samples.csv")
-    stage(curate, filter="./filter", synthetic="./synthetic", out="./curated")
+    made = {"train": train, "synthetic": "./synthetic", "unlabelled": "./unlabelled"}
+    others = {"variety": "./variety", "foreign": foreign, "instrument": "./instrument"}
+    stage(score, **made, **others, out="./quality.json", samples="./samples.csv")
+    stage(usefulness, synthetic="./synthetic", train=train, out="./usefulness.json", **cell)
+    scores = {"quality": "./quality.json", "usefulness": "./usefulness.json", "samples": "./samples.csv"}
+    stage(describe, synthetic="./synthetic", train=train, **scores, out="./page", distributions="./curves")
+    stage(gate, quality="./quality.json", page="./page", out="./gate.json")
+    stage(curate, filter="./filter", **made, out="./curated")
     sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated"}
     stage(finetune, **sets, arm="synthetic", out="./segmenter", live="./live_sam", **cell)
     held_out = {"test": train, "held_out": "cohorts/held_out"}
     stage(predict, segmenter="./segmenter", out="./predictions", **held_out)
     stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
 
-    shapes = json.loads(Path("quality.json").read_text())["masks"]
+    quality = json.loads(Path("quality.json").read_text())
+    views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "obedience"}
+    assert views == {(name, structure) for name in ("dice", "boundary") for structure in CLASSES[1:]}
+    assert "of the symphysis" in quality["verdicts"]["obedience"]["text"]
+    assert "symphysis" in Path("page/index.html").read_text()
+    shapes = quality["masks"]
     assert list(shapes) == ["symphysis", "head"]
     assert set(shapes["head"]["area"]["sources"]) == {"parent", "shape_model"}
     assert all(one["synthetic"]["n"] + one["synthetic"]["undefined"] == 24 for one in shapes["symphysis"].values())

@@ -12,32 +12,12 @@ from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, Interval
 from pipeline.comparison.summary import Result, ScoreTable
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
+from pipeline.core.measures import CATALOGUE, QUESTIONS
 from pipeline.core.predictions import read_predictions
 from pipeline.core.prune import cell_name
 
 PACKAGES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "torch-fidelity", "transformers")
 
-MEASURES = {
-    "fid": (
-        "FID",
-        "distance between the feature distributions of two image sets; 0 is identical, and few images bias it up",
-    ),
-    "kid": ("KID", "the same question without that bias; ± is the standard deviation over random subsets"),
-    "precision": ("Precision", "share of candidate images that look like some real one; higher is better"),
-    "recall": ("Recall", "share of the real variety that the candidates cover; higher is better"),
-    "obedience": (
-        "Mask obedience",
-        "Dice between the mask asked for and what the instrument network finds; ± over images",
-    ),
-    "novelty": (
-        "Novelty ratio",
-        "distance to the nearest training image over that of real unseen images; near 0 means copies",
-    ),
-}
-ENDS = {
-    "obedience": ("instrument on real images", "shuffled masks"),
-    "novelty": ("real unseen images", "exact copies"),
-}
 SHAPES = {
     "area": ("Area", "% of the image", 100, 1),
     "aspect": ("Aspect ratio", "minor over major axis", 1, 2),
@@ -146,8 +126,10 @@ def fixed(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def significant(value: float) -> str:
-    """Three significant digits, without an exponent."""
+def significant(value: float | None) -> str:
+    """Three significant digits, without an exponent; a dash where there is no value."""
+    if value is None:
+        return "–"
     digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 2
     return f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−")
 
@@ -299,7 +281,8 @@ def render(context: dict) -> str:
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"MEASURES": MEASURES, "ENDS": ENDS, "SHAPES": SHAPES, "MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
+    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES}
+    names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
     return environment.get_template("report.html.j2").render(
         **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
     )

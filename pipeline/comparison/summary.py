@@ -237,11 +237,11 @@ def metrics(results: Sequence[Result], quality: Sequence[Quality], shapes: Seque
         counts = {"missing": result.missing, "n_cases": result.n_cases, "n_replicates": result.dice.n_replicates}
         tree.setdefault(result.cohort, {}).setdefault(f"n{result.labels}", {})[result.arm] = leaf | counts
     for one in quality:
-        name = one.measure if one.extractor is None else f"{one.measure}_{one.extractor}"
-        leaf = {name: one.mean, f"{name}_best": one.best, f"{name}_worst": one.worst}
-        if one.measure == "novelty":
-            # Its ends are 1 and 0 by definition.
-            leaf = {name: one.mean}
+        name = one.first.name if one.first.view is None else f"{one.first.name}_{one.first.view}"
+        leaf = {name: one.mean("value"), f"{name}_best": one.mean("best"), f"{name}_worst": one.mean("worst")}
+        if one.first.question == "privacy":
+            # Their ends are the same by definition.
+            leaf = {name: one.mean("value")}
         branch = tree.setdefault("synthetic", {}).setdefault(f"n{one.labels}", {})
         branch.update({key: _six_digits(value) for key, value in leaf.items()})
     distances: dict[tuple[int, str], list[float]] = {}

@@ -11,6 +11,7 @@ from pipeline.core.dataset import Dataset, read_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
 from pipeline.core.labels import label_subset
+from pipeline.core.measures import QUESTIONS, Measure, read_measures
 from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table
@@ -21,59 +22,86 @@ NO_PIXELS = ("none",)
 
 @dataclass(frozen=True)
 class Quality:
-    """A quality number of the synthetic sets of one number of labels, replicates' means in ``synthetic``.
-
-    best, worst: what real unseen images and the far end (foreign images, shuffled masks, copies) score.
-    n: images or pairs it was measured on, in each replicate; the smallest where they differ.
-    """
+    """One measure of the synthetic sets of one number of labels, a record for each replicate."""
 
     labels: int
-    measure: str
-    extractor: str | None
-    best: float
-    synthetic: tuple[float, ...]
-    worst: float
-    spread: float | None
-    n: int
+    records: tuple[Measure, ...]
 
     @property
-    def mean(self) -> float:
-        return float(np.mean(self.synthetic))
+    def first(self) -> Measure:
+        """For what is the same in every replicate: question, name, view, and what the ends are."""
+        return self.records[0]
 
     @property
-    def position(self) -> float:
-        """Where between best (0) and worst (1), clipped."""
-        span = self.worst - self.best
-        return float(np.clip((self.mean - self.best) / span, 0, 1)) if span else 0.0
+    def values(self) -> list[float]:
+        return [one.value for one in self.records if one.value is not None]
+
+    def mean(self, field: str) -> float | None:
+        """Mean over the replicates that have the field (value, best, worst, spread); None where none has."""
+        return _mean([getattr(one, field) for one in self.records])
+
+    @property
+    def n(self) -> int:
+        """Images measured in each replicate; the smallest where they differ."""
+        return min(one.n for one in self.records)
+
+    @property
+    def position(self) -> float | None:
+        """Where between best (0) and far end (1) the mean lies, clipped."""
+        value, best, worst = (self.mean(field) for field in ("value", "best", "worst"))
+        if None in (value, best, worst) or best == worst:
+            return None
+        return float(np.clip((value - best) / (worst - best), 0, 1))
 
 
-def load_quality(folder: Path, grid) -> list[Quality]:
-    """Fidelity per extractor, mask obedience and novelty, averaged over replicates.
+def load_quality(quality: Path, usefulness: Path, grid) -> list[Quality]:
+    """Every measure of the sets, in the order of the questions.
 
     Raises:
-        InputError: a cell's file is missing.
+        InputError: a cell's file is missing, or the replicates were not scored alike.
     """
     rows = []
     for labels in grid.labels:
-        cells = [read_json(folder / f"{cell_name(labels, r)}.json", "run `dvc repro score`") for r in grid.replicates]
-        for extractor in cells[0]["fidelity"]:
-            found = [cell["fidelity"][extractor] for cell in cells]
-            for measure in ("fid", "kid", "precision", "recall"):
-                ends = [np.mean([one[end][measure] for one in found]) for end in ("real", "foreign")]
-                spread = np.mean([one["synthetic"]["kid_std"] for one in found]) if measure == "kid" else None
-                own = tuple(one["synthetic"][measure] for one in found)
-                n = min(one["synthetic"]["n"] for one in found)
-                rows.append(Quality(labels, measure, extractor, float(ends[0]), own, float(ends[1]), spread, n))
-        found = [cell["obedience"] for cell in cells]
-        ends = [float(np.mean([one[end]["dice"] for one in found])) for end in ("ceiling", "shuffled")]
-        own = tuple(one["synthetic"]["dice"] for one in found)
-        spread = float(np.mean([one["synthetic"]["std"] for one in found]))
-        n = min(one["synthetic"]["n"] for one in found)
-        rows.append(Quality(labels, "obedience", None, ends[0], own, ends[1], spread, n))
-        own = tuple(cell["novelty"]["ratio"] for cell in cells)
-        n = min(cell["novelty"]["n"] for cell in cells)
-        rows.append(Quality(labels, "novelty", None, 1.0, own, 0.0, None, n))
+        by_key: dict[tuple[str, str, str | None], list[Measure]] = {}
+        for replicate in grid.replicates:
+            name = f"{cell_name(labels, replicate)}.json"
+            found = [
+                *read_measures(quality / name, "run `dvc repro score`"),
+                *read_measures(usefulness / name, "run `dvc repro usefulness`"),
+            ]
+            for one in found:
+                by_key.setdefault((one.question, one.name, one.view), []).append(one)
+        for key, records in sorted(by_key.items(), key=lambda item: list(QUESTIONS).index(item[0][0])):
+            if len(records) != len(grid.replicates):
+                raise InputError(f"{quality}: not every replicate has a measure '{key[1]}'; run `dvc repro score`")
+            rows.append(Quality(labels, tuple(records)))
     return rows
+
+
+@dataclass(frozen=True)
+class SetVerdict:
+    """The words and sentences of one synthetic set, by question; see quality/verdicts.py."""
+
+    labels: int
+    replicate: int
+    answers: dict[str, dict[str, str]]
+
+    @property
+    def page(self) -> str:
+        return f"results/sets/{cell_name(self.labels, self.replicate)}/index.html"
+
+
+def load_verdicts(quality: Path, grid) -> list[SetVerdict]:
+    """The verdicts of every set.
+
+    Raises:
+        InputError: a cell's file is missing, or is of another version of the code.
+    """
+    return [
+        SetVerdict(labels, r, _block(quality / f"{cell_name(labels, r)}.json", "verdicts"))
+        for labels in grid.labels
+        for r in grid.replicates
+    ]
 
 
 @dataclass(frozen=True)
@@ -106,7 +134,7 @@ def load_shapes(folder: Path, grid) -> list[Shape]:
     """
     rows = []
     for labels in grid.labels:
-        cells = [_masks(folder / f"{cell_name(labels, r)}.json") for r in grid.replicates]
+        cells = [_block(folder / f"{cell_name(labels, r)}.json", "masks") for r in grid.replicates]
         for structure, descriptors in cells[0].items():
             for descriptor in descriptors:
                 found = [cell[structure][descriptor] for cell in cells]
@@ -135,12 +163,12 @@ def load_shapes(folder: Path, grid) -> list[Shape]:
     return rows
 
 
-def _masks(path: Path) -> dict:
+def _block(path: Path, key: str) -> dict:
     remedy = "run `dvc repro score`"
-    cell = read_json(path, remedy)
-    if "masks" not in cell:
-        raise InputError(f"{path}: key 'masks' is missing; {remedy}")
-    return cell["masks"]
+    content = read_json(path, remedy)
+    if key not in content:
+        raise InputError(f"{path}: key '{key}' is missing; {remedy}")
+    return content[key]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
@@ -163,7 +191,8 @@ class Budget:
 
     seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose the generator's weights
     among them. unlabelled: real images seen without their label. extra: extra cases in the training pool.
-    available: samples these were drawn from; None where none are. kept: of how many samples, and at which Dice.
+    available: different samples these were drawn from; None where none are. sampled, dropped: curated arms only, of how
+    many samples, and how many each criterion in use dropped (some by more than one).
     """
 
     labels: int
@@ -174,7 +203,7 @@ class Budget:
     extra: int
     available: tuple[int, int] | None
     sampled: tuple[int, int] | None
-    threshold: tuple[float, float] | None
+    dropped: dict[str, tuple[int, int]] | None
 
 
 def load_budgets(
@@ -192,7 +221,7 @@ def load_budgets(
         own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
         sets = [synthetic[cell] for cell in cells]
         filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
-        sampled = _range([len(read_table(samples / f"{cell}.csv")) for cell in cells])
+        sampled = _range([len(synthetic_rows(samples / f"{cell}.csv")) for cell in cells])
         for arm in params.grid.arms:
             spec = params.arms[arm]
             uses = spec.extra == "synthetic"
@@ -211,10 +240,20 @@ def load_budgets(
                     extra=round(spec.ratio * labels),
                     available=kept if uses else None,
                     sampled=sampled if spec.curated else None,
-                    threshold=_range([one["threshold"] for one in filtered]) if spec.curated else None,
+                    dropped=_dropped(filtered) if spec.curated else None,
                 )
             )
     return budgets
+
+
+def synthetic_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table of samples that are of the synthetic set, not of the real images beside it."""
+    return [row for row in read_table(path) if row["set"] == "synthetic"]
+
+
+def _dropped(curations: Sequence[dict]) -> dict[str, tuple[int, int]]:
+    used = [name for name, value in curations[0]["thresholds"].items() if value is not None]
+    return {name: _range([one["dropped"][name] for one in curations]) for name in used}
 
 
 def _range(values: Sequence) -> tuple:

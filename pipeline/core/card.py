@@ -41,13 +41,24 @@ def dataset_card(index: dict) -> str:
         "",
     ]
     if curated:
-        lines += [
-            f"Curated: {curated['kept']} of {curated['of']} samples, those on which networks trained on the same "
-            f"labels agree with the mask (Dice of at least {curated['threshold']:.3f}).",
-            "",
-        ]
+        lines += [_curation(curated), ""]
     lines += ["Sampled with:", "", "```json", json.dumps(made_from.get("sample", {}), indent=2), "```", ""]
     return "---\n" + yaml.safe_dump(front, sort_keys=False) + "---\n\n" + "\n".join(lines)
+
+
+def _curation(curated: dict) -> str:
+    limits = curated["thresholds"]
+    words = {
+        "obedience": "networks trained on the same labels agree with its mask (Dice of at least {:.3f})",
+        "plausibility": "it lies near those labels in the networks' features (at most {:.3f} standard deviations)",
+        "novelty": "it lies off every image the generator was shown (at least {:.3f})",
+    }
+    rules = [words[name].format(limit) for name, limit in limits.items() if limit is not None]
+    kept = f"Curated: {curated['kept']} of {curated['of']} samples"
+    text = f"{kept}, each kept because {' and '.join(rules)}." if rules else f"{kept}, by no criterion."
+    if curated.get("hardness"):
+        text += f" Those harder for the networks occur up to {1 + curated['hardness']} times: {curated['rows']} rows."
+    return text
 
 
 def _size_category(count: int) -> str:

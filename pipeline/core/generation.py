@@ -119,9 +119,17 @@ class MaskShares(Section):
         return self
 
 
+class Variety(Section):
+    """A second, small set: this many masks, and this many images of each, to see whether they differ."""
+
+    masks: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
 class Sample(Section):
     count: Positive
     masks: MaskShares
+    variety: Variety
     sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"]
     steps: Annotated[int, Field(ge=2)]
     guidance: Annotated[float, Field(ge=0)]

@@ -89,7 +89,7 @@ class Warp(Section):
 
 
 class UNet(Section):
-    """The small U-Net: the instrument and the filter are trained with their own copy of these."""
+    """The small U-Net: instrument, filter and judges of usefulness are trained with their own copy of these."""
 
     image_size: Annotated[int, Field(ge=32, multiple_of=16)]
     channels: Annotated[tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...], Field(min_length=5, max_length=5)]
@@ -102,16 +102,40 @@ class Filter(UNet):
     folds: Annotated[int, Field(ge=2)]
 
 
-class Curate(Section):
-    """Samples below this quantile of the filter's out-of-fold Dice on its own labels are dropped."""
+class Extractors(Section):
+    """Feature extractors beside the domain one: paths of weights the user has, or null."""
 
-    quantile: Fraction
+    inception: str | None
+    dinov2: str | None
+    clip: str | None
 
 
 class Score(Section):
-    inception_weights: str | None
+    extractors: Extractors
     kid_subsets: Positive
     neighbours: Positive
+    resamples: Annotated[int, Field(ge=0)]
+
+
+class Gate(Section):
+    """The worst a synthetic set may be for anything to be trained on it; null is no limit (see quality/gate.py)."""
+
+    fidelity: NonNegative | None
+    coverage: NonNegative | None
+    imprint: Fraction | None
+    obedience: NonNegative | None
+    copies: Fraction | None
+    membership: Fraction | None
+
+
+class Curate(Section):
+    """Which samples are kept (see quality/curation.py); every threshold is this quantile of the labels' own scores."""
+
+    quantile: Fraction
+    obedience: bool
+    plausibility: bool
+    novelty: bool
+    hardness: Annotated[int, Field(ge=0)]
 
 
 class Segmenter(Section):
@@ -180,6 +204,8 @@ class Config(Section):
     warp: Warp
     sample: Sample
     score: Score
+    usefulness: UNet
+    gate: Gate
     curate: Curate
     segmenter: Segmenter
     augment: Augment

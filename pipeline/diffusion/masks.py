@@ -116,6 +116,17 @@ class MaskSource:
         return fit_shape_model([mask for mask, _ in self._boxed], self.n_structures, self._sectors)
 
 
+@dataclass(frozen=True)
+class RepeatedMasks:
+    """Every mask of a source ``times`` in a row: several images of one mask show how much a generator varies."""
+
+    source: MaskSource
+    times: int
+
+    def draw(self, i: int) -> MaskDraw:
+        return self.source.draw(i // self.times)
+
+
 def _turn(i: int, share: float) -> tuple[int, bool]:
     """How many of the first i items are of a kind that takes ``share`` of all, evenly spread, and whether item i is."""
     before = int(i * share + 1e-9)

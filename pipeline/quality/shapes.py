@@ -70,7 +70,7 @@ def compare_shapes(
         structures: K names.
 
     Returns:
-        structure → descriptor → ``reference`` and each sample's name → summary (:func:`_summary`), and ``sources`` →
+        structure → descriptor → ``reference`` and each sample's name → summary (:func:`summary`), and ``sources`` →
         mask source → summary.
 
     Raises:
@@ -83,10 +83,10 @@ def compare_shapes(
     return {
         structure: {
             descriptor: {
-                "reference": _spread(reference[:, k, d], descriptor),
-                **{name: _summary(values[:, k, d], reference[:, k, d], descriptor) for name, values in samples.items()},
+                "reference": spread(reference[:, k, d], descriptor),
+                **{name: summary(values[:, k, d], reference[:, k, d], descriptor) for name, values in samples.items()},
                 "sources": {
-                    source: _summary(values[:, k, d], reference[:, k, d], descriptor)
+                    source: summary(values[:, k, d], reference[:, k, d], descriptor)
                     for source, values in groups.items()
                 },
             }
@@ -96,12 +96,12 @@ def compare_shapes(
     }
 
 
-def _summary(values: np.ndarray, reference: np.ndarray, descriptor: str) -> dict:
-    """``distance`` from the reference in its standard deviations, None where undefined, and :func:`_spread`."""
-    return {"distance": shape_distance(values, reference, descriptor), **_spread(values, descriptor)}
+def summary(values: np.ndarray, reference: np.ndarray, descriptor: str) -> dict:
+    """``distance`` from the reference in its standard deviations, None where undefined, and :func:`spread`."""
+    return {"distance": shape_distance(values, reference, descriptor), **spread(values, descriptor)}
 
 
-def _spread(values: np.ndarray, descriptor: str) -> dict:
+def spread(values: np.ndarray, descriptor: str) -> dict:
     """mean and std (None without a value), n values, and how many masks are undefined (nan)."""
     known = values[np.isfinite(values)]
     mean, std = mean_and_std(known, descriptor) if known.size else (None, None)

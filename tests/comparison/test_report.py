@@ -18,6 +18,7 @@ from pipeline.core.dataset_writer import write_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
 from pipeline.core.labels import label_subset
+from pipeline.core.measures import Measure, as_json
 from pipeline.core.params import Arm, View, load_params
 from pipeline.core.predictions import write_predictions
 from pipeline.core.presets import compose
@@ -76,6 +77,20 @@ def masks(distance):
     }
 
 
+WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+
+
+def measures(replicate):
+    """Four measures of the second kind of question asked first: the report sorts them."""
+    real, far = "real unseen images", "phantom_d images"
+    return [
+        Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
+        Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
+        Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
+        Measure("obedience", "dice", "head", 0.9, 16, 0.95, "the instrument", 0.6, "another's mask", spread=0.02),
+    ]
+
+
 @dataclass
 class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
@@ -115,27 +130,27 @@ class World:
         shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        curated = {"curated": {"kept": 5, "of": 16, "threshold": 0.8}}
+        thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}
+        dropped = {"obedience": 9, "plausibility": 0, "novelty": 4}
+        curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
-        write_table(
-            self.root / "samples" / f"{name}.csv",
-            [
-                {"id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % 4].id, "distance": 1.0}
-                for i, one in enumerate(made)
-            ],
-        )
-        ends = {"real": 0.01, "synthetic": 0.2, "foreign": 0.9}
-        common = {"kid_std": 0.01, "precision": 0.5, "recall": 0.4, "n": 12, "n_reference": 8}
-        obedience = {"ceiling": 0.95, "synthetic": 0.9, "shuffled": 0.6}
+        scored = [
+            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % 4].id, "distance": 1.0}
+            for i, one in enumerate(made)
+        ]
+        real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
+        write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
+        answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
         write_json(
             self.root / "quality" / f"{name}.json",
             {
-                "fidelity": {"domain": {end: {"fid": 50 * kid, "kid": kid} | common for end, kid in ends.items()}},
-                "obedience": {end: {"dice": dice, "std": 0.02, "n": 16} for end, dice in obedience.items()},
-                "novelty": {"ratio": 0.8, "synthetic_median": 4.0, "real_median": 5.0, "n": 16},
+                "measures": as_json(measures(r)),
+                "verdicts": answers,
                 "masks": {"head": {"area": masks(0.3), "angle": masks(None)}},
             },
         )
+        useful = Measure("usefulness", "tstr", None, 0.9, 6, 0.95, "real labels", 0.7, "the mean mask", 0.88, 0.92)
+        write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
         for arm in ARMS:
             cell = cell_name(4, r, arm)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm)
@@ -150,7 +165,17 @@ class World:
 
     def run(self, out="out"):
         params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
-        names = ("evaluation", "quality", "samples", "synthetic", "curated", "predictions", "live", "held_out")
+        names = (
+            "evaluation",
+            "quality",
+            "usefulness",
+            "samples",
+            "synthetic",
+            "curated",
+            "predictions",
+            "live",
+            "held_out",
+        )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
         compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
@@ -189,7 +214,7 @@ def test_page_has_every_part(html):
     assert html.count('alt="sample: ') == 36
     assert html.count("obeys least") == 3
     assert html.count('alt="phantom_b: ') >= 8
-    assert "kept 5 of 16 samples, filter Dice ≥ 0.800; used more than once" in text_of(html)
+    assert "kept 5 of 16 samples, dropped for obedience 9, novelty 4; used more than once" in text_of(html)
     assert "It must lose, and it did." in html
 
 

@@ -4,9 +4,10 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.comparison.summary import load_scores, long_table, metrics, summarise
-from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes
+from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes, load_verdicts
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
+from pipeline.core.measures import Measure, as_json
 from pipeline.core.params import Arm
 from pipeline.core.tables import write_table
 
@@ -128,8 +129,10 @@ def test_cells_that_score_other_cases_are_an_error(folder):
 
 def test_metrics_are_small_nested_and_finite(folder):
     quality = [
-        Quality(10, "kid", "domain", 0.01, (0.2, 0.4), 0.9, 0.05, 40),
-        Quality(10, "novelty", None, 1, (0.8,), 0, None, 9),
+        Quality(
+            10, tuple(Measure("fidelity", "kid", "domain", value, 40, 0.01, "real", 0.9, "far") for value in (0.2, 0.4))
+        ),
+        Quality(10, (Measure("privacy", "novelty", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
     ]
     shapes = [
         Shape(10, structure, descriptor, (0.3, 0.1), (0.3, 0.1), distance, 0.1, 0.2, {}, 40)
@@ -176,31 +179,53 @@ def test_long_table_has_a_row_per_replicate(folder):
     assert all(math.isfinite(one["hd95_mm"]) for one in rows)
 
 
-def write_quality(path, kid):
-    ends = {"real": 0.0, "synthetic": kid, "foreign": 1.0}
-    fidelity = {
-        name: {"fid": 9 * value, "kid": value, "kid_std": 0.1, "precision": 1 - value, "recall": 0.5, "n": 20}
-        for name, value in ends.items()
-    }
-    obedience = {
-        name: {"dice": value, "std": 0.1, "n": 30}
-        for name, value in (("ceiling", 0.9), ("synthetic", 0.8), ("shuffled", 0.5))
-    }
-    write_json(path, {"fidelity": {"domain": fidelity}, "obedience": obedience, "novelty": {"ratio": 0.7, "n": 30}})
+def write_quality(folder, name, kid, **changes):
+    ends = {"best": 0.0, "best_is": "real", "worst": 1.0, "worst_is": "far"}
+    measures = [
+        Measure("obedience", "dice", "head", 0.8, 30, best=0.9, worst=0.5, spread=0.1),
+        Measure(
+            **({"question": "fidelity", "name": "kid", "view": "domain"} | {"value": kid, "n": 20} | ends | changes)
+        ),
+        Measure("coverage", "recall", "domain", 1.2, 20, best=1.0, worst=0.5),
+    ]
+    useful = Measure("usefulness", "tstr", None, 0.9, 25)
+    write_json(folder / "quality" / name, {"measures": as_json(measures), "verdicts": {"fidelity": {"word": "good"}}})
+    write_json(folder / "usefulness" / name, {"measures": as_json([useful])})
 
 
 def test_quality_stands_between_its_ends(tmp_path):
     for replicate, kid in zip(GRID.replicates, (0.2, 0.4), strict=True):
-        write_quality(tmp_path / f"10-{replicate}.json", kid)
-    rows = {one.measure: one for one in load_quality(tmp_path, GRID)}
-    assert (rows["kid"].mean, rows["kid"].position, rows["kid"].n) == (pytest.approx(0.3), pytest.approx(0.3), 20)
-    assert rows["precision"].position == pytest.approx(0.3)
-    assert rows["recall"].position == 0
-    assert rows["obedience"].position == pytest.approx(0.25)
-    assert rows["novelty"].position == pytest.approx(0.3)
-    (tmp_path / "10-3.json").unlink()
-    with pytest.raises(InputError, match=r"10-3\.json.*dvc repro score"):
-        load_quality(tmp_path, GRID)
+        write_quality(tmp_path, f"10-{replicate}.json", kid, n=20 + replicate)
+    loaded = load_quality(tmp_path / "quality", tmp_path / "usefulness", GRID)
+    assert [one.first.name for one in loaded] == ["kid", "recall", "dice", "tstr"], "in the order of the questions"
+    rows = {one.first.name: one for one in loaded}
+    assert (rows["kid"].mean("value"), rows["kid"].position, rows["kid"].n) == (
+        pytest.approx(0.3),
+        pytest.approx(0.3),
+        20,
+    )
+    assert rows["kid"].values == [0.2, 0.4]
+    assert rows["recall"].position == 0, "better than the best end is the best end"
+    assert rows["dice"].position == pytest.approx(0.25)
+    assert rows["tstr"].position is None
+    (tmp_path / "usefulness/10-3.json").unlink()
+    with pytest.raises(InputError, match=r"10-3\.json.*dvc repro usefulness"):
+        load_quality(tmp_path / "quality", tmp_path / "usefulness", GRID)
+
+
+def test_replicates_that_were_scored_differently_are_an_error(tmp_path):
+    for replicate, view in zip(GRID.replicates, ("domain", "clip"), strict=True):
+        write_quality(tmp_path, f"10-{replicate}.json", 0.2, view=view)
+    with pytest.raises(InputError, match="not every replicate has a measure 'kid'"):
+        load_quality(tmp_path / "quality", tmp_path / "usefulness", GRID)
+
+
+def test_verdicts_name_the_page_of_their_set(tmp_path):
+    for replicate in GRID.replicates:
+        write_quality(tmp_path, f"10-{replicate}.json", 0.2)
+    found = load_verdicts(tmp_path / "quality", GRID)
+    assert [one.page for one in found] == ["results/sets/10-0/index.html", "results/sets/10-3/index.html"]
+    assert found[0].answers["fidelity"]["word"] == "good"
 
 
 def write_masks(path, *, area, angle, sources):
@@ -241,6 +266,6 @@ def test_shapes_are_means_over_replicates(tmp_path):
 
 def test_quality_from_before_masks_were_compared_says_what_to_run(tmp_path):
     for replicate in GRID.replicates:
-        write_quality(tmp_path / f"10-{replicate}.json", 0.2)
+        write_quality(tmp_path, f"10-{replicate}.json", 0.2)
     with pytest.raises(InputError, match=r"10-0\.json: key 'masks' is missing; run `dvc repro score`"):
-        load_shapes(tmp_path, GRID)
+        load_shapes(tmp_path / "quality", GRID)

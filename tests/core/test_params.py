@@ -120,7 +120,8 @@ def test_a_view_shows_declared_sections_only(smoke_config):
 def test_command_line_exits_with_one_line_and_no_output(tmp_path):
     (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("kid_subsets:", "kid_subset:"))
     command = [sys.executable, "-m", "pipeline.curate", "--params", tmp_path / "params.yaml"]
-    command += ["--filter", "none", "--synthetic", "none", "--out", tmp_path / "out"]
+    command += ["--filter", "none", "--synthetic", "none", "--train", "none", "--unlabelled", "none"]
+    command += ["--out", tmp_path / "out"]
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=PRESETS.parent)
     assert result.returncode == 2
     assert "unknown key 'score.kid_subset'" in result.stderr

@@ -51,6 +51,8 @@ def test_missing_generator(fails, tmp_path):
         "4",
         "--replicate",
         "0",
+        "--variety",
+        tmp_path / "variety",
     ]
     assert "run the stage train_diffusion" in fails("sample", *arguments)
 

@@ -7,7 +7,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.generation import MaskShares
 from pipeline.core.geometry import Letterbox
 from pipeline.core.params import Warp
-from pipeline.diffusion.masks import MaskSource
+from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.shapes import describe, fit_shape_model, rasterise
 
 WARP = Warp(rotate_deg=10, scale=0.12, aspect=0.12, shift=0.05, elastic=0.008)
@@ -119,3 +119,10 @@ def test_warped_masks_are_plausible_and_new(labels):
     base = np.mean([(case.mask.sum()) * (64 / 80) ** 2 for case in labels])
     assert 0.6 * base < areas.min() and areas.max() < 1.5 * base
     assert len({draw.mask.tobytes() for draw in draws}) == 30
+
+
+def test_repeated_masks_are_those_of_the_source_several_times_each(ring):
+    source = MaskSource([ring(i) for i in range(3)], 1, 32, MaskShares(parent=1, shape_model=0, user=0), WARP, 0)
+    repeated = RepeatedMasks(source, 3)
+    for i in range(7):
+        np.testing.assert_array_equal(repeated.draw(i).mask, source.draw(i // 3).mask)

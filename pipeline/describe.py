@@ -1,0 +1,49 @@
+"""Stage describe: a page, a dataset card and Croissant metadata of a synthetic set, with the numbers it scored."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ()
+
+
+def run(
+    params,
+    *,
+    synthetic: Path,
+    train: Path,
+    quality: Path,
+    usefulness: Path,
+    samples: Path,
+    out: Output,
+    distributions: Output,
+) -> None:
+    """Write what people read before they use a set or share it, and its distributions for `dvc plots`."""
+    from pipeline.core import files
+    from pipeline.core.dataset import open_dataset
+    from pipeline.core.measures import read_measures
+    from pipeline.core.tables import read_table, write_table
+    from pipeline.quality import page, percentiles, set_card
+    from pipeline.quality.croissant import croissant
+
+    remedy = "run `dvc repro score`"
+    scored = files.read_json(quality, remedy)
+    if missing := page.BLOCKS - set(scored):
+        from pipeline.core.errors import InputError
+
+        raise InputError(f"{quality}: key '{min(missing)}' is missing; {remedy}")
+    measures = [*read_measures(quality, remedy), *read_measures(usefulness, "run `dvc repro usefulness`")]
+    index = files.read_json(synthetic / "dataset.json", "run `dvc repro sample`")
+    table = read_table(samples)
+    generated, real = open_dataset(synthetic), open_dataset(train, ["train"])
+    shown = page.choose_samples(table, generated.cases, real.cases, samples)
+    html = page.render(index, scored, measures, table, shown, files.digest([synthetic]))
+    files.write_bytes(out / "index.html", html.encode())
+    files.write_bytes(out / "README.md", set_card.set_card(index, scored["verdicts"], measures).encode())
+    files.write_json(out / "croissant.json", croissant(index, synthetic, measures))
+    for name, rows in percentiles.percentile_tables(table).items():
+        write_table(distributions / f"{name}.csv", rows)
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

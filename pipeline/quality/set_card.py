@@ -1,0 +1,45 @@
+"""The dataset card of a scored set: the card that sampling wrote, with the answers and the numbers."""
+
+from collections.abc import Mapping, Sequence
+
+from pipeline.core.card import dataset_card
+from pipeline.core.measures import QUESTIONS, Measure
+
+HEADING = "## What it is worth"
+
+
+def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: Sequence[Measure]) -> str:
+    """Markdown text with YAML front matter, from the content of ``dataset.json``, the verdicts and the measures."""
+    lines = [HEADING, ""]
+    for question, answer in verdicts.items():
+        lines.append(f"- **{QUESTIONS[question]}** {answer['word'].capitalize()}. {answer['text']}")
+    lines += [
+        "",
+        "Each number stands between the best that could be expected and a far end; intervals are 95 % over images.",
+        "",
+        "| measure | value | interval | best | far end | n |",
+        "|---|---|---|---|---|---|",
+        *(_row(one) for one in measures),
+        "",
+    ]
+    return dataset_card(index) + "\n" + "\n".join(lines)
+
+
+def _row(one: Measure) -> str:
+    view = f" ({one.view})" if one.view else ""
+    interval = "" if one.low is None else f"{short(one.low)} to {short(one.high)}"
+    best, worst = (
+        "" if value is None else f"{short(value)}, {what}"
+        for value, what in ((one.best, one.best_is), (one.worst, one.worst_is))
+    )
+    return f"| {one.title}{view} | {short(one.value)} | {interval} | {best} | {worst} | {one.n} |"
+
+
+def short(value: float | None) -> str:
+    """Three significant digits without an exponent; a dash for no value."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return text.replace("-", "−") if "e" not in text else f"{value:.6f}".replace("-", "−")

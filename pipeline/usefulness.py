@@ -1,0 +1,66 @@
+"""Stage usefulness: train on synthetic and test on real, and the reverse."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "compute", "usefulness", "augment")
+
+
+def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, out: Output) -> None:
+    """Train one small U-Net on the synthetic set alone and one on the n real labels alone, and test each on the other.
+
+    Neither is the instrument or a filter, and nothing is selected with them. Real test images are those of unseen
+    patients. "Train on synthetic, test on real" is due to Esteban, Hyland & Rätsch 2017.
+    """
+    import torch
+
+    from pipeline.core import files, seeds
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import read_dataset
+    from pipeline.core.geometry import stack_images, stack_masks
+    from pipeline.core.labels import label_subset
+    from pipeline.core.measures import as_json
+    from pipeline.core.progress import progress
+    from pipeline.quality.usefulness import usefulness_measures
+    from pipeline.segmentation.inference import mean_dice
+    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.unet import build_unet
+
+    device = setup(params.compute)
+    settings = params.usefulness
+    real = read_dataset(train, splits=["train", "val", "test"])
+    sets = {
+        "synthetic": read_dataset(synthetic).cases,
+        "labels": label_subset(real.split("train"), labels, replicate, params.seed),
+        "unseen": real.split("val", "test"),
+    }
+    images = {name: stack_images(cases, settings.image_size) for name, cases in sets.items()}
+    masks = {name: stack_masks(cases, settings.image_size) for name, cases in sets.items()}
+    seed = seeds.derive(params.seed, "usefulness", labels, replicate)
+    dice = {}
+    for name, tested_on in (("synthetic", ("unseen",)), ("labels", ("unseen", "synthetic"))):
+        # The same initial weights and order of random numbers for both.
+        torch.manual_seed(seed)
+        with progress(f"usefulness, trained on {name}", settings.steps) as tick:
+            network = fit(
+                build_unet(settings.channels, real.n_structures),
+                images[name],
+                masks[name],
+                n_structures=real.n_structures,
+                steps=settings.steps,
+                batch=settings.batch,
+                learning_rate=settings.learning_rate,
+                augmentation=params.augment,
+                seed=seed,
+                device=device,
+                on_step=tick,
+            )
+        for other in tested_on:
+            dice[name, other] = mean_dice(network, images[other], masks[other], real.n_structures, device)
+    measures = usefulness_measures(dice, masks, real.n_structures, seed)
+    files.write_json(out, {"measures": as_json(measures)})
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

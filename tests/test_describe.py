@@ -1,0 +1,214 @@
+"""The page, the card and the metadata of a set, from made-up scores and a tiny set of rings."""
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+import yaml
+
+from pipeline import describe
+from pipeline.core.dataset_writer import write_dataset
+from pipeline.core.errors import InputError
+from pipeline.core.files import write_json
+from pipeline.core.measures import Measure, as_json
+from pipeline.core.stage import execute
+from pipeline.core.tables import read_table, write_table
+
+CLASSES = ("background", "head")
+REAL, FAR = "real unseen images", "psfhs images"
+MEASURES = [
+    Measure("fidelity", "kid", "domain", 0.26, 60, 0.37, REAL, 39.9, FAR, -0.6, 2.7, 1.1),
+    Measure("coverage", "recall", "domain", 0.95, 60, 0.92, REAL, 0.75, FAR, 0.9, 1.0),
+    Measure("obedience", "dice", "head", 0.94, 12, 0.96, "the instrument", 0.6, "another's mask", 0.92, 0.95, 0.1),
+    Measure("privacy", "copies", None, 1 / 12, 12, 0.0, REAL, 1.0, "exact copies", 0.0, 0.25),
+    Measure("coverage", "ms_ssim", None, 0.4, 12, None, None, 1.0, "one image a mask"),
+]
+USEFUL = [Measure("usefulness", "tstr", None, 0.9, 20, 0.93, "the labels", 0.6, "the mean mask", 0.88, 0.91, 0.05)]
+WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+
+
+def leaf(mean, distance=0.2):
+    return {"distance": distance, "mean": mean, "std": 0.1, "n": 12, "undefined": 0}
+
+
+class World:
+    """Inputs of the stage under ``root``: twelve synthetic cases, of which the third is flagged."""
+
+    def __init__(self, root, ring, cohort="hc18"):
+        self.root = root
+        real = [ring(i) for i in range(4)]
+        made = [
+            replace(ring(20 + i), id=f"s-{i:02d}", patient="patient-000", mask_source="parent", parent="case-000")
+            for i in range(12)
+        ]
+        write_dataset(root / "train", real, role="train", classes=CLASSES)
+        origin = {"cohort": cohort, "replicate": 0, "unlabelled": 2, "selected_on": 0, "sample": {"count": 12}}
+        write_dataset(
+            root / "set", made, role="synthetic", classes=CLASSES, labels=["case-000", "case-001"], provenance=origin
+        )
+        rows = [self.row("synthetic", f"s-{i:02d}", 0.7 + 0.02 * i, 0.5 + 0.01 * i, copy=i == 2) for i in range(12)]
+        rows += [self.row("unseen", f"u-{i}", 0.95, 0.5, snr=None) for i in range(5)]
+        write_table(root / "samples.csv", rows)
+        self.scored = {
+            "set": {
+                "n": 12, "labels": 2, "unlabelled": 2, "cohort": cohort, "foreign": "psfhs", "replicate": 0,
+                "image_size": 64,
+            },
+            "measures": as_json(MEASURES),
+            "verdicts": {question: {"word": word, "text": f"About {question}."} for question, word in WORDS.items()},
+            "radiomics": [{"feature": "head.glcm.contrast", "distance": 0.8}],
+            "masks": {
+                "head": {
+                    name: {"reference": leaf(0.3), "synthetic": leaf(0.25), "unseen": leaf(0.31), "labels": leaf(0.3)}
+                    for name in ("area", "angle")
+                }
+            },
+            "appearance": {"snr": {"reference": leaf(3), "synthetic": leaf(2), "unseen": leaf(None, None)}},
+        }  # fmt: skip
+        write_json(root / "usefulness.json", {"measures": as_json(USEFUL)})
+
+    @staticmethod
+    def row(which, id_, obedience, distance, *, copy=False, snr=2.5):
+        return {
+            "set": which, "id": id_, "obedience": obedience, "boundary": 1.0, "nearest": "case-001",
+            "distance": distance, "copy": copy, "imprint": 0.1, "imprinted": copy, "area": 0.3, "aspect": 0.8,
+            "angle": 10.0, "row": 0.5, "column": 0.5, "grey_mean": 90.0 + distance, "grey_std": 30.0, "snr": snr,
+            "axial_px": 1.0, "lateral_px": 1.5,
+        }  # fmt: skip
+
+    def run(self, out="out"):
+        write_json(self.root / "quality.json", self.scored)
+        names = {"synthetic": "set", "train": "train", "quality": "quality.json", "usefulness": "usefulness.json"}
+        names |= {"samples": "samples.csv", "out": out, "distributions": f"{out}-curves"}
+        execute(describe.run, None, {key: self.root / name for key, name in names.items()})
+        return (self.root / out / "index.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory, ring):
+    return World(tmp_path_factory.mktemp("describe"), ring)
+
+
+@pytest.fixture(autouse=True)
+def in_scratch(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def html(world):
+    return world.run()
+
+
+def text_of(html):
+    plain = re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", html, flags=re.DOTALL))
+    return re.sub(r"\s+", " ", plain)
+
+
+def test_four_questions_are_answered_first_in_a_word_and_a_sentence(html):
+    text = text_of(html)
+    for question, word in WORDS.items():
+        assert f"{word} About {question}." in text
+        assert text.index(f"About {question}.") < text.index("The numbers")
+    assert (
+        "reaches a Dice of 0.9 (0.88 to 0.91) on real unseen images; trained on the 2 real labels alone, 0.93" in text
+    )
+
+
+def test_every_number_stands_with_its_ends_interval_and_n(html):
+    text = text_of(html)
+    assert "KID (domain) 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
+    assert html.count('class="gauge"') == 5, "an end that is not there gives no gauge"
+    assert "Obedience saturates" in text
+
+
+def test_the_flagged_copy_comes_first_beside_what_it_copies(html):
+    text = text_of(html)
+    gallery = text[text.index("The most suspicious") : text.index("Those that obey their mask least")]
+    assert gallery.index("s-02 → case-001") < gallery.index("s-00 → case-001")
+    assert "distance 0.52 copy rim along the mask" in gallery
+    assert html.count('alt="nearest training image, case-001"') == 8 + 6 + 6
+
+
+class Loads(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.fetched, self.mute = [], []
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
+        sources = [value for key, value in attrs.items() if key in ("src", "href")]
+        self.fetched += [value for value in sources if not value.startswith("data:image/png;base64,")]
+        if (tag == "img" and not attrs.get("alt")) or (tag == "svg" and not attrs.get("aria-label")):
+            self.mute.append(attrs)
+
+
+def test_the_page_is_self_contained_and_described(html):
+    parser = Loads()
+    parser.feed(html)
+    assert parser.fetched == [] and parser.mute == []
+    assert len(html) < 1_500_000
+
+
+def test_equal_inputs_give_equal_bytes_and_no_place(world, html):
+    assert world.run("again") == html
+    assert str(world.root) not in html
+    for name in ("README.md", "croissant.json"):
+        assert (world.root / "out" / name).read_bytes() == (world.root / "again" / name).read_bytes()
+
+
+def test_simulated_cohorts_are_said_to_be_simulated(html, tmp_path, ring):
+    assert "nothing on this page is about patients" not in html
+    assert "nothing on this page is about patients" in World(tmp_path, ring, "phantom_a").run()
+
+
+def test_the_card_has_front_matter_and_the_same_numbers(world, html):
+    card = (world.root / "out/README.md").read_text()
+    front = yaml.safe_load(card.split("---\n")[1])
+    assert front["task_categories"] == ["image-segmentation"] and front["size_categories"] == ["n<1K"]
+    assert "| KID (domain) | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
+    assert "- **Does it leak training patients?** Bad. About privacy." in card
+    assert "| MS-SSIM within a mask | 0.4 |  |  | 1, one image a mask | 12 |" in card
+
+
+def test_croissant_lists_files_columns_and_numbers(world, html):
+    import hashlib
+
+    found = json.loads((world.root / "out/croissant.json").read_text())
+    assert found["@type"] == "sc:Dataset" and found["conformsTo"] == "http://mlcommons.org/croissant/1.0"
+    shard = (world.root / "set/part-00000.parquet").read_bytes()
+    file, files = found["distribution"]
+    assert file["sha256"] == hashlib.sha256(shard).hexdigest() and file["contentSize"] == f"{len(shard)} B"
+    assert files["includes"] == "part-*.parquet"
+    fields = {one["name"]: one["dataType"] for one in found["recordSet"][0]["field"]}
+    assert fields["image"] == fields["mask"] == "sc:ImageObject" and fields["pixel_mm"] == "sc:Float"
+    kid = next(one for one in found["additionalProperty"] if one["propertyID"] == "fidelity/kid/domain")
+    assert (kid["value"], kid["minValue"], kid["maxValue"]) == (0.26, -0.6, 2.7)
+
+
+def test_distributions_are_percentile_curves_of_both_sets(world, html):
+    folder = world.root / "out-curves"
+    assert not (folder / "snr.csv").exists(), "unseen images have no value of it"
+    rows = read_table(folder / "obedience.csv")
+    assert list(rows[0]) == ["percentile", "synthetic", "unseen"] and len(rows) == 51
+    assert float(rows[0]["synthetic"]) == pytest.approx(0.7) and float(rows[-1]["synthetic"]) == pytest.approx(0.92)
+    assert {row["unseen"] for row in rows} == {"0.95"}
+
+
+def test_scores_of_another_version_are_refused(tmp_path, ring):
+    world = World(tmp_path, ring)
+    del world.scored["appearance"]
+    with pytest.raises(InputError, match=r"quality\.json: key 'appearance' is missing; run `dvc repro score`"):
+        world.run()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sample_that_is_gone_is_named(tmp_path, ring):
+    world = World(tmp_path, ring)
+    write_table(
+        tmp_path / "samples.csv", [World.row("synthetic", "s-99", 0.9, 0.5), World.row("unseen", "u", 0.9, 0.5)]
+    )
+    with pytest.raises(InputError, match=r"samples\.csv: case 's-99' is not in the set"):
+        world.run()
