@@ -5,8 +5,8 @@
         --models 1600=models/diffusion/40-0 800=... 300=... 100=... --labels 40
 
 Cheap variants of one generator: checkpoints (``--models steps=folder``), sampler steps, guidance, blur, noise, shuffled
-and displaced masks, few masks, copies of the labels. Each set is scored by the stage `score`, and a small U-Net (the
-filter's) is trained on the set alone and on the n labels with the set, for the same steps, and tested on the unseen
+and displaced masks, few images, copies of the labels. Each set is scored by the stage `score`, and a small U-Net is
+trained on the set alone and on the n labels with the set, for the same steps, and tested on the unseen
 patients of the training cohort and on a held-out cohort. Spearman's rank correlation of each score's goodness with
 Dice over the variants, and a 95 % bootstrap interval over them: exploratory, many scores on one cohort.
 """
@@ -36,6 +36,7 @@ from pipeline.core.permute import derangement
 from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
+from pipeline.quality import extractor, measurement
 from pipeline.segmentation.inference import mean_dice
 from pipeline.segmentation.training import fit
 from pipeline.segmentation.unet import build_unet
@@ -44,6 +45,8 @@ LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "
 RESAMPLES = 2000
 VARIETY = 4, 4
 """Masks, and images of each."""
+CHANNELS = (8, 16, 24, 32, 48)
+"""Of the U-Net that is trained on every variant."""
 
 
 def changed(case: Case, image: np.ndarray) -> Case:
@@ -122,10 +125,29 @@ def variants(models: list[str]) -> dict[str, tuple[str, dict, Callable]]:
     )
 
 
+def once(function: Callable, variants: Path) -> Callable:
+    """Remembers what ``function`` gave for lazily opened cases, but for those of a variant's own folder."""
+    known = {}
+
+    def call(*arguments, **options):
+        cases = next(getattr(one, "source", one) for one in arguments if not isinstance(one, str))
+        if variants in cases.path.parents:
+            return function(*arguments, **options)
+        key = cases.path, tuple(cases.column("id")[:2]), len(cases)
+        if key not in known:
+            known[key] = function(*arguments, **options)
+        return known[key]
+
+    return call
+
+
 class Runner:
     def __init__(self, args: argparse.Namespace):
         self.args, self.config = args, load_params(args.params)
         self.device = setup(self.config.compute)
+        # The real sets are the same for every variant.
+        measurement.measure = once(measurement.measure, args.out)
+        extractor.extract = once(extractor.extract, args.out)
         self.models = dict(one.split("=", 1) for one in args.models)
         self.real = read_dataset(args.train, ["train", "val", "test"])
         self.labels = label_subset(self.real.split("train"), args.labels, args.replicate, self.config.seed)
@@ -188,7 +210,7 @@ class Runner:
         pool = [*self.labels, *cases] if with_labels else cases
         torch.manual_seed(seeds.derive(seed, "variant"))
         network = fit(
-            build_unet(settings.channels, self.real.n_structures),
+            build_unet(CHANNELS, self.real.n_structures),
             stack_images(pool, self.size),
             stack_masks(pool, self.size),
             n_structures=self.real.n_structures,
@@ -255,8 +277,8 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", required=True, help="name=folder, the fullest training first")
     parser.add_argument("--labels", type=int, required=True)
     parser.add_argument("--replicate", type=int, default=0)
-    parser.add_argument("--count", type=int, default=96)
-    parser.add_argument("--steps", type=int, default=120, help="training steps of each U-Net")
+    parser.add_argument("--count", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=100, help="training steps of each U-Net")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path(".scratch/quality_variants"))
     parser.add_argument("--table", action="store_true", help="print the finished variants and stop")
