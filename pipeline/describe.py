@@ -28,13 +28,11 @@ def run(
 
     remedy = "run `dvc repro score`"
     scored = files.read_json(quality, remedy)
-    if missing := page.BLOCKS - set(scored):
-        from pipeline.core.errors import InputError
-
-        raise InputError(f"{quality}: key '{min(missing)}' is missing; {remedy}")
+    page.check_scores(scored, quality)
     measures = [*read_measures(quality, remedy), *read_measures(usefulness, "run `dvc repro usefulness`")]
     index = files.read_json(synthetic / "dataset.json", "run `dvc repro sample`")
     table = read_table(samples)
+    percentiles.check_table(table, samples)
     generated, real = open_dataset(synthetic), open_dataset(train, ["train"])
     shown = page.choose_samples(table, generated.cases, real.cases, samples)
     html = page.render(index, scored, measures, table, shown, files.digest([synthetic]))

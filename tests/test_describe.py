@@ -15,6 +15,7 @@ from pipeline.core.files import write_json
 from pipeline.core.measures import Measure, as_json
 from pipeline.core.stage import execute
 from pipeline.core.tables import read_table, write_table
+from pipeline.quality.page import feature_in_words
 
 CLASSES = ("background", "head")
 REAL, FAR = "real unseen images", "psfhs images"
@@ -140,7 +141,7 @@ class Loads(HTMLParser):
         attrs = dict(attrs)
         self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
         sources = [value for key, value in attrs.items() if key in ("src", "href")]
-        self.fetched += [value for value in sources if not value.startswith("data:image/png;base64,")]
+        self.fetched += [value for value in sources if not value.startswith(("data:image/png;base64,", "#"))]
         if (tag == "img" and not attrs.get("alt")) or (tag == "svg" and not attrs.get("aria-label")):
             self.mute.append(attrs)
 
@@ -168,6 +169,9 @@ def test_the_card_has_front_matter_and_the_same_numbers(world, html):
     card = (world.root / "out/README.md").read_text()
     front = yaml.safe_load(card.split("---\n")[1])
     assert front["task_categories"] == ["image-segmentation"] and front["size_categories"] == ["n<1K"]
+    assert front["verdicts"] == WORDS
+    kid = front["measures"][0]
+    assert (kid["name"], kid["value"], kid["low"], kid["best_is"]) == ("kid", 0.26, -0.6, REAL)
     assert "| KID (domain) | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
     assert "- **Does it leak training patients?** Bad. About privacy." in card
     assert "| MS-SSIM within a mask | 0.4 |  |  | 1, one image a mask | 12 |" in card
@@ -181,7 +185,8 @@ def test_croissant_lists_files_columns_and_numbers(world, html):
     shard = (world.root / "set/part-00000.parquet").read_bytes()
     file, files = found["distribution"]
     assert file["sha256"] == hashlib.sha256(shard).hexdigest() and file["contentSize"] == f"{len(shard)} B"
-    assert files["includes"] == "part-*.parquet"
+    assert files["includes"] == "part-*.parquet" and "containedIn" not in files, "readers would find no row"
+    assert found["name"] == "synthetic-head-hc18-2-0" and "hc18" in found["citeAs"]
     fields = {one["name"]: one["dataType"] for one in found["recordSet"][0]["field"]}
     assert fields["image"] == fields["mask"] == "sc:ImageObject" and fields["pixel_mm"] == "sc:Float"
     kid = next(one for one in found["additionalProperty"] if one["propertyID"] == "fidelity/kid/domain")
@@ -212,3 +217,72 @@ def test_a_sample_that_is_gone_is_named(tmp_path, ring):
     )
     with pytest.raises(InputError, match=r"samples\.csv: case 's-99' is not in the set"):
         world.run()
+
+
+def drop(path):
+    def change(scored):
+        *parents, last = path.split(".")
+        for key in parents:
+            scored = scored[key]
+        del scored[last]
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "path", ["set.image_size", "verdicts.privacy.text", "masks.head.area.unseen", "appearance.snr.synthetic.distance"]
+)
+def test_a_missing_key_is_named_with_its_place(tmp_path, ring, path):
+    world = World(tmp_path, ring)
+    drop(path)(world.scored)
+    with pytest.raises(InputError, match=rf"quality\.json: key '{re.escape(path)}' is missing; run `dvc repro score`"):
+        world.run()
+
+
+def test_a_descriptor_of_another_version_is_named(tmp_path, ring):
+    world = World(tmp_path, ring)
+    world.scored["appearance"]["sharpness"] = {}
+    with pytest.raises(InputError, match=r"key 'appearance\.sharpness' is not known to this version"):
+        world.run()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"obedience": "high"}, "case 's-00': obedience is 'high', not a number"),
+        ({"distance": None}, "case 's-00': distance is '', not a number"),
+        ({"set": "unseen"}, "holds no row of set 'synthetic'"),
+    ],
+)
+def test_a_damaged_table_of_samples_is_refused(tmp_path, ring, change, message):
+    world = World(tmp_path, ring)
+    write_table(tmp_path / "samples.csv", [World.row("synthetic", "s-00", 0.9, 0.5) | change])
+    with pytest.raises(InputError, match=rf"samples\.csv: {message}"):
+        world.run()
+
+
+def test_a_table_without_a_column_is_refused(tmp_path, ring):
+    world = World(tmp_path, ring)
+    row = World.row("synthetic", "s-00", 0.9, 0.5)
+    del row["copy"]
+    write_table(tmp_path / "samples.csv", [row])
+    with pytest.raises(InputError, match=r"samples\.csv: column 'copy' is missing"):
+        world.run()
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("head.glcm.contrast", "contrast of the grey-level co-occurrence matrix, head"),
+        ("image.first_order.percentile_10", "10th percentile of the grey levels, whole image"),
+        ("head.lbp.uniform_3", "share of pixels with an arc of 3 brighter neighbours out of 8, head"),
+    ],
+)
+def test_radiomics_features_are_put_in_words(name, words):
+    assert feature_in_words(name) == words
+
+
+def test_every_radiomics_feature_has_words_of_its_own():
+    from pipeline.quality.radiomics import FEATURES
+
+    assert len({feature_in_words(name) for name in FEATURES}) == len(FEATURES)

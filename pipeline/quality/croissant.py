@@ -19,6 +19,7 @@ CONTEXT = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -38,6 +39,7 @@ CONTEXT = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -61,11 +63,20 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
     return {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
-        "name": f"synthetic-{'-'.join(index['classes'][1:])}-{made_from['cohort']}-{len(index['labels'])}",
+        "name": "-".join(
+            [
+                "synthetic",
+                *index["classes"][1:],
+                made_from["cohort"],
+                f"{len(index['labels'])}",
+                f"{made_from['replicate']}",
+            ]
+        ),
         "description": f"{count} synthetic ultrasound images with masks ({structures}), made by a diffusion model from "
         f"{len(index['labels'])} labelled images of the cohort {made_from['cohort']}. Not meant for diagnosis.",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
-        "license": "The licence and citation of the training cohort apply.",
+        "license": f"That of the cohort {made_from['cohort']}, which the images were made from.",
+        "citeAs": f"Cite the publication of the cohort {made_from['cohort']}, as its licence asks.",
         "keywords": ["medical", "ultrasound", "synthetic", "segmentation", "diffusion"],
         "isLiveDataset": False,
         "additionalProperty": [_property(one) for one in measures],
@@ -75,7 +86,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
                 "@type": "cr:FileSet",
                 "@id": SHARDS,
                 "name": SHARDS,
-                "containedIn": [{"@id": path.name} for path in shards],
+                # No containedIn: readers take a file that holds others for an archive, and find no row in it.
                 "encodingFormat": "application/x-parquet",
                 "includes": "part-*.parquet",
             },

@@ -21,6 +21,8 @@ from pipeline.quality.set_card import short
 BLOCKS = {"set", "measures", "verdicts", "radiomics", "masks", "appearance"}
 """Keys of the file that the stage `score` writes."""
 TILE_HEIGHT = 120
+DISPLAY_HEIGHT = 110
+"""Pixels that a tile has at least where the page is wide: three figures of square images or two of 3:2 fit."""
 BEST, WORST, SUSPICIOUS = 6, 6, 8
 PLOTS = ("obedience", "distance", "area", "grey_std", "snr")
 BINS = 24
@@ -38,8 +40,9 @@ APPEARANCE = {
     "axial_px": ("axial speckle length", 1, "px"),
     "lateral_px": ("lateral speckle length", 1, "px"),
 }
+_SET = ("n", "labels", "unlabelled", "cohort", "foreign", "replicate", "image_size")
 _AREAS = {"head": "head", "image": "whole image"}
-_GROUPS = {"first_order": "grey levels", "glcm": "co-occurrence of grey levels", "lbp": "local binary patterns"}
+_FIRST_ORDER = {"mean": "mean grey level", "std": "standard deviation of the grey levels"}
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,37 @@ class Sample:
         return [
             text for key, text in (("copy", "copy"), ("imprinted", "rim along the mask")) if self.row[key] == "True"
         ]
+
+
+def check_scores(scored: Mapping, source: Path) -> None:
+    """Hold what `score` wrote to ``source`` against what the page shows.
+
+    Raises:
+        InputError: a key is missing or unknown.
+    """
+    remedy = "run `dvc repro score`"
+    _check_keys(scored, sorted(BLOCKS), "", source, remedy)
+    _check_keys(scored["set"], _SET, "set.", source, remedy)
+    for question, answer in scored["verdicts"].items():
+        _check_keys(QUESTIONS, [question], "verdicts of the unknown question ", source, remedy)
+        _check_keys(answer, ("word", "text"), f"verdicts.{question}.", source, remedy)
+    for one in scored["radiomics"]:
+        _check_keys(one, ("feature", "distance"), "radiomics.", source, remedy)
+    groups = [("appearance", APPEARANCE, scored["appearance"])]
+    groups += [(f"masks.{name}", SHAPES, descriptors) for name, descriptors in scored["masks"].items()]
+    for where, known, descriptors in groups:
+        for name, found in descriptors.items():
+            if name not in known:
+                raise InputError(f"{source}: key '{where}.{name}' is not known to this version; {remedy}")
+            _check_keys(found, ("reference", "synthetic", "unseen"), f"{where}.{name}.", source, remedy)
+            for which in ("reference", "synthetic", "unseen"):
+                keys = ("mean", "std") if which == "reference" else ("mean", "std", "distance")
+                _check_keys(found[which], keys, f"{where}.{name}.{which}.", source, remedy)
+
+
+def _check_keys(found: Mapping, keys: Sequence[str], where: str, source: Path, remedy: str) -> None:
+    if missing := [key for key in keys if key not in found]:
+        raise InputError(f"{source}: key '{where}{missing[0]}' is missing; {remedy}")
 
 
 def choose_samples(
@@ -110,14 +144,17 @@ def render(
         keep_trailing_newline=True,
     )
     environment.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
+    environment.globals["aspect"] = _aspect
     return environment.get_template("page.html.j2").render(
         set=scored["set"],
         verdicts=scored["verdicts"],
         questions=QUESTIONS,
         catalogue=CATALOGUE,
         measures=[(question, [one for one in measures if one.question == question]) for question in QUESTIONS],
-        useful=[one for one in measures if one.name == "tstr"],
+        useful=[one for one in measures if one.name == "tstr" and one.value is not None],
+        reverse=[one for one in measures if one.name == "trts" and one.value is not None],
         samples=samples,
+        card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
         radiomics=scored["radiomics"],
         shapes=[
             (structure, SHAPES[name], found)
@@ -129,6 +166,7 @@ def render(
             (
                 NUMBERS[name],
                 histogram(NUMBERS[name], values_of(table, "synthetic", name), values_of(table, "unseen", name)),
+                [np.median(values_of(table, which, name)) for which in ("synthetic", "unseen")],
             )
             for name in PLOTS
             if len(values_of(table, "synthetic", name)) and len(values_of(table, "unseen", name))
@@ -148,10 +186,25 @@ def tile(case: Case, with_mask: bool = False) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
+def _aspect(case: Case) -> float:
+    """Width over height: tiles that share a row in these proportions are equally high."""
+    return round(case.image.shape[1] / case.image.shape[0], 3)
+
+
 def feature_in_words(name: str) -> str:
-    """``head.glcm.contrast`` → ``contrast (co-occurrence of grey levels, head)``."""
+    """``head.glcm.contrast`` → ``contrast of the grey-level co-occurrence matrix, head``."""
     area, group, feature = name.split(".")
-    return f"{feature.replace('_', ' ')} ({_GROUPS[group]}, {_AREAS[area]})"
+    last = feature.split("_")[-1]
+    if group == "glcm":
+        words = f"{feature} of the grey-level co-occurrence matrix"
+    elif group == "lbp":
+        arc = f"an arc of {last} brighter neighbours out of 8"
+        words = f"share of pixels with {'scattered brighter neighbours' if feature == 'other' else arc}"
+    elif feature.startswith("percentile"):
+        words = f"{last}th percentile of the grey levels"
+    else:
+        words = _FIRST_ORDER.get(feature, f"{feature} of the grey levels")
+    return f"{words}, {_AREAS[area]}"
 
 
 def _spread(value: Mapping[str, float | None], factor: float) -> str:

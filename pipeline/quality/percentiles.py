@@ -1,8 +1,11 @@
 """Distributions of per-image numbers as percentile curves, synthetic beside real unseen."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+
+from pipeline.core.errors import InputError
 
 NUMBERS = {
     "obedience": "mask obedience, Dice",
@@ -18,6 +21,30 @@ NUMBERS = {
 }
 """Columns of the table of samples, and what they are called."""
 STEPS = np.arange(0, 101, 2)
+REQUIRED = ("obedience", "distance")
+
+
+def check_table(table: Sequence[dict[str, str]], source: Path) -> None:
+    """Hold the table of samples, read from ``source``, against what the page and the curves need.
+
+    Raises:
+        InputError: no synthetic row, a missing column, or a field that is not a number, with its row.
+    """
+    remedy = "run `dvc repro score`"
+    if not any(row.get("set") == "synthetic" for row in table):
+        raise InputError(f"{source}: holds no row of set 'synthetic'; {remedy}")
+    if missing := [name for name in ("id", "nearest", "copy", "imprinted", *NUMBERS) if name not in table[0]]:
+        raise InputError(f"{source}: column '{missing[0]}' is missing; {remedy}")
+    for row in table:
+        for name in NUMBERS:
+            if row[name] == "" and (row["set"] != "synthetic" or name not in REQUIRED):
+                continue
+            try:
+                float(row[name])
+            except (TypeError, ValueError):
+                raise InputError(
+                    f"{source}: case '{row['id']}': {name} is '{row[name]}', not a number; {remedy}"
+                ) from None
 
 
 def values_of(table: Sequence[dict[str, str]], which: str, column: str) -> np.ndarray:

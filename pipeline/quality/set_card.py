@@ -1,6 +1,9 @@
 """The dataset card of a scored set: the card that sampling wrote, with the answers and the numbers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import yaml
 
 from pipeline.core.card import dataset_card
 from pipeline.core.measures import QUESTIONS, Measure
@@ -9,20 +12,31 @@ HEADING = "## What it is worth"
 
 
 def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: Sequence[Measure]) -> str:
-    """Markdown text with YAML front matter, from the content of ``dataset.json``, the verdicts and the measures."""
+    """Markdown text with YAML front matter, from the content of ``dataset.json``, the verdicts and the measures.
+
+    The front matter holds the words under ``verdicts`` and the records of the measures under ``measures``.
+    """
+    _, front, body = dataset_card(index).split("---\n", 2)
+    keys = yaml.safe_load(front) | {
+        "verdicts": {question: answer["word"] for question, answer in verdicts.items()},
+        "measures": [{key: value for key, value in asdict(one).items() if value is not None} for one in measures],
+    }
     lines = [HEADING, ""]
     for question, answer in verdicts.items():
         lines.append(f"- **{QUESTIONS[question]}** {answer['word'].capitalize()}. {answer['text']}")
     lines += [
         "",
-        "Each number stands between the best that could be expected and a far end; intervals are 95 % over images.",
+        "Each number stands between the best that could be expected and a far end; intervals are 95 % over images. "
+        "Obedience saturates and never says that images look real.",
         "",
         "| measure | value | interval | best | far end | n |",
         "|---|---|---|---|---|---|",
         *(_row(one) for one in measures),
         "",
     ]
-    return dataset_card(index) + "\n" + "\n".join(lines)
+    return (
+        "---\n" + yaml.safe_dump(keys, sort_keys=False, allow_unicode=True) + "---\n" + body + "\n" + "\n".join(lines)
+    )
 
 
 def _row(one: Measure) -> str:

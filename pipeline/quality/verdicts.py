@@ -40,6 +40,9 @@ def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
 def _fidelity(measures: Sequence[Measure]) -> Verdict:
     keys = key_measures(measures, "fidelity")
     word = _word(keys)
+    # The far end is very far: near the best end is not the same as indistinguishable from it.
+    if word == "good" and any(_beyond_chance(one) for one in keys):
+        word = "doubtful"
     ends = "like real unseen ones", "somewhat apart from real ones", "unlike real ones"
     text = _opening(word, "The images look", *ends)
     (imprint,) = find(measures, "imprint")
@@ -91,6 +94,13 @@ def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
     return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
 
 
+def _beyond_chance(one: Measure) -> bool:
+    """Whether the interval lies on the far side of what real unseen images score."""
+    if one.low is None:
+        return False
+    return one.low > one.best if one.worst > one.best else one.high < one.best
+
+
 def _opening(word: str, subject: str, good: str, doubtful: str, bad: str) -> str:
     return f"{subject} {({'good': good, 'doubtful': doubtful, 'bad': bad})[word]}."
 
@@ -112,4 +122,4 @@ def _interval(one: Measure) -> str:
 
 
 def _short(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}"
+    return (f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}").replace("-", "−")

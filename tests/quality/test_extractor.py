@@ -8,7 +8,6 @@ import torch
 from pipeline.core.errors import InputError
 from pipeline.quality.extractor import Images, extract, register_domain
 
-
 # As the models were trained: ImageNet's, and CLIP's own (Oquab et al. 2023; Radford et al. 2021).
 NORMALISATION = {
     "dinov2": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),

@@ -96,6 +96,13 @@ def test_words_follow_the_numbers(question, changes, words):
     assert [verdicts(records(**one))[question].word for one in changes] == words
 
 
+def test_images_that_are_surely_worse_than_real_are_never_good():
+    measures = [one for one in records() if one.name != "radiomics"]
+    near = find(records(), "radiomics")[0]
+    assert verdicts([*measures, replace(near, low=1.5, high=4.0)])["fidelity"].word == "good"
+    assert verdicts([*measures, replace(near, low=2.5, high=4.0)])["fidelity"].word == "doubtful"
+
+
 def test_an_attack_counts_only_beyond_chance():
     measures = [one for one in records(membership=0.7) if one.name != "membership"]
     attack = find(records(membership=0.7), "membership")[0]
