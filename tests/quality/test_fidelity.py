@@ -6,7 +6,6 @@ import torch
 from scipy import ndimage
 
 from pipeline.core.errors import InputError
-from pipeline.quality.density import density_coverage
 from pipeline.quality.fidelity import fidelity
 
 
@@ -92,28 +91,3 @@ def test_intervals_hold_their_value_and_narrow_with_more_images():
 def test_too_few_images_are_refused():
     with pytest.raises(InputError, match="at least 8 images a side, got 5"):
         values(REFERENCE[:5], REFERENCE)
-
-
-def test_density_and_coverage_of_a_set_with_itself():
-    points = np.random.default_rng(0).normal(size=(200, 4))
-    density, coverage = density_coverage(points, points, 5)
-    assert density == pytest.approx(1) and coverage == 1
-
-
-def test_coverage_of_equal_distributions_is_as_the_paper_says():
-    """1 - Π (M-i)/(N+M-i) over i from 1 to k (Naeem et al. 2020, equation 8)."""
-    rng, n, k = np.random.default_rng(0), 100, 3
-    found = [density_coverage(*rng.normal(size=(2, n, 6)), k) for _ in range(40)]
-    expected = 1 - np.prod([(n - i) / (2 * n - i) for i in range(1, k + 1)])
-    assert np.mean([coverage for _, coverage in found]) == pytest.approx(expected, abs=0.02)
-    assert np.mean([density for density, _ in found]) == pytest.approx(1, abs=0.08)
-
-
-def test_one_outlier_makes_everything_precise_and_not_dense():
-    rng = np.random.default_rng(0)
-    reference = np.concatenate([rng.normal(size=(99, 2)), [[60.0, 0.0]]])
-    wrong = rng.normal(size=(50, 2)) + np.array([25.0, 0.0])
-    found = values(torch.from_numpy(wrong).float(), torch.from_numpy(reference).float())
-    assert found["precision"] == 1
-    assert found["density"] < 0.5
-    assert found["coverage"] <= 0.01
