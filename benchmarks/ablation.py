@@ -97,10 +97,12 @@ class Runner:
         model = self.root / f"diffusion-{n}-{r}-{files.digest([], trained_as)[:12]}"
         self.stage("train_diffusion", config, model, unlabelled=unlabelled, live=None, **cell)
         sampled = self.root / f"synthetic-{n}-{r}-{name}"
-        self.stage("sample", config, sampled, diffusion=model, masks=Path("data/masks"), **cell)
+        variety = self.root / f"variety-{n}-{r}-{name}"
+        self.stage("sample", config, sampled, diffusion=model, masks=Path("data/masks"), variety=variety, **cell)
         curated = self.root / f"curated-{n}-{r}-{name}"
         filter_ = self.root / f"filter-{n}-{r}"
-        return sampled, self.stage("curate", config, curated, filter=filter_, synthetic=sampled)
+        made = {"synthetic": sampled, "train": self.train, "unlabelled": unlabelled}
+        return sampled, self.stage("curate", config, curated, filter=filter_, **made)
 
 
 def set_quality(runner: Runner, synthetic: Path) -> dict:

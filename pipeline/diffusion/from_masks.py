@@ -111,11 +111,13 @@ def run(args: argparse.Namespace) -> int:
 
 def settings_of(args: argparse.Namespace, count: int):
     """The parameters of the sampler."""
-    from pipeline.core.generation import MaskShares, Sample
+    from pipeline.core.generation import MaskShares, Sample, Variety
 
     return Sample(
         count=count,
         masks=MaskShares(parent=0, shape_model=0, user=1),
+        # The stage `sample` makes that second set; here nobody asks for one.
+        variety=Variety(masks=2, images=2),
         sampler=args.sampler,
         steps=args.steps,
         guidance=args.guidance,

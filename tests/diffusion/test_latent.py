@@ -352,7 +352,7 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
         # Eight steps teach nobody to draw a contour: every other sample is given one.
         decoded = iter([None, np.pad(np.ones((20, 20), np.uint8), 22)] * 8)
         monkeypatch.setattr(latent, "decode_contours", lambda joint, n: (joint[..., 0], next(decoded)))
-    stage(sample, train="train", diffusion="model", masks="masks", out="pairs")
+    stage(sample, train="train", diffusion="model", masks="masks", out="pairs", variety="variety")
     cases = read_dataset(Path("pairs")).cases
     assert len(cases) == (6 if variant == "controlnet" else 3), "a sample without a closed contour is left out"
     assert cases[0].image.shape == ((48, 64) if variant == "controlnet" else (64, 64))

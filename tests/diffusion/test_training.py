@@ -312,7 +312,7 @@ def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_p
         execute(module.run, View(params, module.PARAMS), arguments)
 
     stage(train_diffusion, train="train", unlabelled="unlabelled", out="model", live="live")
-    stage(sample, train="train", diffusion="model", masks="masks", out="pairs")
+    stage(sample, train="train", diffusion="model", masks="masks", out="pairs", variety="variety")
     trained_on = json.loads(Path("model/training.json").read_text())["trained_on"]
     assert len(trained_on["labels"]) == 8 and len(trained_on["selected_on"]) == 4
     assert read_dataset(Path("pairs")).provenance["selected_on"] == 4
@@ -401,8 +401,8 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
     np.testing.assert_allclose(one, two, rtol=1e-4)
 
     sampling = {"train": "train", "diffusion": "one", "masks": "masks"}
-    alone(sample, **sampling, out="a")
-    assert "2 processes share 3 chunks" in together(sample, **sampling, out="b")
+    alone(sample, **sampling, out="a", variety="va")
+    assert "2 processes share 3 chunks" in together(sample, **sampling, out="b", variety="vb")
     for path in Path("a").iterdir():
         assert path.read_bytes() == (Path("b") / path.name).read_bytes(), path.name
     assert not list(Path(".scratch").glob("sample-*")), "the scratch folder is removed"
