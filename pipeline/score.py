@@ -82,7 +82,7 @@ def run(
             # In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
             mean, std = features["reference"].mean(dim=0), features["reference"].std(dim=0) + 1e-6
             features = {which: (values - mean) / std for which, values in features.items()}
-            several = open_dataset(variety).cases
+            several = list(open_dataset(variety).cases)
             domain = (extracted(several, name, path) - mean) / std
         measures += assessment.fidelity_measures(
             name,

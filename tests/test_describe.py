@@ -3,7 +3,6 @@
 import json
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pytest
 import yaml
@@ -16,6 +15,7 @@ from pipeline.core.measures import Measure, as_json
 from pipeline.core.stage import execute
 from pipeline.core.tables import read_table, write_table
 from pipeline.quality.page import feature_in_words
+from tests.self_contained import Loads, text_of
 
 CLASSES = ("background", "head")
 REAL, FAR = "real unseen images", "psfhs images"
@@ -102,11 +102,6 @@ def html(world):
     return world.run()
 
 
-def text_of(html):
-    plain = re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", html, flags=re.DOTALL))
-    return re.sub(r"\s+", " ", plain)
-
-
 def test_four_questions_are_answered_first_in_a_word_and_a_sentence(html):
     text = text_of(html)
     for question, word in WORDS.items():
@@ -130,20 +125,6 @@ def test_the_flagged_copy_comes_first_beside_what_it_copies(html):
     assert gallery.index("s-02 → case-001") < gallery.index("s-00 → case-001")
     assert "distance 0.52 copy rim along the mask" in gallery
     assert html.count('alt="nearest training image, case-001"') == 8 + 6 + 6
-
-
-class Loads(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.fetched, self.mute = [], []
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
-        sources = [value for key, value in attrs.items() if key in ("src", "href")]
-        self.fetched += [value for value in sources if not value.startswith(("data:image/png;base64,", "#"))]
-        if (tag == "img" and not attrs.get("alt")) or (tag == "svg" and not attrs.get("aria-label")):
-            self.mute.append(attrs)
 
 
 def test_the_page_is_self_contained_and_described(html):

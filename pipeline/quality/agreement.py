@@ -9,7 +9,8 @@ from itertools import combinations
 
 import numpy as np
 
-LEVEL = 0.95
+from pipeline.quality.intervals import LEVEL, limits
+
 RESAMPLES = 2000
 FIRST_SYNTHETIC_VOTE = 3
 """Votes are 1 (surely real), 2 (probably real), 3 (probably synthetic), 4 (surely synthetic)."""
@@ -121,8 +122,7 @@ def bootstrap_interval(
     values = values[np.isfinite(values)]
     if not len(values):
         return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+    return limits(values)
 
 
 def score_reader(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:

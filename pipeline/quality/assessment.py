@@ -74,11 +74,11 @@ def radiomics_measure(sets: Mapping[str, Measured], *, far: str, resamples: int,
     """The Fréchet radiomics distance of equally many synthetic, unseen and foreign images from the reference."""
     n = min(len(sets[name]) for name in ("synthetic", "unseen", "foreign"))
     reference = sets["reference"].radiomics
-    value, best = (frechet_radiomics_distance(sets[name].radiomics[:n], reference) for name in ("synthetic", "unseen"))
+    own, others = standardised(sets["synthetic"].radiomics[:n], reference)
+    value, best = frechet_distance(own, others), frechet_radiomics_distance(sets["unseen"].radiomics[:n], reference)
     # Where the instrument finds no head in foreign images there is no far end.
     known = np.isfinite(sets["foreign"].radiomics[:n]).all(axis=1).sum() > 1
     worst = frechet_radiomics_distance(sets["foreign"].radiomics[:n], reference) if known else None
-    own, others = standardised(sets["synthetic"].radiomics[:n], reference)
     low, high = statistic_interval(lambda rows: frechet_distance(own[rows], others), len(own), value, resamples, seed)
     return Measure("fidelity", "radiomics", None, value, n, best, REAL, worst, f"{far} images", low, high)
 

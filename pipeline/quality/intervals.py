@@ -18,7 +18,7 @@ def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[
     drawn = seeds.numpy_generator(seed, "mean interval").multinomial(
         len(known), np.full(len(known), 1 / len(known)), size=RESAMPLES
     )
-    return _limits(drawn @ known / len(known))
+    return limits(drawn @ known / len(known))
 
 
 def statistic_interval(
@@ -36,9 +36,10 @@ def statistic_interval(
         return None, None
     rng = seeds.numpy_generator(seed, "statistic interval")
     found = np.array([statistic(rng.integers(count, size=count)) for _ in range(resamples)])
-    return _limits(value + found - found.mean())
+    return limits(value + found - found.mean())
 
 
-def _limits(values: np.ndarray) -> tuple[float, float]:
+def limits(values: np.ndarray) -> tuple[float, float]:
+    """The quantiles of resampled values, float (R,), between which 95 % of them lie."""
     low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)

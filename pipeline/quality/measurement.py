@@ -13,9 +13,9 @@ from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprint
 from pipeline.quality.radiomics import radiomics
 from pipeline.quality.shapes import DESCRIPTORS, describe
-from pipeline.quality.speckle import speckle
+from pipeline.quality.speckle import STATISTICS, speckle
 
-APPEARANCE = ("grey_mean", "grey_std", "snr", "axial_px", "lateral_px")
+APPEARANCE = ("grey_mean", "grey_std", *STATISTICS)
 """Grey levels of the head, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""
 CHUNK = 32
 

@@ -26,16 +26,25 @@ class Novelty:
     """distance, nearest: of each synthetic image to the closest image shown, and which one that is.
 
     unseen, nearest_unseen: the same of real unseen images.
-    copies, authentic, authentic_unseen: bool, of each synthetic and of each unseen image.
+    authentic, authentic_unseen: bool, of each synthetic and of each unseen image.
     """
 
     distance: np.ndarray
     nearest: np.ndarray
     unseen: np.ndarray
     nearest_unseen: np.ndarray
-    copies: np.ndarray
     authentic: np.ndarray
     authentic_unseen: np.ndarray
+
+    @property
+    def threshold(self) -> float:
+        """Distance below which an image is flagged as a copy; see ``COPY_RATIO``."""
+        return copy_threshold(self.unseen)
+
+    @property
+    def copies(self) -> np.ndarray:
+        """bool (N,): the synthetic images that are flagged as copies."""
+        return self.distance < self.threshold
 
     @property
     def ratio(self) -> float:
@@ -60,7 +69,6 @@ def novelty(synthetic: np.ndarray, shown: np.ndarray, unseen: np.ndarray, patien
         nearest=own.nearest,
         unseen=new.distance,
         nearest_unseen=new.nearest,
-        copies=own.distance < copy_threshold(new.distance),
         authentic=own.distance > apart[own.nearest],
         authentic_unseen=new.distance > apart[new.nearest],
     )

@@ -17,6 +17,7 @@ from pipeline.core.measures import CATALOGUE, QUESTIONS, Measure
 from pipeline.core.preview import with_contour
 from pipeline.quality.percentiles import NUMBERS, values_of
 from pipeline.quality.set_card import short
+from pipeline.quality.templates import environment
 
 BLOCKS = {"set", "measures", "verdicts", "radiomics", "masks", "appearance"}
 """Keys of the file that the stage `score` writes."""
@@ -133,19 +134,10 @@ def render(
     Args:
         index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. digest: of the set.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pipeline.quality", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
-    environment.globals["aspect"] = _aspect
-    return environment.get_template("page.html.j2").render(
+    pages = environment()
+    pages.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
+    pages.globals["aspect"] = _aspect
+    return pages.get_template("page.html.j2").render(
         set=scored["set"],
         verdicts=scored["verdicts"],
         questions=QUESTIONS,

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.quality.imprint import imprinted
 from pipeline.quality.measurement import APPEARANCE, Measured
-from pipeline.quality.novelty import Novelty, copy_threshold
+from pipeline.quality.novelty import Novelty
 from pipeline.quality.shapes import DESCRIPTORS
 
 
@@ -24,7 +24,7 @@ def rows(synthetic: Measured, unseen: Measured, reference: Measured, found: Nove
         ("unseen", unseen, found.unseen, found.nearest_unseen),
     ):
         rims = imprinted(one.imprint, reference.imprint)
-        copies = distance < copy_threshold(found.unseen)
+        copies = distance < found.threshold
         for i, case_id in enumerate(one.ids):
             table.append(
                 {

@@ -41,13 +41,13 @@ def _fidelity(measures: Sequence[Measure]) -> Verdict:
     keys = key_measures(measures, "fidelity")
     word = _word(keys)
     # The far end is very far: near the best end is not the same as indistinguishable from it.
-    if word == "good" and any(_beyond_chance(one) for one in keys):
-        word = "doubtful"
+    if any(_beyond_chance(one) for one in keys):
+        word = _not_good(word)
     ends = "like real unseen ones", "somewhat apart from real ones", "unlike real ones"
     text = _opening(word, "The images look", *ends)
     (imprint,) = find(measures, "imprint")
     if imprint.value - imprint.best > IMPRINT_MARGIN:
-        word = "bad" if word == "bad" else "doubtful"
+        word = _not_good(word)
         text += f" A rim is drawn along the mask in {imprint.value:.0%} of them (real: {imprint.best:.0%})."
     return Verdict(word, f"{text} {_numbers(keys)}")
 
@@ -59,7 +59,7 @@ def _coverage(measures: Sequence[Measure]) -> Verdict:
     text = _opening(word, "The set covers", *ends)
     diversity = find(measures, "diversity")
     if diversity and diversity[0].value < SAME:
-        word = "bad" if word == "bad" else "doubtful"
+        word = _not_good(word)
         text += f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
     return Verdict(word, f"{text} {_numbers(keys)}")
 
@@ -92,6 +92,10 @@ def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
         return "doubtful"
     worst = max(one.position for one in keys)
     return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
+
+
+def _not_good(word: str) -> Literal["doubtful", "bad"]:
+    return "bad" if word == "bad" else "doubtful"
 
 
 def _beyond_chance(one: Measure) -> bool:

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass, field, replace
-from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -24,6 +23,7 @@ from pipeline.core.predictions import write_predictions
 from pipeline.core.presets import compose
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table, write_table
+from tests.self_contained import Loads, text_of
 
 CLASSES = ["background", "head"]
 ARMS = {
@@ -192,12 +192,6 @@ def html(world):
     return world.run()
 
 
-def text_of(html):
-    return re.sub(
-        r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", html, flags=re.DOTALL))
-    )
-
-
 def test_page_answers_first_and_says_what_it_is_about(html):
     text = text_of(html)
     assert text.index("Too few replicates to say.") < text.index("Segmentation with and without")
@@ -227,26 +221,6 @@ def test_page_shows_the_shapes_of_the_masks(html):
 def test_labels_that_chose_the_generators_weights_and_images_without_labels_are_counted(tmp_path):
     text = text_of(World(tmp_path, selected_on=2).build().run())
     assert "6 more than 4 3" in text
-
-
-class Loads(HTMLParser):
-    """Collects what a browser would fetch, and images without an alternative text."""
-
-    def __init__(self):
-        super().__init__()
-        self.fetched, self.mute = [], []
-
-    def handle_starttag(self, tag, attrs):
-        attrs = dict(attrs)
-        self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
-        self.fetched += [
-            value
-            for key, value in attrs.items()
-            if key in ("src", "href", "xlink:href", "data")
-            and not (value or "").startswith(("data:image/png;base64,", "#"))
-        ]
-        if (tag == "img" and not attrs.get("alt")) or (tag == "svg" and not attrs.get("aria-label")):
-            self.mute.append(attrs)
 
 
 def test_page_is_self_contained_small_and_described(html):
