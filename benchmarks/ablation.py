@@ -175,7 +175,7 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     from pipeline.core.params import Arm
     from pipeline.segmentation.checkpoint import build_segmenter
     from pipeline.segmentation.inference import class_map, dice, probabilities
-    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.training import ImagePool, Recipe, fit
     from pipeline.segmentation.unet import build_unet
 
     config = runner.config
@@ -184,31 +184,27 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     seed = seeds.derive(config.seed, "finetune", n, r)
     arm = Arm(extra="synthetic", ratio=ratio, curated=True) if extra else Arm(extra="none", ratio=0)
     cases = label_subset(real.cases, n, r, config.seed)
-    pool = training_pool("ablation", arm, cases, extra, settings.image_size, config.warp, seed)
+    size = config.sam.image_size
+    pool = training_pool("ablation", arm, cases, extra, size, config.warp, seed)
     torch.manual_seed(seed)
     if kind == "sam":
-        network = build_segmenter(settings, real.n_structures)
+        network = build_segmenter(Path("models/sam"), config.sam, settings, real.n_structures)
     else:
         network = build_unet(config.filter.channels, real.n_structures)
-    fit(
-        network,
-        pool.images,
-        pool.masks,
-        n_structures=real.n_structures,
+    recipe = Recipe(
         steps=SEGMENTER_STEPS,
         batch=16,
         learning_rate=settings.learning_rate if kind == "sam" else config.filter.learning_rate,
         weight_decay=settings.weight_decay if kind == "sam" else 1e-4,
         warmup_steps=settings.warmup_steps,
-        augmentation=config.augment,
-        seed=seed,
-        device=device,
     )
+    images = ImagePool(*pool.stacked(), config.augment)
+    fit(network, images, recipe, n_structures=real.n_structures, seed=seed, device=device)
     found = {}
     groups = {"val": real.split("val"), "test": real.split("test"), "held_out": read_dataset(runner.held_out).cases}
     for name, group in groups.items():
-        maps = probabilities(network, stack_images(group, settings.image_size), device)
-        pairs = zip(maps, stack_masks(group, settings.image_size), strict=True)
+        maps = probabilities(network, stack_images(group, size), device)
+        pairs = zip(maps, stack_masks(group, size), strict=True)
         scores = [float(dice(class_map(p), mask, real.n_structures).mean()) for p, mask in pairs]
         found[name] = statistics.mean(scores)
     return found

@@ -38,7 +38,7 @@ from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
 from pipeline.quality import extractor, measurement
 from pipeline.segmentation.inference import mean_dice
-from pipeline.segmentation.training import fit
+from pipeline.segmentation.training import ImagePool, Recipe, fit
 from pipeline.segmentation.unet import build_unet
 
 LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "membership", "ms_ssim")
@@ -211,13 +211,9 @@ class Runner:
         torch.manual_seed(seeds.derive(seed, "variant"))
         network = fit(
             build_unet(CHANNELS, self.real.n_structures),
-            stack_images(pool, self.size),
-            stack_masks(pool, self.size),
+            ImagePool(stack_images(pool, self.size), stack_masks(pool, self.size), self.config.augment),
+            Recipe(self.args.steps, settings.batch, settings.learning_rate),
             n_structures=self.real.n_structures,
-            steps=self.args.steps,
-            batch=settings.batch,
-            learning_rate=settings.learning_rate,
-            augmentation=self.config.augment,
             seed=seed,
             device=self.device,
         )

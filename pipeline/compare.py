@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.core.stage import Output, main
 
-PARAMS = ("seed", "grid", "arms", "cohorts", "compare")
+PARAMS = ("seed", "grid", "arms", "segmenter", "oracle", "cohorts", "compare")
 
 
 def run(
@@ -18,6 +18,8 @@ def run(
     curated: Path,
     predictions: Path,
     live: Path,
+    training: Path,
+    oracle: Path,
     test: Path,
     held_out: Path,
     metrics: Output,
@@ -27,13 +29,14 @@ def run(
     """Compare the arms, paired and with intervals over patients and over replicates, and write the report.
 
     Outputs of cells that left the grid are removed from every folder given, among them the loss curves under ``live``,
-    which nothing else here reads.
+    which nothing here reads.
     """
     import yaml
     from markupsafe import Markup
 
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
+    from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.synthetic import (
         NO_PIXELS,
         load_budgets,
@@ -58,6 +61,8 @@ def run(
         (samples, sets),
         (synthetic, sets),
         (curated, sets),
+        (training, cells),
+        (oracle, [cell_name(n, r, arm) for n in grid.labels for r in grid.replicates for arm in params.oracle.arms]),
         *((kind, [*sets, *cells]) for kind in live.glob("*")),
     ):
         prune_cells(folder, keep)
@@ -71,8 +76,9 @@ def run(
     labels, replicate = grid.labels[0], grid.replicates[0]
     shown_sets = [cell_name(n, replicate) for n in grid.labels]
     made = {name: read_dataset(synthetic / name, None if name in shown_sets else NO_PIXELS) for name in sets}
-    budgets = load_budgets(params, own.split("train"), samples, made, curated)
-    files.write_json(metrics, summary.metrics(results, rows, shapes))
+    budgets = load_budgets(params, own.split("train"), samples, made, curated, training)
+    boxes = load_oracle(oracle, grid, params.oracle.arms, cohorts)
+    files.write_json(metrics, summary.metrics(results, rows, shapes, budgets, boxes))
     write_table(table, summary.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
@@ -129,6 +135,9 @@ def run(
             for name in held_out_names
         },
         "budgets": budgets,
+        "prompt": params.segmenter.prompt,
+        "boxes": boxes,
+        "jitter": params.oracle.jitter,
         "digests": {
             "evaluation": files.digest([evaluation / f"{name}.csv" for name in cells]),
             "predictions": files.digest([predictions / name for name in cells]),

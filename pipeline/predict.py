@@ -7,8 +7,11 @@ from pipeline.core.stage import Output, main
 PARAMS = ("compute", "cohorts")
 
 
-def run(params, *, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
-    """Predict class maps at native resolution; the mask columns of the datasets are never read."""
+def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embeddings: Path, out: Output) -> None:
+    """Predict class maps at native resolution; the mask columns of the datasets are never read.
+
+    Where the encoder was frozen its embeddings of these images are on disk already.
+    """
     from pipeline.core.compute import setup
     from pipeline.core.dataset import check_classes, read_images
     from pipeline.core.predictions import write_predictions
@@ -17,14 +20,20 @@ def run(params, *, segmenter: Path, test: Path, held_out: Path, out: Output) -> 
     from pipeline.segmentation.inference import predict_native
 
     device = setup(params.compute)
-    network, config = load_segmenter(segmenter, device)
+    network, config = load_segmenter(segmenter, device, base)
     prune_datasets(held_out, params.held_out())
     cohorts = [test, *(held_out / name for name in params.held_out())]
     for path in cohorts:
         check_classes(path, config["classes"], "the segmenter")
     for path in cohorts:
         cases = read_images(path, splits=["test"])
-        maps = predict_native(network, cases, config["image_size"], device)
+        if config["segmenter"]["train"] == "decoder":
+            from pipeline.segmentation.embeddings import Embeddings
+
+            store = Embeddings(embeddings / path.name, config["base"])
+        else:
+            store = None
+        maps = predict_native(network, cases, config["image_size"], device, store)
         write_predictions(out / f"{path.name}.parquet", [case.id for case in cases], maps)
 
 

@@ -20,7 +20,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     from pipeline.core.labels import label_subset
     from pipeline.core.progress import progress
     from pipeline.segmentation.inference import class_map, dice, probabilities
-    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.training import ImagePool, Recipe, fit
     from pipeline.segmentation.unet import build_unet, save_unet
 
     device = setup(params.compute)
@@ -43,13 +43,9 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
             torch.manual_seed(seed)
             network = fit(
                 build_unet(settings.channels, dataset.n_structures),
-                images[fold_of != fold],
-                masks[fold_of != fold],
+                ImagePool(images[fold_of != fold], masks[fold_of != fold], params.augment),
+                Recipe.of(settings),
                 n_structures=dataset.n_structures,
-                steps=settings.steps,
-                batch=settings.batch,
-                learning_rate=settings.learning_rate,
-                augmentation=params.augment,
                 seed=seed,
                 device=device,
                 on_step=tick,

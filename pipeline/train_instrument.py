@@ -16,7 +16,7 @@ def run(params, *, train: Path, out: Output) -> None:
     from pipeline.core.dataset import read_dataset
     from pipeline.core.geometry import stack_images, stack_masks
     from pipeline.core.progress import progress
-    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.training import ImagePool, Recipe, fit
     from pipeline.segmentation.unet import build_unet, save_unet
 
     device = setup(params.compute)
@@ -29,16 +29,13 @@ def run(params, *, train: Path, out: Output) -> None:
         "cases": [case.id for case in dataset.cases],
         "parameters": settings.model_dump(mode="json"),
     }
+    images, masks = (stack(dataset.cases, settings.image_size) for stack in (stack_images, stack_masks))
     with progress("instrument", settings.steps) as tick:
         network = fit(
             build_unet(settings.channels, dataset.n_structures),
-            stack_images(dataset.cases, settings.image_size),
-            stack_masks(dataset.cases, settings.image_size),
+            ImagePool(images, masks, params.augment),
+            Recipe.of(settings),
             n_structures=dataset.n_structures,
-            steps=settings.steps,
-            batch=settings.batch,
-            learning_rate=settings.learning_rate,
-            augmentation=params.augment,
             seed=seed,
             device=device,
             on_step=tick,

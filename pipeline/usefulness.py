@@ -24,7 +24,7 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
     from pipeline.core.progress import progress
     from pipeline.quality.usefulness import usefulness_measures
     from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.training import fit
+    from pipeline.segmentation.training import ImagePool, Recipe, fit
     from pipeline.segmentation.unet import build_unet
 
     device = setup(params.compute)
@@ -45,13 +45,9 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
         with progress(f"usefulness, trained on {name}", settings.steps) as tick:
             network = fit(
                 build_unet(settings.channels, real.n_structures),
-                images[name],
-                masks[name],
+                ImagePool(images[name], masks[name], params.augment),
+                Recipe.of(settings),
                 n_structures=real.n_structures,
-                steps=settings.steps,
-                batch=settings.batch,
-                learning_rate=settings.learning_rate,
-                augmentation=params.augment,
                 seed=seed,
                 device=device,
                 on_step=tick,

@@ -10,11 +10,15 @@ import yaml
 from PIL import Image
 
 from pipeline import (
+    base_sam,
     curate,
     describe,
+    encode_cohorts,
+    encode_synthetic,
     evaluate,
     finetune,
     gate,
+    oracle,
     predict,
     prepare,
     pseudo_label,
@@ -55,6 +59,9 @@ def params(tmp_path_factory):
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
     changed["diffusion"]["unlabelled"] = "pseudo_mask"
     changed["pseudo"]["agreement"] = 0.0
+    # The rarer ways, so that they too meet two structures; the end-to-end test trains everything, promptless.
+    changed["segmenter"].update(train="decoder", prompt="predicted_box", views=2)
+    changed["arms"]["synthetic"]["validated"] = True
     for cohort in changed["cohorts"].values():
         cohort["classes"] = CLASSES
     path.write_text(yaml.safe_dump(changed))
@@ -91,9 +98,16 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(gate, quality="./quality.json", page="./page", out="./gate.json")
     stage(curate, filter="./filter", **made, out="./curated")
     sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated"}
-    stage(finetune, **sets, arm="synthetic", out="./segmenter", live="./live_sam", **cell)
     held_out = {"test": train, "held_out": "cohorts/held_out"}
-    stage(predict, segmenter="./segmenter", out="./predictions", **held_out)
+    stage(base_sam, out="./sam", live="./live_base")
+    stage(encode_cohorts, base="./sam", train=train, held_out="cohorts/held_out", out="./embeddings")
+    stage(encode_synthetic, base="./sam", synthetic="./synthetic", out="./embeddings_synthetic")
+    encoded = {"embeddings": "./embeddings", "synthetic_embeddings": "./embeddings_synthetic"}
+    written = {"out": "./segmenter", "metrics": "./training.json", "live": "./live_sam"}
+    stage(finetune, base="./sam", **sets, **encoded, arm="synthetic", **written, **cell)
+    fine_tuned = {"base": "./sam", "segmenter": "./segmenter"}
+    stage(predict, **fine_tuned, embeddings="./embeddings", out="./predictions", **held_out)
+    stage(oracle, **fine_tuned, out="./oracle.csv", **held_out)
     stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
 
     quality = json.loads(Path("quality.json").read_text())
@@ -116,16 +130,27 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
     from pipeline.core.dataset_writer import write_dataset
-    from pipeline.segmentation.checkpoint import build_segmenter, save_segmenter
+    from pipeline.segmentation.checkpoint import build_segmenter, save_compact_base, save_segmenter
+    from pipeline.segmentation.compact_sam import build_compact_sam
 
     monkeypatch.chdir(tmp_path)
-    save_segmenter(Path("segmenter"), build_segmenter(params.segmenter, 2), tuple(CLASSES), {})
+    save_compact_base(Path("sam"), build_compact_sam(params.sam.compact, params.sam.image_size, 2), params.sam)
+    network = build_segmenter(Path("sam"), params.sam, params.segmenter, 2)
+    about = {"base_folder": Path("sam"), "base": params.sam, "settings": params.segmenter, "trained_on": {}}
+    save_segmenter(Path("segmenter"), network, tuple(CLASSES), **about)
     for name in ("phantom_a", "phantom_b", "phantom_c"):
         cases = [ring(i, split="test") for i in range(2)]
         classes = CLASSES if name == "phantom_a" else CLASSES[:2]
         folder = Path("train" if name == "phantom_a" else "held_out") / name
         write_dataset(folder, cases, role="held_out", classes=classes)
-    arguments = {"segmenter": "segmenter", "test": "train/phantom_a", "held_out": "held_out", "out": "out"}
+    arguments = {
+        "base": "sam",
+        "embeddings": "none",
+        "segmenter": "segmenter",
+        "test": "train/phantom_a",
+        "held_out": "held_out",
+        "out": "out",
+    }
     arguments = {key: Path(value) for key, value in arguments.items()}
     with pytest.raises(InputError, match=r"phantom_b.*background, symphysis, those .*background, symphysis, head"):
         execute(predict.run, View(params, predict.PARAMS), arguments)

@@ -1,6 +1,6 @@
 """The training pool of an arm: its n real cases and what the arm adds to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,20 +13,62 @@ from pipeline.core.params import Arm, Warp
 from pipeline.core.permute import derangement
 from pipeline.core.warp import plausible_warp, warp
 
+Example = tuple[str, np.ndarray, np.ndarray]
+"""Id, float32 image (1, S, S) in [-1, 1], uint8 mask (S, S)."""
+
 
 @dataclass(frozen=True)
 class Pool:
-    """images: float32 (N, 1, S, S) in [-1, 1]; masks: uint8 (N, S, S); the first ``real`` of them are real."""
+    """Real cases first, then what the arm adds; pixels are made when they are asked for.
 
-    images: np.ndarray
-    masks: np.ndarray
-    real: int
+    mask_of: integer (N,), the number of the example whose mask an example is trained with: its own, but for shuffled
+        arms.
+    """
+
+    labels: Sequence[Case]
+    extra: Sequence[Case]
+    warped: int
+    mask_of: np.ndarray
+    size: int
+    warp: Warp
+    seed: int
+
+    def __len__(self) -> int:
+        return len(self.mask_of)
+
+    @property
+    def real(self) -> int:
+        return len(self.labels)
+
+    def examples(self) -> Iterator[Example]:
+        """Every example in order, with its own mask. Samples that are used again come again, under the same id."""
+        for case in self.labels:
+            yield _example(case, self.size)
+        for i in range(len(self) - self.real - self.warped):
+            yield _example(self.extra[i % len(self.extra)], self.size)
+        yield from self.warped_examples()
+
+    def warped_examples(self) -> Iterator[Example]:
+        """Copies of real pairs through the warp that sampled masks go through: shape change, no diffusion."""
+        for i in range(self.warped):
+            source = self.labels[i % len(self.labels)]
+            _, image, mask = _example(source, self.size)
+            valid = Letterbox.fit(source.image.shape, self.size).valid(self.size)
+            field = plausible_warp(mask, valid, self.warp, seeds.numpy_generator(self.seed, "warped arm", i))
+            # warp() fills with 0, which is black only for images in [0, 2].
+            moved = np.where(valid, warp(image[0] + 1, field) - 1, -1)[None].astype(np.float32)
+            yield f"warped-{i}", moved, np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)
+
+    def stacked(self) -> tuple[np.ndarray, np.ndarray]:
+        """Images float32 (N, 1, S, S) and the masks they are trained with, uint8 (N, S, S)."""
+        _, images, masks = zip(*self.examples(), strict=True)
+        return np.stack(images), np.stack(masks)[self.mask_of]
 
 
 def training_pool(
     name: str, arm: Arm, labels: Sequence[Case], synthetic: Sequence[Case], size: int, params: Warp, seed: int
 ) -> Pool:
-    """Real cases first, then ``round(ratio * n)`` extra ones.
+    """The n labels and ``round(ratio * n)`` extra cases.
 
     Args:
         synthetic: the synthetic set the arm draws from, curated or not; unused by the other arms.
@@ -34,37 +76,21 @@ def training_pool(
     Raises:
         InputError: the arm asks for more uncurated samples than there are.
     """
-    images, masks = stack_images(labels, size), stack_masks(labels, size)
     count = round(arm.ratio * len(labels))
     if arm.extra != "none" and count == 0:
         raise InputError(f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels is not one case; raise the ratio")
-    if arm.extra == "synthetic":
-        if count > len(synthetic) and not arm.curated:
-            raise InputError(
-                f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels asks for {count} synthetic cases, there "
-                f"are {len(synthetic)}; raise sample.count or lower the ratio"
-            )
-        # Curation leaves fewer than were sampled: what is left is used again.
-        chosen = [synthetic[i % len(synthetic)] for i in range(count)]
-        extra_images, extra_masks = stack_images(chosen, size), stack_masks(chosen, size)
-        if arm.shuffled:
-            extra_masks = extra_masks[derangement(count, seed, "shuffled arm")]
-    elif arm.extra == "warped":
-        extra_images, extra_masks = warped_copies(images, masks, labels, count, params, seed)
-    else:
-        return Pool(images, masks, len(labels))
-    return Pool(np.concatenate([images, extra_images]), np.concatenate([masks, extra_masks]), len(labels))
+    # Curation leaves fewer than were sampled: what is left is used again.
+    if arm.extra == "synthetic" and count > len(synthetic) and not arm.curated:
+        raise InputError(
+            f"arm '{name}': ratio {arm.ratio:g} of {len(labels)} labels asks for {count} synthetic cases, there "
+            f"are {len(synthetic)}; raise sample.count or lower the ratio"
+        )
+    mask_of = np.arange(len(labels) + count)
+    if arm.shuffled:
+        mask_of[len(labels) :] = len(labels) + derangement(count, seed, "shuffled arm")
+    extra = synthetic if arm.extra == "synthetic" else ()
+    return Pool(labels, extra, count if arm.extra == "warped" else 0, mask_of, size, params, seed)
 
 
-def warped_copies(images, masks, labels, count: int, params: Warp, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """``count`` copies of real pairs through the warp that sampled masks go through: shape change, no diffusion."""
-    size = images.shape[-1]
-    new_images, new_masks = [], []
-    for i in range(count):
-        source = i % len(labels)
-        valid = Letterbox.fit(labels[source].image.shape, size).valid(size)
-        field = plausible_warp(masks[source], valid, params, seeds.numpy_generator(seed, "warped arm", i))
-        # warp() fills with 0, which is black only for images in [0, 2].
-        new_images.append(np.where(valid, warp(images[source, 0] + 1, field) - 1, -1))
-        new_masks.append(np.where(valid, warp(masks[source], field, mask=True), 0))
-    return np.stack(new_images)[:, None].astype(np.float32), np.stack(new_masks).astype(np.uint8)
+def _example(case: Case, size: int) -> Example:
+    return case.id, stack_images([case], size)[0], stack_masks([case], size)[0]

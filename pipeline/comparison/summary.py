@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
-from pipeline.comparison.synthetic import Quality, Shape
+from pipeline.comparison.synthetic import Budget, Quality, Shape
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
 from pipeline.core.params import Arm
@@ -223,8 +224,16 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if known.size else None
 
 
-def metrics(results: Sequence[Result], quality: Sequence[Quality], shapes: Sequence[Shape]) -> dict:
+def metrics(
+    results: Sequence[Result],
+    quality: Sequence[Quality],
+    shapes: Sequence[Shape],
+    budgets: Sequence[Budget],
+    boxes: Sequence[OracleBox],
+) -> dict:
     """Small nested metrics: cohort → n<labels> → arm → means, and the synthetic sets' quality under "synthetic".
+
+    What was trained stands under "training", scores with boxes drawn from the reference under "oracle_box".
 
     Of each descriptor of the masks' shapes one number: the distance of the sampled ones, averaged over structures.
     """
@@ -251,6 +260,13 @@ def metrics(results: Sequence[Result], quality: Sequence[Quality], shapes: Seque
     for (labels, descriptor), known in distances.items():
         branch = tree.setdefault("synthetic", {}).setdefault(f"n{labels}", {})
         branch[f"mask_{descriptor}"] = _six_digits(float(np.mean(known)) if known else None)
+    for one in budgets:
+        leaf = {"trainable_parameters": one.trainable, "parameters": one.parameters, "labels_seen": one.seen[1]}
+        tree.setdefault("training", {}).setdefault(f"n{one.labels}", {})[one.arm] = leaf
+    for one in boxes:
+        leaf = {"dice_oracle_box": _six_digits(one.sam), "dice_ellipse_in_box": _six_digits(one.ellipse)}
+        branch = tree.setdefault("oracle_box", {}).setdefault(one.cohort, {}).setdefault(f"n{one.labels}", {})
+        branch[one.arm] = leaf
     return tree
 
 

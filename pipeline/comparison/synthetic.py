@@ -189,8 +189,9 @@ def _mean_value(values: Sequence[float | None], descriptor: str) -> float | None
 class Budget:
     """What an arm was trained on; ranges over replicates as (least, most).
 
-    seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose the generator's weights
-    among them. unlabelled: real images seen without their label. extra: extra cases in the training pool.
+    trainable, parameters: of the segmenter, those that were trained and all.
+    seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose weights among them.
+    unlabelled: real images seen without their label. extra: extra cases in the training pool.
     available: different samples these were drawn from; None where none are. sampled, dropped: curated arms only, of how
     many samples, and how many each criterion in use dropped (some by more than one).
     """
@@ -198,6 +199,8 @@ class Budget:
     labels: int
     arm: str
     spec: Arm
+    trainable: int
+    parameters: int
     seen: tuple[int, int]
     unlabelled: tuple[int, int]
     extra: int
@@ -207,13 +210,19 @@ class Budget:
 
 
 def load_budgets(
-    params, train_cases: Sequence[Case], samples: Path, synthetic: Mapping[str, Dataset], curated: Path
+    params,
+    train_cases: Sequence[Case],
+    samples: Path,
+    synthetic: Mapping[str, Dataset],
+    curated: Path,
+    training: Path,
 ) -> list[Budget]:
     """Count labels: the segmenter's own subset, together with the one the synthetic set says it was made from.
 
     Args:
         train_cases: cases of the training cohort, the train split among them.
         synthetic: cell name → synthetic set.
+        training: what `finetune` wrote down of each cell.
     """
     budgets = []
     for labels in params.grid.labels:
@@ -225,16 +234,23 @@ def load_budgets(
         for arm in params.grid.arms:
             spec = params.arms[arm]
             uses = spec.extra == "synthetic"
-            seen = [
-                len(ids | set(data.labels)) + data.provenance["selected_on"] if uses else len(ids)
-                for ids, data in zip(own, sets, strict=True)
+            trained = [
+                read_json(training / f"{cell_name(labels, r, arm)}.json", "run `dvc repro finetune`")
+                for r in params.grid.replicates
             ]
+            seen = []
+            for ids, data, facts in zip(own, sets, trained, strict=True):
+                # Generator and segmenter choose their weights on the same val split.
+                chosen_on = max(facts["labels"] - labels, data.provenance["selected_on"] if uses else 0)
+                seen.append(len(ids | set(data.labels) if uses else ids) + chosen_on)
             kept = _range([one["kept"] for one in filtered]) if spec.curated else sampled
             budgets.append(
                 Budget(
                     labels=labels,
                     arm=arm,
                     spec=spec,
+                    trainable=trained[0]["trainable_parameters"],
+                    parameters=trained[0]["parameters"],
                     seen=_range(seen),
                     unlabelled=_range([data.provenance["unlabelled"] for data in sets]) if uses else (0, 0),
                     extra=round(spec.ratio * labels),

@@ -138,36 +138,79 @@ class Curate(Section):
     hardness: Annotated[int, Field(ge=0)]
 
 
-class Segmenter(Section):
-    """SAM, promptless. ``weights`` null: a small one from scratch; a path: the official checkpoint there."""
+class CompactSam(Section):
+    """The small SAM of machines without Meta's weights (see segmentation/compact_sam.py)."""
 
-    weights: str | None
-    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
     patch_size: Literal[4, 8, 16]
     hidden_size: Annotated[int, Field(ge=32, multiple_of=16)]
     layers: Positive
     heads: Positive
     decoder_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    widths: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
+
+    @model_validator(mode="after")
+    def _fits(self):
+        if self.hidden_size % self.heads:
+            raise ValueError("hidden_size must be a multiple of heads")
+        levels = self.patch_size.bit_length() - 1
+        if len(self.widths) != levels:
+            raise ValueError(f"patches of {self.patch_size} px need {levels} widths, {len(self.widths)} are given")
+        return self
+
+
+class Pretraining(Section):
+    """Promptable pre-training of the compact SAM on procedural shapes; 0 steps for none."""
+
+    steps: Annotated[int, Field(ge=0)]
+    batch: Positive
+    learning_rate: PositiveFloat
+
+
+class SamBase(Section):
+    """What is fine-tuned. ``weights`` null: the compact SAM; a path: an official checkpoint or Hugging Face folder."""
+
+    weights: str | None
+    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    window: Positive | None
+    detail: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
+    compact: CompactSam
+    pretraining: Pretraining
+
+
+class Segmenter(Section):
+    """How SAM is fine-tuned: what is trained, what it is prompted with, for how long."""
+
+    train: Literal["decoder", "lora", "full"]
+    lora_rank: Positive
+    prompt: Literal["none", "whole_box", "predicted_box"]
+    views: Positive
+    checkpointing: bool
+    mixed_precision: Literal["no", "fp16", "bf16"]
     steps: Positive
     batch: Positive
     learning_rate: PositiveFloat
     weight_decay: NonNegative
     warmup_steps: Annotated[int, Field(ge=0)]
 
-    @model_validator(mode="after")
-    def _fits(self):
-        if self.hidden_size % self.heads:
-            raise ValueError("hidden_size must be a multiple of heads")
-        return self
+
+class Oracle(Section):
+    """Box prompts drawn from the reference mask: never a headline (see segmentation/prompts.py)."""
+
+    arms: tuple[Name, ...]
+    jitter: Annotated[float, Field(ge=0, lt=0.5)]
 
 
 class Arm(Section):
-    """What joins the n real cases. ``ratio``: extra cases per real one."""
+    """What joins the n real cases. ``ratio``: extra cases per real one.
+
+    ``validated``: of the weights during training those best on the val split are kept, whose labels then count.
+    """
 
     extra: Literal["none", "synthetic", "warped"]
     ratio: NonNegative
     curated: bool = False
     shuffled: bool = False
+    validated: bool = False
 
     @model_validator(mode="after")
     def _consistent(self):
@@ -207,7 +250,9 @@ class Config(Section):
     usefulness: UNet
     gate: Gate
     curate: Curate
+    sam: SamBase
     segmenter: Segmenter
+    oracle: Oracle
     augment: Augment
     arms: dict[Name, Arm]
     compare: Compare
@@ -225,11 +270,13 @@ class Config(Section):
             raise ValueError("guidance needs diffusion.mask_dropout above 0, or sample.guidance 1")
         if not self.held_out():
             raise ValueError("no cohort has role 'held_out'; the comparison needs at least one")
-        for arm in (*self.grid.arms, self.compare.baseline):
+        for arm in (*self.grid.arms, *self.oracle.arms, self.compare.baseline):
             if arm not in self.arms:
                 raise ValueError(f"arm '{arm}' is not defined under arms (defined: {', '.join(self.arms)})")
         if self.compare.baseline not in self.grid.arms:
             raise ValueError(f"compare.baseline '{self.compare.baseline}' is not in grid.arms")
+        if unused := [arm for arm in self.oracle.arms if arm not in self.grid.arms]:
+            raise ValueError(f"oracle.arms names '{unused[0]}', which is not in grid.arms")
         for key in ("labels", "replicates", "arms"):
             values = getattr(self.grid, key)
             if len(set(values)) != len(values):

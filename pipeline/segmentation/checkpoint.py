@@ -1,46 +1,149 @@
-"""Fine-tuned segmenters on disk."""
+"""SAMs on disk: the base that arms start from, at the size it was trained at, and what fine-tuning changed of it.
+
+A fine-tuned segmenter holds the trained tensors only (a decoder is 16 MB of ViT-B's 375), so it is read together with
+its base, whose digest it knows.
+"""
 
 from pathlib import Path
 
+import torch
+from torch import Tensor
 from transformers.models.sam.configuration_sam import SamConfig
-from transformers.models.sam.modeling_sam import SamModel
 
-from pipeline.core.params import Segmenter
-from pipeline.core.weights import load_weights, read_config, save_weights
-from pipeline.segmentation.sam import PromptlessSam, build_small_sam
-from pipeline.segmentation.sam_official import load_official_sam
+from pipeline.core import files
+from pipeline.core.errors import InputError
+from pipeline.core.params import SamBase, Segmenter
+from pipeline.core.weights import load_tensors, read_config, save_tensors
+from pipeline.segmentation.compact_sam import build_compact_sam
+from pipeline.segmentation.pretrained import at_resolution, resize
+from pipeline.segmentation.sam import Sam
+from pipeline.segmentation.tuning import choose_trained, count_parameters, merge, trained_state
 
-
-def build_segmenter(params: Segmenter, n_structures: int) -> PromptlessSam:
-    """The official checkpoint where ``params.weights`` names one, else a small SAM with random weights."""
-    if params.weights is None:
-        return build_small_sam(params, params.image_size, n_structures)
-    return load_official_sam(Path(params.weights), params.image_size, n_structures)
-
-
-def save_segmenter(folder: Path, network: PromptlessSam, classes: tuple[str, ...], trained_on: dict) -> None:
-    save_weights(
-        folder,
-        "segmenter",
-        network.sam,
-        {
-            "architecture": "transformers.SamModel, promptless",
-            "sam": network.sam.config.to_diff_dict(),
-            "image_size": network.image_size,
-            "classes": list(classes),
-            "trained_on": trained_on,
-            "licence": "Apache-2.0; see the licence of the training data and of the initial weights",
-        },
-    )
+BASE = Path("models/sam")
+COMPACT = "compact SAM"
+OFFICIAL = "segment-anything"
 
 
-def load_segmenter(folder: Path, device) -> tuple[PromptlessSam, dict]:
-    """The network in evaluation mode, and its configuration.
+def save_compact_base(folder: Path, network: Sam, settings: SamBase) -> None:
+    """The compact SAM; ``settings`` say how it was built and pre-trained."""
+    about = {
+        "architecture": COMPACT,
+        "compact": settings.compact.model_dump(mode="json"),
+        "image_size": network.image_size,
+        "pretraining": settings.pretraining.model_dump(mode="json"),
+        "trained_on": "procedural shapes; no image of anything real",
+        "licence": "Apache-2.0",
+    }
+    save_tensors(folder, "sam", network.state_dict(), about)
+
+
+def save_pretrained_base(folder: Path, config: SamConfig, state: dict[str, Tensor]) -> None:
+    """Pretrained weights under transformers' names, at the size they were trained at."""
+    about = {
+        "architecture": OFFICIAL,
+        "sam": _without_versions(config.to_diff_dict()),
+        "image_size": config.vision_config.image_size,
+        "licence": "that of the weights; Apache-2.0 for those of segment-anything",
+    }
+    save_tensors(folder, "sam", state, about)
+
+
+def _without_versions(config: dict) -> dict:
+    """Equal weights are to have equal digests, whatever release of transformers wrote them down."""
+    unwanted = ("transformers_version", "dtype", "torch_dtype")
+    return {
+        key: _without_versions(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in unwanted
+    }
+
+
+def base_digest(folder: Path) -> str:
+    """What a fine-tuned segmenter and a store of embeddings know their base by."""
+    return files.digest([folder])[:32]
+
+
+def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = "none") -> Sam:
+    """The base at ``settings.image_size``, its positions interpolated where it was trained at another size.
+
+    A finer mask head that the base lacks is drawn from torch's global generator and starts silent.
 
     Raises:
-        InputError: no segmenter there, or weights of another architecture.
+        InputError: no base there, or one of another architecture than ``settings`` describe.
     """
-    config = read_config(folder, "segmenter")
-    network = PromptlessSam(SamModel(SamConfig.from_dict(config["sam"])), len(config["classes"]) - 1)
-    load_weights(folder, "segmenter", network.sam)
-    return network.to(device).eval(), config
+    about = read_config(folder, "sam")
+    if about["architecture"] == COMPACT:
+        network = build_compact_sam(settings.compact, settings.image_size, n_structures)
+        wanted = network.state_dict()
+        state = load_tensors(folder, "sam", dict.fromkeys(wanted))
+        network.load_state_dict({key: resize(key, value, wanted[key].shape) for key, value in state.items()})
+        network.prompt = prompt
+        return network
+    config = SamConfig.from_dict(about["sam"])
+    state = load_tensors(folder, "sam", None)
+    sam = at_resolution(config, state, settings.image_size, settings.window)
+    return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
+
+
+def build_segmenter(folder: Path, base: SamBase, settings: Segmenter, n_structures: int) -> Sam:
+    """The base with everything set for fine-tuning as ``settings`` say."""
+    network = load_base(folder, base, n_structures, settings.prompt)
+    choose_trained(network, settings.train, settings.lora_rank)
+    if settings.checkpointing:
+        network.sam.vision_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    return network
+
+
+def save_segmenter(
+    folder: Path,
+    network: Sam,
+    classes: tuple[str, ...],
+    *,
+    base_folder: Path,
+    base: SamBase,
+    settings: Segmenter,
+    trained_on: dict,
+) -> None:
+    """What was trained, and how to build the rest."""
+    about = {
+        "architecture": "SAM: the tensors that were trained",
+        "base": base_digest(base_folder),
+        "sam": base.model_dump(mode="json", exclude={"weights", "pretraining"}),
+        "segmenter": settings.model_dump(mode="json"),
+        "image_size": network.image_size,
+        "classes": list(classes),
+        **count_parameters(network),
+        "trained_on": trained_on,
+        "licence": "Apache-2.0; see the licence of the training data and of the initial weights",
+    }
+    save_tensors(folder, "segmenter", trained_state(network), about)
+
+
+def load_segmenter(folder: Path, device, base_folder: Path = BASE) -> tuple[Sam, dict]:
+    """The network in evaluation mode, adapters folded in, and its configuration.
+
+    Raises:
+        InputError: no segmenter there or one of an earlier version, another base than it was trained from, or weights
+            of another architecture.
+    """
+    about = read_config(folder, "segmenter")
+    if "base" not in about:
+        raise InputError(f"{folder / 'segmenter.json'}: names no base, as those of earlier versions; fine-tune again")
+    if (found := base_digest(base_folder)) != about["base"]:
+        raise InputError(
+            f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
+            "from, or fine-tune again"
+        )
+    base = SamBase.model_validate(about["sam"] | {"weights": None, "pretraining": _NO_PRETRAINING}, strict=False)
+    settings = Segmenter.model_validate(about["segmenter"], strict=False)
+    with torch.random.fork_rng(devices=[]):
+        network = build_segmenter(base_folder, base, settings, len(about["classes"]) - 1)
+    trained = trained_state(network)
+    state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
+    network.load_state_dict(state, strict=False)
+    if settings.train == "lora":
+        merge(network)
+    return network.requires_grad_(False).to(device).eval(), about
+
+
+_NO_PRETRAINING = {"steps": 0, "batch": 1, "learning_rate": 1.0}

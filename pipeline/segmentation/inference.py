@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,16 +12,25 @@ from pipeline.core.case import Case
 from pipeline.core.geometry import Letterbox, stack_images
 from pipeline.segmentation.scores import surface_scores
 
+if TYPE_CHECKING:
+    from pipeline.segmentation.embeddings import Embeddings
+
 BATCH = 32
 
 
 @torch.inference_mode()
-def probabilities(network: nn.Module, images: np.ndarray, device) -> np.ndarray:
-    """float32 (N, 1, S, S) in [-1, 1] → float32 (N, n_structures, S, S) in [0, 1]."""
+def probabilities(network: nn.Module, images: np.ndarray, device, embeddings: np.ndarray | None = None) -> np.ndarray:
+    """float32 (N, 1, S, S) in [-1, 1] → float32 (N, n_structures, S, S) in [0, 1].
+
+    Args:
+        embeddings: (N, C, h, w), what a SAM's encoder made of the images, where that is known.
+    """
     outputs = []
     for start in range(0, len(images), BATCH):
-        x = torch.from_numpy(images[start : start + BATCH]).to(device, memory_format=torch.channels_last)
-        outputs.append(network(x).sigmoid().float().cpu().numpy())
+        part = slice(start, start + BATCH)
+        x = torch.from_numpy(images[part]).to(device, memory_format=torch.channels_last)
+        known = [] if embeddings is None else [torch.from_numpy(embeddings[part]).float().to(device)]
+        outputs.append(network(x, *known).sigmoid().float().cpu().numpy())
     return np.concatenate(outputs)
 
 
@@ -30,12 +40,20 @@ def class_map(probability: np.ndarray) -> np.ndarray:
     return np.where(probability.max(axis=0) >= 0.5, winner + 1, 0).astype(np.uint8)
 
 
-def predict_native(network: nn.Module, cases: Sequence[Case], size: int, device) -> list[np.ndarray]:
-    """uint8 class maps at each case's native resolution, from its image alone."""
+def predict_native(
+    network: nn.Module, cases: Sequence[Case], size: int, device, embeddings: "Embeddings | None" = None
+) -> list[np.ndarray]:
+    """uint8 class maps at each case's native resolution, from its image alone.
+
+    Args:
+        embeddings: a store that holds what the network's frozen encoder made of every case.
+    """
     maps = []
     for start in range(0, len(cases), BATCH):
         chunk = cases[start : start + BATCH]
-        for case, probability in zip(chunk, probabilities(network, stack_images(chunk, size), device), strict=True):
+        known = None if embeddings is None else np.stack([embeddings.read("embedding", case.id) for case in chunk])
+        found = probabilities(network, stack_images(chunk, size), device, known)
+        for case, probability in zip(chunk, found, strict=True):
             box = Letterbox.fit(case.image.shape, size)
             maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
     return maps

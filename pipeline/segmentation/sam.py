@@ -1,95 +1,164 @@
-"""SAM without prompts: the segmenter of every arm, on transformers' ``SamModel``.
+"""SAM as a segmenter of every structure at once, promptless unless told otherwise, on transformers' ``SamModel``.
 
 Kirillov et al., "Segment Anything", ICCV 2023. A prompt made from the reference mask would hold most of the answer, so
-the network sees the image alone: no points, no boxes, no masks.
+the network sees the image alone: no points and no boxes, or boxes it finds itself.
 """
 
-from typing import Protocol
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers.models.sam.configuration_sam import (
-    SamConfig,
-    SamMaskDecoderConfig,
-    SamPromptEncoderConfig,
-    SamVisionConfig,
-)
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamModel
 
 from pipeline.core.errors import InputError
+from pipeline.segmentation.detail import DetailHead, Pyramid, levels
+from pipeline.segmentation.prompts import boxes_around, whole_boxes
 
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
-MLP_RATIO = 4.0
-HEAD_SIZE = 8
 
 
-class SmallSam(Protocol):
-    """What :func:`build_small_sam` reads; the parameter section ``segmenter`` has these."""
-
-    patch_size: int
-    hidden_size: int
-    layers: int
-    heads: int
-    decoder_size: int
-
-
-class PromptlessSam(nn.Module):
+class Sam(nn.Module):
     """Structure k (0-based) is read from SAM's mask token k, so there can be as many structures as mask tokens (4).
 
+    Args:
+        prompt: ``none``; ``whole_box``, a box around the whole input; or ``predicted_box``, a second pass with a box
+            around what the first one, without a box, found of each structure.
+        detail: widths of a pyramid for a finer mask head; empty for SAM's own masks, a quarter of the input's size
+            with 16 px patches.
+        convolutional: the patch embedding stands on the pyramid (Xiao et al. 2021), instead of SAM's linear one.
+
     Raises:
-        InputError: more structures than mask tokens.
+        InputError: more structures than mask tokens, or a pyramid that does not reach the decoder's grid.
     """
 
-    def __init__(self, sam: SamModel, n_structures: int):
+    def __init__(
+        self,
+        sam: SamModel,
+        n_structures: int,
+        *,
+        prompt: str = "none",
+        detail: Sequence[int] = (),
+        convolutional: bool = False,
+    ):
         super().__init__()
         tokens = sam.mask_decoder.num_mask_tokens
         if not 1 <= n_structures <= tokens:
             raise InputError(f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge classes")
-        self.sam = sam
-        self.n_structures = n_structures
+        self.sam, self.n_structures, self.prompt, self.convolutional = sam, n_structures, prompt, convolutional
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
         # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.
         positions = sam.shared_image_embedding.positional_embedding.requires_grad_(False)
         sam.prompt_encoder.shared_embedding.positional_embedding = nn.Parameter(positions.clone(), requires_grad=False)
         self.register_buffer("mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
+        self.pyramid = self.detail = None
+        if detail:
+            self._add_detail(tuple(detail))
+
+    def _add_detail(self, widths: tuple[int, ...]) -> None:
+        vision = self.sam.config.vision_config
+        if len(widths) != (wanted := levels(vision.patch_size)):
+            key = "sam.compact.widths" if self.convolutional else "sam.detail"
+            raise InputError(f"{key} has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
+        self.pyramid = Pyramid(widths)
+        self.detail = DetailHead(widths, vision.output_channels)
+        if self.convolutional:
+            self.sam.vision_encoder.patch_embed = nn.Identity()
+            self.patches = nn.Conv2d(widths[-1], vision.hidden_size, 3, stride=2, padding=1)
+        else:
+            self.detail.silence()
 
     @property
     def image_size(self) -> int:
         return self.sam.config.vision_config.image_size
 
-    def forward(self, images: Tensor) -> Tensor:
-        """float [B, 1, S, S] in [-1, 1], S the model's input size → logits [B, n_structures, S, S]."""
-        embeddings = self.embed(images)
-        masks = decode(self.sam, embeddings, self.n_structures)
-        if masks.shape[-2:] == images.shape[-2:]:
-            return masks
-        return functional.interpolate(masks, size=images.shape[-2:], mode="bilinear", align_corners=False)
+    def forward(self, images: Tensor | None, embeddings: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        """Logits [B, n_structures, S, S]; in training every mask the loss is taken on, the final one last.
 
-    def embed(self, images: Tensor) -> Tensor:
-        """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch]."""
+        Args:
+            images: float [B, 1, S, S] in [-1, 1], S the model's input size; not read where ``embeddings`` are given
+                and there is no finer mask head.
+            embeddings: what :meth:`embed` made of them, where it is known already.
+        """
+        details = self.pyramid(images) if self.pyramid is not None else []
+        if embeddings is None:
+            embeddings = self.embed(images, details)
+        if self.prompt == "whole_box":
+            boxes = whole_boxes(len(embeddings), self.n_structures, self.image_size)
+            masks = self.masks_in_boxes(embeddings, details, boxes.to(embeddings.device))
+        else:
+            masks = self.masks(embeddings, details)
+        if self.prompt == "predicted_box":
+            masks += self.masks_in_boxes(embeddings, details, boxes_around(masks[-1].detach() >= 0))
+        return masks if self.training else masks[-1]
+
+    def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
+        """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch].
+
+        Args:
+            details: the pyramid's features of these images, where they are known already.
+        """
+        if self.convolutional:
+            details = self.pyramid(images) if details is None else details
+            return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
         # The three channel weights see the same grey value, normalised as SAM's training images were.
         pixels = ((images + 1) * 127.5 - self.mean) / self.std
         return self.sam.vision_encoder(pixels).last_hidden_state
 
+    def segment(self, images: Tensor, boxes: Tensor) -> Tensor:
+        """Logits [B, n_structures, S, S] for given boxes, float [B, n_structures, 4] (see ``prompts``)."""
+        details = self.pyramid(images) if self.pyramid is not None else []
+        return self.masks_in_boxes(self.embed(images, details), details, boxes)[-1]
 
-def decode(sam: SamModel, embeddings: Tensor, n_masks: int) -> Tensor:
-    """Masks of the first ``n_masks`` mask tokens, unprompted, the whole batch at once.
+    def masks(self, embeddings: Tensor, details: Sequence[Tensor], prompt: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Logits [B, n_structures, S, S]: the decoder's own and, where there is a finer mask head, refined ones.
 
-    ``SamMaskDecoder.forward`` returns token 0 or tokens 1 to 3, never all; this is its computation for any of them,
-    without the mask-quality head. Only the learned "no mask" embedding stands for the prompt.
+        With a convolutional patch embedding the finer head's alone: trained from random weights together with coarse
+        masks it would add to, it learns outlines several times more slowly.
+
+        Args:
+            prompt: tokens [B, 1, P, C] from SAM's prompt encoder; None for none.
+        """
+        features, tokens = decode(self.sam, embeddings, self.n_structures, prompt)
+        if self.convolutional:
+            return (self.detail(details, features, tokens),)
+        coarse = mask_logits(self.sam, features, tokens)
+        if coarse.shape[-1] != self.image_size:
+            size = self.image_size, self.image_size
+            coarse = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return (coarse,) if self.detail is None else (coarse, coarse + self.detail(details, features, tokens))
+
+    def masks_in_boxes(self, embeddings: Tensor, details: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, ...]:
+        """Like :meth:`masks`, every structure with a box of its own, float [B, n_structures, 4]."""
+        count = self.n_structures
+        prompt, _ = self.sam.prompt_encoder(None, None, boxes.reshape(-1, 1, 4), None)
+        # Image b, structure k is row b * count + k, in which only mask k was prompted for.
+        repeated = [one.repeat_interleave(count, 0) for one in (embeddings, *details)]
+        own = torch.arange(count)
+        every = self.masks(repeated[0], repeated[1:], prompt)
+        return tuple(masks.unflatten(0, (-1, count))[:, own, own] for masks in every)
+
+
+def decode(sam: SamModel, embeddings: Tensor, n_masks: int, prompt: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Image features and the first ``n_masks`` mask tokens after the two-way transformer, the whole batch at once.
+
+    ``SamMaskDecoder.forward`` returns the mask of token 0 or those of tokens 1 to 3, never all; this is its computation
+    for any of them, without the mask-quality head.
 
     Args:
         embeddings: float [B, C, h, w] from the image encoder.
+        prompt: tokens [B, 1, P, C] from the prompt encoder; None for SAM's learned "no mask" embedding alone.
 
     Returns:
-        Logits [B, n_masks, 4h, 4w].
+        Features [B, C, h, w] and tokens [B, n_masks, C].
     """
     decoder: SamMaskDecoder = sam.mask_decoder
     batch, channels, height, width = embeddings.shape
     tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, 1, -1, -1)
+    if prompt is not None:
+        tokens = torch.cat([tokens, prompt], dim=2)
     _, no_mask = sam.prompt_encoder(None, None, None, None)
     positions = sam.get_image_wide_positional_embeddings().expand(batch, -1, -1, -1)
     queries, keys = decoder.transformer(
@@ -98,78 +167,16 @@ def decode(sam: SamModel, embeddings: Tensor, n_masks: int) -> Tensor:
         image_positional_embeddings=positions,
         attention_similarity=None,
     )
-    grid = keys.squeeze(1).transpose(1, 2).reshape(batch, channels, height, width)
-    grid = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(grid)))
-    grid = decoder.activation(decoder.upscale_conv2(grid))
+    features = keys.squeeze(1).transpose(1, 2).reshape(batch, channels, height, width)
     # Token 0 of the queries predicts mask quality; the mask tokens follow.
-    weights = [decoder.output_hypernetworks_mlps[k](queries[:, 0, 1 + k]) for k in range(n_masks)]
-    return torch.einsum("bkc,bchw->bkhw", torch.stack(weights, dim=1), grid)
+    return features, queries[:, 0, 1 : 1 + n_masks]
 
 
-def build_small_sam(config: SmallSam, image_size: int, n_structures: int) -> PromptlessSam:
-    """A small SAM with random weights drawn from torch's global generator; nothing is downloaded.
-
-    Raises:
-        InputError: ``image_size`` is no multiple of the patch, or too many structures.
-    """
-    if image_size % config.patch_size:
-        raise InputError(f"segmenter.image_size {image_size} is not a multiple of patch_size {config.patch_size}")
-    sam = SamModel(
-        SamConfig(
-            vision_config=SamVisionConfig(
-                hidden_size=config.hidden_size,
-                output_channels=config.decoder_size,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                image_size=image_size,
-                patch_size=config.patch_size,
-                mlp_ratio=MLP_RATIO,
-                # Grids are at most a few hundred tokens: attention is global and positions are absolute.
-                use_rel_pos=False,
-                window_size=0,
-                global_attn_indexes=list(range(config.layers)),
-                num_pos_feats=config.decoder_size // 2,
-            ),
-            prompt_encoder_config=SamPromptEncoderConfig(
-                hidden_size=config.decoder_size, image_size=image_size, patch_size=config.patch_size
-            ),
-            mask_decoder_config=SamMaskDecoderConfig(
-                hidden_size=config.decoder_size,
-                mlp_dim=2 * config.decoder_size,
-                num_attention_heads=config.decoder_size // (2 * HEAD_SIZE),
-                iou_head_hidden_dim=config.decoder_size,
-            ),
-        )
-    )
-    initialise(sam)
-    return PromptlessSam(sam, n_structures)
-
-
-@torch.no_grad()
-def initialise(sam: SamModel) -> None:
-    """Draw weights as the official code does, which is what makes a small SAM learn from scratch.
-
-    transformers only ever loads SAM, and its own initialisation shows it: encoder weights of 1e-10, and a decoder
-    position code of hidden_size / 2 cycles per image (1 in the official code), in which neighbours look unrelated.
-    """
-    for module in sam.modules():
-        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding | nn.LayerNorm):
-            module.reset_parameters()
-    sam.shared_image_embedding.positional_embedding.normal_()
-    encoder = sam.vision_encoder
-    if encoder.pos_embed is not None:
-        encoder.pos_embed.copy_(sine_positions(encoder.pos_embed.shape[1], encoder.pos_embed.shape[3]))
-
-
-def sine_positions(grid: int, channels: int) -> Tensor:
-    """Sines and cosines of row and column (Vaswani et al. 2017, in 2D): float [1, grid, grid, channels].
-
-    The official code starts from zeros, but a few hundred steps are too few to learn where a patch is.
-    """
-    quarter = channels // 4
-    frequencies = 1 / 10000 ** (torch.arange(quarter) / quarter)
-    angles = torch.arange(grid)[:, None] * frequencies
-    axis = torch.cat([angles.sin(), angles.cos()], dim=1)
-    rows = axis[:, None].expand(grid, grid, -1)
-    columns = axis[None].expand(grid, grid, -1)
-    return torch.cat([rows, columns], dim=2)[None]
+def mask_logits(sam: SamModel, features: Tensor, tokens: Tensor) -> Tensor:
+    """Logits [B, n, 4h, 4w] of what :func:`decode` returns."""
+    decoder = sam.mask_decoder
+    grid = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(features)))
+    grid = decoder.activation(decoder.upscale_conv2(grid))
+    heads = decoder.output_hypernetworks_mlps
+    weights = torch.stack([heads[k](tokens[:, k]) for k in range(tokens.shape[1])], dim=1)
+    return torch.einsum("bkc,bchw->bkhw", weights, grid)

@@ -1,19 +1,16 @@
 """Official SAM checkpoints (``segment_anything``: ViT-B, -L, -H) in and out of transformers' ``SamModel``.
 
 Kirillov et al., "Segment Anything", ICCV 2023; weights under Apache-2.0. Both sides hold the same tensors under other
-names. What depends on the input size is interpolated here, by shape, because ``ignore_mismatched_sizes`` would silently
-draw it anew.
+names.
 """
 
 import io
-import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from transformers.models.sam.configuration_sam import (
     SamConfig,
     SamMaskDecoderConfig,
@@ -24,11 +21,9 @@ from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.core import files
 from pipeline.core.errors import InputError
-from pipeline.segmentation.sam import PromptlessSam
 
-REMEDY = "give an official checkpoint such as sam_vit_b_01ec64.pth, or null for a small SAM"
+REMEDY = "give an official checkpoint such as sam_vit_b_01ec64.pth, or null for the compact SAM"
 DECODER_HEADS = 8
-log = logging.getLogger("pipeline.segmentation")
 
 # (pattern of an official key, its name in transformers), in order; both columns are read in both directions.
 _NAMES = (
@@ -63,50 +58,36 @@ _NAMES = (
     ("mask_decoder.iou_prediction_head.layers.1.", "mask_decoder.iou_prediction_head.layers.0."),
     ("mask_decoder.iou_prediction_head.layers.2.", "mask_decoder.iou_prediction_head.proj_out."),
 )
-_POSITIONS = "shared_image_embedding.positional_embedding"
-_TIED = "prompt_encoder.shared_embedding.positional_embedding"
+TIED = "prompt_encoder.shared_embedding.positional_embedding"
+"""transformers' second copy of the position code, which the official state dict does not hold."""
 
 
-def load_official_sam(path: Path, image_size: int, n_structures: int) -> PromptlessSam:
-    """An official checkpoint as a promptless SAM for ``image_size`` pixels, whatever size it was trained at.
+def read_official(path: Path) -> tuple[SamConfig, dict[str, Tensor]]:
+    """The architecture of an official checkpoint and its tensors under transformers' names, at the size it has.
 
     Raises:
-        InputError: no such file, not a checkpoint, another architecture, or a size that is no multiple of the patch.
+        InputError: no such file, not a checkpoint, or another architecture.
     """
     state = _read(path)
     try:
         config = architecture(state)
     except (KeyError, IndexError, ValueError) as error:
         raise InputError(f"{path}: not a SAM checkpoint (no usable {error}); {REMEDY}") from None
-    vision = config.vision_config
-    if image_size % vision.patch_size:
-        raise InputError(f"{path}: image_size {image_size} is not a multiple of its patch size {vision.patch_size}")
     _check(path, state, config)
-    trained_at = vision.image_size
-    config.vision_config.image_size = config.prompt_encoder_config.image_size = image_size
-    config.prompt_encoder_config.image_embedding_size = image_size // vision.patch_size
-    with torch.device("meta"):
-        sam = SamModel(config)
-    wanted = sam.state_dict()
-    mapped = {to_transformers(key): value for key, value in state.items()}
-    resized = {key: resize(key, value, wanted[key].shape) for key, value in mapped.items()}
-    sam.load_state_dict(resized | {_TIED: resized[_POSITIONS]}, assign=True)
-    log.info("%s: SAM with %d layers of %d, %d px to %d px", path.name, vision.num_hidden_layers, vision.hidden_size,
-             trained_at, image_size)  # fmt: skip
-    return PromptlessSam(sam, n_structures)
+    return config, {to_transformers(key): value for key, value in state.items()}
 
 
-def save_official_sam(model: PromptlessSam, path: Path) -> None:
-    """Write the ``segment_anything`` state dict, at the model's own input size."""
+def write_official(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors under transformers' names as a ``segment_anything`` state dict."""
     buffer = io.BytesIO()
-    torch.save(official_state(model.sam), buffer)
+    torch.save(official_state(state), buffer)
     files.write_bytes(path, buffer.getbuffer())
 
 
-def official_state(sam: SamModel) -> dict[str, Tensor]:
-    """Official keys and tensors of a ``SamModel``, sorted by key so that equal weights give equal bytes."""
-    state = {to_official(key): value.detach().cpu() for key, value in sam.state_dict().items() if key != _TIED}
-    return {key: state[key].contiguous() for key in sorted(state)}
+def official_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Official keys of a ``SamModel``'s state, sorted so that equal weights give equal bytes."""
+    renamed = {to_official(key): value.detach().cpu().contiguous() for key, value in state.items() if key != TIED}
+    return {key: renamed[key] for key in sorted(renamed)}
 
 
 def to_transformers(key: str) -> str:
@@ -172,23 +153,6 @@ def architecture(state: Mapping[str, Tensor]) -> SamConfig:
     )
 
 
-def resize(key: str, value: Tensor, shape: torch.Size) -> Tensor:
-    """Interpolate position tensors to another grid; anything else must fit already.
-
-    ``pos_embed`` [1, g, g, C] bicubic, anti-aliased; ``rel_pos`` [2g - 1, C] linear, as SAM itself does for windows.
-    """
-    if value.shape == shape:
-        return value
-    if key.endswith(".pos_embed"):
-        planes = value.float().permute(0, 3, 1, 2)
-        planes = functional.interpolate(planes, size=shape[1:3], mode="bicubic", antialias=True, align_corners=False)
-        return planes.permute(0, 2, 3, 1).contiguous().to(value.dtype)
-    if key.endswith((".rel_pos_h", ".rel_pos_w")):
-        line = functional.interpolate(value.float().T[None], size=shape[0], mode="linear", align_corners=False)
-        return line[0].T.contiguous().to(value.dtype)
-    raise AssertionError(f"{key} does not depend on the input size")
-
-
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
@@ -216,7 +180,7 @@ def _check(path: Path, state: Mapping[str, Tensor], config: SamConfig) -> None:
 
 
 def official_shapes(sam: SamModel) -> dict[str, torch.Size]:
-    return {to_official(key): value.shape for key, value in sam.state_dict().items() if key != _TIED}
+    return {to_official(key): value.shape for key, value in sam.state_dict().items() if key != TIED}
 
 
 def _rename(key: str, names: tuple[tuple[str, str], ...]) -> str:

@@ -25,33 +25,93 @@ def pool(arm, labels, synthetic=()):
 
 def test_real_only_is_the_labels(labels):
     got = pool({"extra": "none", "ratio": 0}, labels)
-    assert got.real == len(got.images) == 5
-    np.testing.assert_array_equal(got.masks, stack_masks(labels, 32))
+    assert got.real == len(got) == 5
+    images, masks = got.stacked()
+    np.testing.assert_array_equal(images, stack_images(labels, 32))
+    np.testing.assert_array_equal(masks, stack_masks(labels, 32))
 
 
 def test_ratio_counts_extra_cases_per_real_one(labels, synthetic):
     got = pool({"extra": "synthetic", "ratio": 1.6}, labels, synthetic)
-    assert len(got.images) == 5 + 8 and got.real == 5
-    np.testing.assert_array_equal(got.images[5:], stack_images(synthetic[:8], 32))
+    assert len(got) == 5 + 8 and got.real == 5 and got.warped == 0
+    images, masks = got.stacked()
+    np.testing.assert_array_equal(images[5:], stack_images(synthetic[:8], 32))
+    np.testing.assert_array_equal(masks[5:], stack_masks(synthetic[:8], 32))
+
+
+@pytest.mark.parametrize(
+    "arm",
+    [
+        {"extra": "none", "ratio": 0},
+        {"extra": "synthetic", "ratio": 2},
+        {"extra": "synthetic", "ratio": 2, "shuffled": True},
+        {"extra": "synthetic", "ratio": 4, "curated": True},
+        {"extra": "warped", "ratio": 2},
+    ],
+)
+def test_examples_are_what_is_stacked_with_their_own_masks(labels, synthetic, arm):
+    got = pool(arm, labels, synthetic)
+    images, masks = got.stacked()
+    examples = list(got.examples())
+    assert len(examples) == len(got) == len(got.mask_of) == len(images) == len(masks)
+    assert images.shape[1:] == (1, 32, 32) and images.dtype == np.float32
+    assert masks.shape[1:] == (32, 32) and masks.dtype == np.uint8
+    for i, (_, image, _) in enumerate(examples):
+        np.testing.assert_array_equal(image, images[i])
+        np.testing.assert_array_equal(examples[got.mask_of[i]][2], masks[i])
+    own = 5 if arm.get("shuffled") else len(got)
+    assert got.mask_of[:own].tolist() == list(range(own))
+
+
+def test_pixels_are_made_when_they_are_asked_for(labels, synthetic):
+    class Watched(list):
+        asked = 0
+
+        def __getitem__(self, i):
+            self.asked += 1
+            return super().__getitem__(i)
+
+    samples = Watched(synthetic)
+    got = pool({"extra": "synthetic", "ratio": 2}, labels, samples)
+    examples = got.examples()
+    assert samples.asked == 0
+    ids = [next(examples)[0] for _ in range(7)]
+    assert samples.asked == 2 and ids == [case.id for case in (*labels, *synthetic[:2])]
 
 
 def test_shuffled_masks_are_the_same_masks_on_other_images(labels, synthetic):
-    straight = pool({"extra": "synthetic", "ratio": 2}, labels, synthetic)
-    shuffled = pool({"extra": "synthetic", "ratio": 2, "shuffled": True}, labels, synthetic)
-    np.testing.assert_array_equal(straight.images, shuffled.images)
-    assert sorted(m.tobytes() for m in straight.masks[5:]) == sorted(m.tobytes() for m in shuffled.masks[5:])
-    assert all((a != b).any() for a, b in zip(straight.masks[5:], shuffled.masks[5:], strict=True))
+    (images, masks), (same, shuffled) = (
+        pool({"extra": "synthetic", "ratio": 2, "shuffled": shuffled}, labels, synthetic).stacked()
+        for shuffled in (False, True)
+    )
+    np.testing.assert_array_equal(images, same)
+    np.testing.assert_array_equal(masks[:5], shuffled[:5])
+    assert sorted(m.tobytes() for m in masks[5:]) == sorted(m.tobytes() for m in shuffled[5:])
+    assert all((a != b).any() for a, b in zip(masks[5:], shuffled[5:], strict=True))
 
 
 def test_warped_pairs_change_shape_together(labels):
     got = pool({"extra": "warped", "ratio": 2}, labels)
-    assert len(got.images) == 15
-    real = stack_masks(labels, 32)
-    for i in range(10):
-        image, mask = got.images[5 + i, 0], got.masks[5 + i]
+    assert len(got) == 15 and got.warped == 10
+    copies, real = list(got.warped_examples()), stack_masks(labels, 32)
+    assert [case_id for case_id, _, _ in copies] == [f"warped-{i}" for i in range(10)]
+    for i, (_, image, mask) in enumerate(copies):
         assert (mask != real[i % 5]).any()
-        ring_level = image[(mask > 0) & ~_eroded(mask)].mean()
-        assert ring_level > image[_eroded(mask, 4)].mean() + 0.5, "the bright ring must move with its mask"
+        ring_level = image[0][(mask > 0) & ~_eroded(mask)].mean()
+        assert ring_level > image[0][_eroded(mask, 4)].mean() + 0.5, "the bright ring must move with its mask"
+
+
+def test_warped_copies_are_black_outside_the_frame_and_the_same_every_time(labels):
+    got = pool({"extra": "warped", "ratio": 2}, labels)
+    # 48 x 64 pixels in a square: four rows of padding above and below.
+    for _, image, mask in got.warped_examples():
+        assert (image[0, :4] == -1).all() and (image[0, -4:] == -1).all() and not mask[:4].any()
+        assert image.min() >= -1 and image.max() <= 1
+    for first, again in zip(got.warped_examples(), got.warped_examples(), strict=True):
+        np.testing.assert_array_equal(first[1], again[1])
+        np.testing.assert_array_equal(first[2], again[2])
+    images = [image for _, image, _ in got.warped_examples()]
+    assert (images[0] != images[5]).any(), "two copies of one case differ"
 
 
 def _eroded(mask, times=2):
@@ -67,7 +127,16 @@ def test_too_few_samples_name_the_arm_and_the_remedy(labels, synthetic):
         pool({"extra": "synthetic", "ratio": 4}, labels, synthetic)
 
 
+def test_a_ratio_of_less_than_one_case_is_refused(labels, synthetic):
+    with pytest.raises(InputError, match=r"arm 'arm': ratio 0.05 of 5 labels is not one case; raise the ratio"):
+        pool({"extra": "synthetic", "ratio": 0.05}, labels, synthetic)
+
+
 def test_a_curated_set_is_used_again_when_short(labels, synthetic):
     got = pool({"extra": "synthetic", "ratio": 4, "curated": True}, labels, synthetic)
-    assert len(got.images) == 25
-    np.testing.assert_array_equal(got.images[5], got.images[5 + 12])
+    images, masks = got.stacked()
+    assert len(images) == 25
+    np.testing.assert_array_equal(images[5], images[5 + 12])
+    np.testing.assert_array_equal(masks[5], masks[5 + 12])
+    ids = [case_id for case_id, _, _ in got.examples()]
+    assert ids[5] == ids[5 + 12] == synthetic[0].id

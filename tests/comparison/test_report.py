@@ -1,5 +1,6 @@
 """The stage compare on small made-up inputs, written by the project's own writers."""
 
+import json
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -100,6 +101,8 @@ class World:
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
     selected_on: int = 0
+    chosen_on: int = 0
+    oracle: list[str] = field(default_factory=list)
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
@@ -108,6 +111,7 @@ class World:
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
         config["grid"] |= {"labels": [4], "replicates": self.replicates, "arms": list(ARMS)}
         config["arms"] = ARMS
+        config["oracle"]["arms"] = self.oracle
         config["compare"] = {"baseline": "real", "bootstrap": 100}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
         train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
@@ -153,11 +157,20 @@ class World:
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
         for arm in ARMS:
             cell = cell_name(4, r, arm)
+            facts = {"labels": 4 + self.chosen_on, "parameters": 9000, "trainable_parameters": 1234}
+            write_json(self.root / "training" / f"{cell}.json", facts)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm)
             write_table(
                 self.root / "evaluation" / f"{cell}.csv",
                 [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
             )
+            if arm in self.oracle:
+                boxed = [
+                    {"cohort": cohort, "structure": "head", "id": one.id, "patient": one.patient,
+                     "dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
+                    for cohort, cases in cohorts for one in cases
+                ]  # fmt: skip
+                write_table(self.root / "oracle" / f"{cell}.csv", boxed)
             for cohort, cases in cohorts:
                 maps = [np.roll(one.mask, 2, axis=1) for one in cases]
                 path = self.root / "predictions" / cell / f"{cohort}.parquet"
@@ -174,6 +187,8 @@ class World:
             "curated",
             "predictions",
             "live",
+            "training",
+            "oracle",
             "held_out",
         )
         folders = {name: self.root / name for name in names}
@@ -221,6 +236,20 @@ def test_page_shows_the_shapes_of_the_masks(html):
 def test_labels_that_chose_the_generators_weights_and_images_without_labels_are_counted(tmp_path):
     text = text_of(World(tmp_path, selected_on=2).build().run())
     assert "6 more than 4 3" in text
+
+
+def test_labels_that_chose_the_segmenters_weights_are_counted_once(tmp_path):
+    text = text_of(World(tmp_path, chosen_on=3, selected_on=2).build().run())
+    assert "7 more than 4 0" in text and "7 more than 4 3" in text and "1,234 of 9,000" in text
+
+
+def test_oracle_boxes_stand_apart_and_beside_the_ellipse(tmp_path, html):
+    page = World(tmp_path, oracle=["real"]).build().run()
+    assert "Not a result" in text_of(page) and "97.0 94.0 7" in text_of(page)
+    metrics = json.loads((tmp_path / "out" / OUTPUTS[0]).read_text())
+    boxes = metrics["oracle_box"]["phantom_b"]["n4"]["real"]
+    assert boxes == {"dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
+    assert "drawn from the reference" not in text_of(html)
 
 
 def test_page_is_self_contained_small_and_described(html):

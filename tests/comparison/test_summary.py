@@ -107,7 +107,7 @@ def test_a_circumference_is_that_of_the_head_alone(tmp_path):
     assert means == {"symphysis": None, "head": 1.5}
     assert result.replicate_means["hc_error_percent"] == [1.5]
     assert result.replicate_means["dice"] == [pytest.approx((0.7 + 0.5) / 2)]
-    assert metrics([result], [], [])["far"]["n10"]["real"]["hc_error_percent"] == 1.5
+    assert metrics([result], [], [], [], [])["far"]["n10"]["real"]["hc_error_percent"] == 1.5
 
 
 def test_missing_cell_names_file_and_remedy(folder):
@@ -144,7 +144,7 @@ def test_metrics_are_small_nested_and_finite(folder):
             ("neck", "row", None),
         )
     ]
-    tree = metrics(results_of(folder), quality, shapes)
+    tree = metrics(results_of(folder), quality, shapes, [], [])
     assert tree["far"]["n10"]["real"] == {
         "dice": 0.75,
         "iou": pytest.approx(tree["far"]["n10"]["real"]["iou"]),

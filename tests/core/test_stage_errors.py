@@ -58,5 +58,8 @@ def test_missing_generator(fails, tmp_path):
 
 
 def test_missing_segmenter(fails, tmp_path):
-    message = fails("predict", "--segmenter", tmp_path, "--test", tmp_path, "--held-out", tmp_path)
+    message = fails(
+        *("predict", "--base", tmp_path, "--segmenter", tmp_path, "--embeddings", tmp_path),
+        *("--test", tmp_path, "--held-out", tmp_path),
+    )
     assert "segmenter.json: no such file" in message

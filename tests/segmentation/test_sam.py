@@ -3,17 +3,29 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
+from torch.nn import functional
 
 from pipeline.core.errors import InputError
-from pipeline.segmentation.sam import build_small_sam, decode
+from pipeline.core.weights import load_weights, save_weights
+from pipeline.segmentation.compact_sam import build_compact_sam
+from pipeline.segmentation.prompts import boxes_around
+from pipeline.segmentation.sam import Sam, decode, mask_logits
+from pipeline.segmentation.tuning import choose_trained
+from tests.segmentation import tiny_sam
 
-SMALL = SimpleNamespace(patch_size=8, hidden_size=32, layers=2, heads=2, decoder_size=32)
+COMPACT = SimpleNamespace(patch_size=8, hidden_size=32, layers=2, heads=2, decoder_size=32, widths=(8, 12, 16))
+PROMPTS = ("none", "whole_box", "predicted_box")
 
 
-def small(n_structures=1, seed=0, **changes):
+def compact(n_structures=1, seed=0, prompt="none", **changes):
     torch.manual_seed(seed)
-    return build_small_sam(SimpleNamespace(**vars(SMALL) | changes), 32, n_structures)
+    network = build_compact_sam(SimpleNamespace(**vars(COMPACT) | changes), 32, n_structures)
+    network.prompt = prompt
+    return network
+
+
+def like_official(n_structures=2, **options):
+    return Sam(tiny_sam.in_transformers(tiny_sam.official_sam()), n_structures, **options).eval()
 
 
 def pictures(count=3, size=32):
@@ -26,88 +38,190 @@ def pictures(count=3, size=32):
     return torch.from_numpy(images[:, None]).float(), torch.from_numpy(masks[:, None]).float()
 
 
-@pytest.mark.parametrize("patch", [4, 8, 16])
-def test_logits_have_the_size_of_the_image(patch):
-    logits = small(2, patch_size=patch)(pictures()[0])
+@pytest.mark.parametrize(("patch", "widths"), [(4, (8, 12)), (8, (8, 12, 16)), (16, (8, 8, 12, 16))])
+def test_logits_have_the_size_of_the_image(patch, widths):
+    network = compact(2, patch_size=patch, widths=widths).eval()
+    logits = network(pictures()[0])
     assert logits.shape == (3, 2, 32, 32)
     assert logits.isfinite().all()
+    assert network.embed(pictures()[0]).shape == (3, 32, 32 // patch, 32 // patch)
 
 
 def test_equal_seeds_give_equal_networks():
     images, _ = pictures()
-    assert torch.equal(small(seed=1)(images), small(seed=1)(images))
-    assert not torch.equal(small(seed=1)(images), small(seed=2)(images))
+    first, again, other = (compact(seed=seed).eval()(images) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other)
 
 
-def test_a_case_does_not_depend_on_its_batch():
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_a_case_does_not_depend_on_its_batch(prompt):
     images, _ = pictures()
-    network = small().eval()
+    network = compact(2, prompt=prompt).eval()
     torch.testing.assert_close(network(images)[1:2], network(images[1:2]), rtol=1e-4, atol=1e-5)
 
 
+@torch.no_grad()
 def test_agrees_with_the_decoder_of_transformers():
     """Token 0 is what ``SamModel`` returns as its single mask, tokens 1 to 3 as its three."""
-    images, _ = pictures()
-    network = small(4).eval()
-    embeddings = network.embed(images)
-    masks = decode(network.sam, embeddings, 4)
-    single = network.sam(image_embeddings=embeddings, multimask_output=False).pred_masks[:, 0]
-    several = network.sam(image_embeddings=embeddings, multimask_output=True).pred_masks[:, 0]
-    torch.testing.assert_close(masks, torch.cat([single, several], dim=1), rtol=1e-4, atol=1e-5)
+    network = compact(4).eval()
+    embeddings = network.embed(pictures()[0])
+    masks = mask_logits(network.sam, *decode(network.sam, embeddings, 4))
+    torch.testing.assert_close(masks, masks_of_transformers(network.sam, embeddings), rtol=1e-4, atol=1e-5)
+
+
+@torch.no_grad()
+def test_agrees_with_transformers_on_a_box_for_every_structure():
+    network = like_official(4)
+    embeddings = network.embed(tiny_sam.pictures())
+    corners = torch.randint(0, 32, (2, 4, 2), generator=torch.Generator().manual_seed(0))
+    boxes = torch.cat([corners, corners + torch.tensor([20, 31])], dim=2).float()
+    found = network.masks_in_boxes(embeddings, (), boxes)[-1]
+    for image in range(2):
+        for k in range(4):
+            expected = masks_of_transformers(network.sam, embeddings[image, None], boxes[image, k].view(1, 1, 4))
+            expected = functional.interpolate(expected, size=(64, 64), mode="bilinear", align_corners=False)
+            torch.testing.assert_close(found[image, k], expected[0, k], rtol=1e-4, atol=1e-4)
+
+
+def masks_of_transformers(sam, embeddings, boxes=None):
+    single, several = (
+        sam(image_embeddings=embeddings, input_boxes=boxes, multimask_output=many).pred_masks[:, 0]
+        for many in (False, True)
+    )
+    return torch.cat([single, several], dim=1)
 
 
 def test_pixels_are_normalised_as_sam_expects():
     seen = []
-    network = small()
+    network = like_official()
     network.sam.vision_encoder.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
-    network.embed(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 32, 32))
-    expected = (torch.tensor([[0.0] * 3, [255.0] * 3]) - torch.tensor([123.675, 116.28, 103.53])) / torch.tensor(
-        [58.395, 57.12, 57.375]
-    )
-    torch.testing.assert_close(seen[0][:, :, 0, 0], expected)
+    network.embed(torch.tensor([-1.0, 1.0]).reshape(2, 1, 1, 1).expand(2, 1, 64, 64))
+    mean, deviation = torch.tensor([[123.675, 116.28, 103.53], [58.395, 57.12, 57.375]])
+    torch.testing.assert_close(seen[0][:, :, 0, 0], (torch.tensor([[0.0], [255.0]]) - mean) / deviation)
 
 
 def test_learns_while_the_position_code_stays():
     images, masks = pictures()
-    network = small()
-    code = network.sam.shared_image_embedding.positional_embedding
-    before = code.clone()
-    weights = [weight for weight in network.parameters() if weight.requires_grad]
-    assert not any(weight is code for weight in weights)
-    optimizer = torch.optim.AdamW(weights, lr=3e-3)
+    network = compact()
+    codes = [
+        network.sam.shared_image_embedding.positional_embedding,
+        network.sam.prompt_encoder.shared_embedding.positional_embedding,
+    ]
+    before = codes[0].clone()
+    # A decaying optimizer moves whatever it is given, with a gradient or without.
+    optimizer = torch.optim.AdamW([weight for weight in network.parameters() if weight.requires_grad], lr=3e-3)
     losses = []
     for _ in range(40):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(network(images), masks)
+        loss = functional.binary_cross_entropy_with_logits(network(images)[-1], masks)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.3 * losses[0]
-    assert torch.equal(code, before)
+    assert all(torch.equal(code, before) for code in codes)
 
 
-def test_nothing_starts_dead():
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_nothing_starts_dead(prompt):
     """transformers' own initialisation leaves the encoder at 1e-10; every weight that is used must get a gradient."""
     images, masks = pictures()
-    network = small(4)
-    network(images).sub(masks).square().mean().backward()
-    encoder = dict(network.sam.vision_encoder.named_parameters())
-    assert min(weight.std() for name, weight in encoder.items() if name.endswith("proj.weight")) > 0.01
-    assert all(weight.grad.abs().max() > 0 for weight in encoder.values())
+    network = compact(2, prompt=prompt)
+    choose_trained(network, "full", 1)
+    sum((logits - masks).square().mean() for logits in network(images)).backward()
+    encoder = network.sam.vision_encoder.named_parameters()
+    assert min(weight.std() for name, weight in encoder if name.endswith("proj.weight")) > 0.01
+    # What every key has in common does not change a softmax.
+    used = {name: w.grad for name, w in network.named_parameters() if w.requires_grad and "k_proj.bias" not in name}
+    assert not [name for name, grad in used.items() if grad is None or not grad.any()]
 
 
-def test_state_survives_safetensors():
-    network, other = small(seed=0), small(seed=1)
-    other.load_state_dict(load(save(network.state_dict())))
+@pytest.mark.parametrize("refined", [False, True])
+@pytest.mark.parametrize(("prompt", "passes"), [("none", 1), ("whole_box", 1), ("predicted_box", 2)])
+def test_training_sees_every_mask_and_the_final_one_last(prompt, passes, refined):
+    if refined:
+        # SAM's own masks and the finer head's, which starts by changing nothing.
+        images, count = tiny_sam.pictures(), 2 * passes
+        network = like_official(n_structures=2, prompt=prompt, detail=(8, 12, 16))
+        torch.nn.init.normal_(network.detail.weights.weight)
+    else:
+        images, count = pictures()[0], passes
+        network = compact(2, prompt=prompt)
+    every, final = network.train()(images), network.eval()(images)
+    assert isinstance(every, tuple)
+    assert len(every) == count
+    assert torch.equal(every[-1], final)
+    assert not any(torch.equal(masks, final) for masks in every[:-1])
+
+
+@torch.no_grad()
+def test_known_embeddings_need_no_image():
+    images = tiny_sam.pictures()
+    network = like_official()
+    assert torch.equal(network(None, network.embed(images)), network(images))
+    images, _ = pictures()
+    network = compact().eval()
+    assert torch.equal(network(images, network.embed(images)), network(images))
+
+
+@torch.no_grad()
+def test_whole_box_is_the_whole_input_for_every_structure():
+    images = tiny_sam.pictures()
+    network = like_official()
+    unprompted = network(images)
+    boxes = torch.tensor([0.0, 0.0, 63.0, 63.0]).repeat(2, 2, 1)
+    network.prompt = "whole_box"
+    assert torch.equal(network(images), network.segment(images, boxes))
+    assert not torch.allclose(network(images), unprompted)
+
+
+@torch.no_grad()
+def test_predicted_box_is_a_second_pass_in_what_the_first_one_found():
+    images = tiny_sam.pictures()
+    network = like_official()
+    boxes = boxes_around(network(images) >= 0)
+    network.prompt = "predicted_box"
+    torch.testing.assert_close(network(images), network.segment(images, boxes))
+
+
+def test_boxes_are_tight_around_the_first_pass_or_whole(monkeypatch):
+    network = compact(2, prompt="predicted_box").eval()
+    first = torch.full((1, 2, 32, 32), -1.0)
+    first[0, 0, 5:9, 20] = first[0, 0, 7, 3] = 0.0
+    monkeypatch.setattr(network, "masks", lambda *_: (-first, first))
+    monkeypatch.setattr(network, "masks_in_boxes", lambda embeddings, details, boxes: (boxes,))
+    assert network(pictures(1)[0])[0].tolist() == [[3, 5, 20, 8], [0, 0, 31, 31]]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@torch.no_grad()
+def test_a_new_detail_head_leaves_pretrained_masks_as_they_are(prompt):
+    images = tiny_sam.pictures()
+    plain, detailed = like_official(prompt=prompt), like_official(prompt=prompt, detail=(8, 12, 16))
+    assert torch.equal(plain(images), detailed(images))
+    detailed.detail.weights.bias.fill_(1.0)
+    assert not torch.equal(plain(images), detailed(images))
+
+
+def test_state_survives_the_disk(tmp_path):
+    """Shared and channels-last tensors are what safetensors refuses."""
+    network, other = compact(seed=0).eval(), compact(seed=1).eval()
+    save_weights(tmp_path, "sam", network, {})
+    load_weights(tmp_path, "sam", other)
     images, _ = pictures()
     assert torch.equal(network(images), other(images))
 
 
-def test_too_many_structures():
-    with pytest.raises(InputError, match="4 mask tokens but 5"):
-        small(5)
-
-
-def test_size_that_no_patch_fits():
-    with pytest.raises(InputError, match="not a multiple"):
-        build_small_sam(SMALL, 36, 1)
+@pytest.mark.parametrize(
+    ("build", "complaint"),
+    [
+        (lambda: compact(5), "4 mask tokens but 5"),
+        (lambda: compact(0), "4 mask tokens but 0"),
+        (lambda: build_compact_sam(COMPACT, 36, 1), "36 is not a multiple"),
+        (lambda: compact(widths=(8, 12)), "sam.compact.widths has 2 widths; patches of 8 px need 3"),
+        (lambda: like_official(detail=(8, 12)), "sam.detail has 2 widths; patches of 8 px need 3"),
+    ],
+)
+def test_what_does_not_fit_is_refused(build, complaint):
+    with pytest.raises(InputError, match=complaint):
+        build()

@@ -1,123 +1,81 @@
-from functools import partial
-
 import pytest
 import torch
 from segment_anything import sam_model_registry
-from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.core.errors import InputError
 from pipeline.segmentation import sam_official
-from pipeline.segmentation.sam import decode
-from pipeline.segmentation.sam_official import load_official_sam, save_official_sam
-
-SIZE, PATCH, CHANNELS = 64, 8, 32
-
-
-def tiny(size=SIZE, windows=5):
-    """The official implementation with small numbers; every tensor random, so that a swapped pair shows."""
-    torch.manual_seed(0)
-    grid = size // PATCH
-    sam = Sam(
-        image_encoder=ImageEncoderViT(
-            img_size=size,
-            patch_size=PATCH,
-            embed_dim=48,
-            depth=3,
-            num_heads=3,
-            out_chans=CHANNELS,
-            norm_layer=partial(torch.nn.LayerNorm, eps=1e-6),
-            use_rel_pos=True,
-            window_size=windows,
-            global_attn_indexes=(1,),
-        ),
-        prompt_encoder=PromptEncoder(CHANNELS, (grid, grid), (size, size), 16),
-        mask_decoder=MaskDecoder(
-            transformer_dim=CHANNELS,
-            transformer=TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=64, num_heads=8),
-            iou_head_hidden_dim=24,
-        ),
-    )
-    with torch.no_grad():
-        for weight in sam.parameters():
-            weight.add_(torch.randn_like(weight) * 0.1)
-    return sam.eval()
+from pipeline.segmentation.pretrained import at_resolution
+from pipeline.segmentation.sam import Sam, decode, mask_logits
+from pipeline.segmentation.sam_official import read_official, write_official
+from tests.segmentation.tiny_sam import SIZE, official_embeddings, official_masks, official_sam, pictures
 
 
 @pytest.fixture
 def checkpoint(tmp_path):
     path = tmp_path / "tiny.pth"
-    torch.save(tiny().state_dict(), path)
+    torch.save(official_sam().state_dict(), path)
     return path
 
 
-@torch.no_grad()
-def test_agrees_with_the_official_implementation(checkpoint):
-    images = torch.rand(2, 1, SIZE, SIZE, generator=torch.Generator().manual_seed(1)) * 2 - 1
-    official, ours = tiny(), load_official_sam(checkpoint, SIZE, 4).eval()
-    expected = official.image_encoder(official.preprocess((images.repeat(1, 3, 1, 1) + 1) * 127.5))
-    found = ours.embed(images)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+@pytest.fixture
+def ours(checkpoint):
+    return Sam(at_resolution(*read_official(checkpoint), SIZE), 4).eval()
 
-    _, dense = official.prompt_encoder(points=None, boxes=None, masks=None)
-    # The official decoder takes one image at a time.
-    masks = [
-        official.mask_decoder.predict_masks(
-            image_embeddings=embedding[None],
-            image_pe=official.prompt_encoder.get_dense_pe(),
-            sparse_prompt_embeddings=torch.zeros(1, 0, CHANNELS),
-            dense_prompt_embeddings=dense,
-        )[0]
-        for embedding in expected
-    ]
-    torch.testing.assert_close(decode(ours.sam, found, 4), torch.cat(masks), rtol=0, atol=1e-4)
-    large = official.postprocess_masks(torch.cat(masks), (SIZE, SIZE), (SIZE, SIZE))
-    torch.testing.assert_close(ours(images), large, rtol=0, atol=1e-4)
+
+@torch.no_grad()
+def test_agrees_with_the_official_implementation(ours):
+    images, official = pictures(), official_sam()
+    expected = official_embeddings(official, images)
+    found = ours.embed(images)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+    masks = official_masks(official, expected)
+    torch.testing.assert_close(ours(images), masks, rtol=0, atol=1e-5)
+    low = mask_logits(ours.sam, *decode(ours.sam, found, 4))
+    torch.testing.assert_close(official.postprocess_masks(low, (SIZE, SIZE), (SIZE, SIZE)), masks, rtol=0, atol=1e-5)
+
+
+@torch.no_grad()
+def test_agrees_with_the_official_implementation_on_boxes(ours):
+    images, official = pictures(), official_sam()
+    embeddings = official_embeddings(official, images)
+    boxes = torch.tensor([[3.0, 5, 30, 41], [0, 0, 63, 63], [20, 2, 22, 60], [31, 31, 31, 31]])
+    expected = torch.stack(
+        [official_masks(official, embeddings, box=box[None])[:, k] for k, box in enumerate(boxes)], 1
+    )
+    torch.testing.assert_close(ours.segment(images, boxes.expand(2, 4, 4)), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("label", [0, 1])
+@torch.no_grad()
+def test_agrees_with_the_official_implementation_on_a_point(ours, label):
+    images, official = pictures(), official_sam()
+    embeddings = official_embeddings(official, images)
+    point, label = torch.tensor([[[11.0, 40.0]]]), torch.tensor([[label]])
+    expected = official_masks(official, embeddings, points=(point, label))
+    tokens, _ = ours.sam.prompt_encoder(point[None], label[None], None, None)
+    masks = ours.masks(embeddings, (), tokens.expand(2, -1, -1, -1))[-1]
+    torch.testing.assert_close(masks, expected, rtol=0, atol=1e-5)
+    assert not torch.allclose(masks, ours(images), atol=1e-2)
 
 
 def test_round_trip_is_bit_equal(checkpoint, tmp_path):
-    save_official_sam(load_official_sam(checkpoint, SIZE, 1), tmp_path / "again.pth")
-    before, after = (torch.load(path, weights_only=True) for path in (checkpoint, tmp_path / "again.pth"))
-    assert before.keys() == after.keys()
-    assert all(torch.equal(before[key], after[key]) for key in before)
-    tiny().load_state_dict(after)
+    config, state = read_official(checkpoint)
+    write_official(state, tmp_path / "state.pth")
+    write_official(at_resolution(config, state, SIZE).state_dict(), tmp_path / "model.pth")
+    before = torch.load(checkpoint, weights_only=True)
+    for name in ("state.pth", "model.pth"):
+        after = torch.load(tmp_path / name, weights_only=True)
+        assert before.keys() == after.keys()
+        assert all(torch.equal(before[key], after[key]) for key in before)
+        official_sam().load_state_dict(after)
 
 
-def test_saves_the_same_bytes_twice(checkpoint, tmp_path):
-    model = load_official_sam(checkpoint, SIZE, 1)
-    save_official_sam(model, tmp_path / "a.pth")
-    save_official_sam(model, tmp_path / "b.pth")
+def test_equal_weights_give_equal_bytes(checkpoint, tmp_path):
+    _, state = read_official(checkpoint)
+    write_official(state, tmp_path / "a.pth")
+    write_official(dict(reversed(state.items())), tmp_path / "b.pth")
     assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "b.pth").read_bytes()
-
-
-def test_another_size_interpolates_positions_only(checkpoint):
-    state = torch.load(checkpoint, weights_only=True)
-    model = load_official_sam(checkpoint, 96, 1)
-    mapped = sam_official.official_state(model.sam)
-    changed = {key for key in state if state[key].shape != mapped[key].shape}
-    assert changed == {
-        "image_encoder.pos_embed",
-        "image_encoder.blocks.1.attn.rel_pos_h",
-        "image_encoder.blocks.1.attn.rel_pos_w",
-    }
-    assert all(torch.equal(state[key], mapped[key]) for key in state.keys() - changed)
-    assert mapped["image_encoder.pos_embed"].shape == (1, 12, 12, 48)
-    assert mapped["image_encoder.blocks.1.attn.rel_pos_h"].shape == (23, 16)
-    assert model(torch.zeros(1, 1, 96, 96)).shape == (1, 1, 96, 96)
-
-
-def test_interpolation_keeps_what_is_smooth():
-    ramp = torch.linspace(-1, 1, 64)
-    embed = ramp[None, :, None, None].expand(1, 64, 64, 2)
-    small = sam_official.resize("vision_encoder.pos_embed", embed, torch.Size((1, 16, 16, 2)))
-    centres = (torch.arange(16) + 0.5) * 4 - 0.5
-    expected = (centres / 63 * 2 - 1)[None, :, None, None].expand(1, 16, 16, 2)
-    torch.testing.assert_close(small[:, 2:-2], expected[:, 2:-2], rtol=0, atol=1e-3)
-    line = torch.linspace(-1, 1, 127)[:, None].expand(127, 3)
-    short = sam_official.resize("vision_encoder.layers.2.attn.rel_pos_h", line, torch.Size((31, 3)))
-    # Odd lengths keep distance zero at distance zero.
-    torch.testing.assert_close(short[15], torch.zeros(3), rtol=0, atol=1e-6)
-    torch.testing.assert_close(short, -short.flip(0), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "count"), [("vit_b", 314), ("vit_l", 482), ("vit_h", 594)])
@@ -133,10 +91,10 @@ def test_published_architectures_map_one_to_one(name, count):
     assert config.vision_config.window_size == 14
 
 
-def test_position_code_is_frozen(checkpoint):
-    model = load_official_sam(checkpoint, SIZE, 1)
-    assert not model.sam.shared_image_embedding.positional_embedding.requires_grad
-    assert model.sam.vision_encoder.pos_embed.requires_grad
+def test_position_code_is_frozen(ours):
+    assert not ours.sam.shared_image_embedding.positional_embedding.requires_grad
+    assert not ours.sam.prompt_encoder.shared_embedding.positional_embedding.requires_grad
+    assert ours.sam.vision_encoder.pos_embed.requires_grad
 
 
 def broken(state, **changes):
@@ -156,7 +114,7 @@ def broken(state, **changes):
 def test_another_architecture_is_refused(checkpoint, changes, complaint):
     torch.save(broken(torch.load(checkpoint, weights_only=True), **changes), checkpoint)
     with pytest.raises(InputError, match=complaint) as caught:
-        load_official_sam(checkpoint, SIZE, 1)
+        read_official(checkpoint)
     assert str(checkpoint) in str(caught.value)
     assert "sam_vit_b_01ec64.pth" in str(caught.value)
 
@@ -164,24 +122,19 @@ def test_another_architecture_is_refused(checkpoint, changes, complaint):
 def test_other_files_are_refused(tmp_path, checkpoint):
     from torchvision.models import resnet18
 
-    resnet, short, text, pickled = (tmp_path / name for name in ("resnet.pth", "short.pth", "text.pth", "list.pth"))
+    resnet, short, text, nested = (tmp_path / name for name in ("resnet.pth", "short.pth", "text.pth", "nested.pth"))
     torch.save(resnet18().state_dict(), resnet)
     short.write_bytes(checkpoint.read_bytes()[:5000])
     text.write_text("not a checkpoint")
-    torch.save({"model": tiny().state_dict()}, pickled)
+    torch.save({"model": official_sam().state_dict()}, nested)
     for path, complaint in (
         (resnet, "not a SAM checkpoint"),
         (short, "not a readable PyTorch checkpoint"),
         (text, "not a readable PyTorch checkpoint"),
-        (pickled, "no state dict"),
+        (nested, "no state dict"),
         (tmp_path / "absent.pth", "no such checkpoint"),
         (tmp_path, "not a readable PyTorch checkpoint"),
     ):
         with pytest.raises(InputError, match=complaint) as caught:
-            load_official_sam(path, SIZE, 1)
+            read_official(path)
         assert "\n" not in str(caught.value)
-
-
-def test_size_that_no_patch_fits(checkpoint):
-    with pytest.raises(InputError, match="not a multiple"):
-        load_official_sam(checkpoint, 68, 1)

@@ -1,0 +1,50 @@
+"""Stage encode_cohorts: what the frozen encoder makes of real images, once for every arm."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "compute", "cohorts", "sam", "segmenter", "augment")
+
+
+def run(params, *, base: Path, train: Path, held_out: Path, out: Output) -> None:
+    """Embed the train images in their views, and the test images of every cohort as they are; no mask is read.
+
+    Nothing but a note where the encoder is trained too (``segmenter.train`` other than decoder).
+    """
+    from pipeline.core import files
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import read_images
+    from pipeline.core.progress import progress
+    from pipeline.core.prune import prune_datasets
+    from pipeline.segmentation.checkpoint import base_digest, load_base
+    from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE, encode, examples_of
+
+    device = setup(params.compute)
+    if params.segmenter.train != "decoder":
+        files.write_json(out / NOTE, NOT_NEEDED)
+        return
+    prune_datasets(held_out, params.held_out())
+    network = load_base(base, params.sam, 1)
+    digest = base_digest(base)
+    stores = [("pool", train, "train", params.segmenter.views)]
+    stores += [(path.name, path, "test", 1) for path in (train, *(held_out / name for name in params.held_out()))]
+    for name, path, split, views in stores:
+        cases = read_images(path, splits=[split])
+        with progress(f"encode {name}", len(cases)) as tick:
+            encode(
+                network,
+                examples_of(cases, params.sam.image_size),
+                len(cases),
+                out / name,
+                base=digest,
+                views=views,
+                augmentation=params.augment,
+                seed=params.seed,
+                device=device,
+                on_image=lambda done, tick=tick: tick(done - 1, 0.0),
+            )
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,43 @@
+"""Stage encode_synthetic: what the frozen encoder makes of a synthetic set, once for every arm."""
+
+from pathlib import Path
+
+from pipeline.core.stage import Output, main
+
+PARAMS = ("seed", "compute", "sam", "segmenter", "augment")
+
+
+def run(params, *, base: Path, synthetic: Path, out: Output) -> None:
+    """Embed a synthetic set in its views, image by image.
+
+    Nothing but a note where the encoder is trained too (``segmenter.train`` other than decoder).
+    """
+    from pipeline.core import files
+    from pipeline.core.compute import setup
+    from pipeline.core.dataset import open_dataset
+    from pipeline.core.progress import progress
+    from pipeline.segmentation.checkpoint import base_digest, load_base
+    from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE, encode, examples_of
+
+    device = setup(params.compute)
+    if params.segmenter.train != "decoder":
+        files.write_json(out / NOTE, NOT_NEEDED)
+        return
+    cases = open_dataset(synthetic).cases
+    with progress(f"encode {synthetic.name}", len(cases)) as tick:
+        encode(
+            load_base(base, params.sam, 1),
+            examples_of(cases, params.sam.image_size),
+            len(cases),
+            out,
+            base=base_digest(base),
+            views=params.segmenter.views,
+            augmentation=params.augment,
+            seed=params.seed,
+            device=device,
+            on_image=lambda done: tick(done - 1, 0.0),
+        )
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,81 @@
+"""A fine-tuned SAM as the official ``.pth``, for annotation tools that load ``segment_anything``.
+
+``python -m pipeline.segmentation.export --model models/segmenter/40-0-real --out sam_head.pth``; then
+
+>>> sam = sam_model_registry["vit_b"](checkpoint="sam_head.pth")  # doctest: +SKIP
+>>> SamPredictor(sam).predict(multimask_output=False)  # no prompt: the first structure  # doctest: +SKIP
+"""
+
+import argparse
+import logging
+import sys
+from pathlib import Path
+
+from pipeline.core.errors import InputError
+
+REGISTRY = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+OFFICIAL_SIZE = 1024
+log = logging.getLogger("pipeline.segmentation")
+
+
+def export_official(model: Path, base: Path, out: Path) -> str:
+    """Write ``out`` and return the name under which ``sam_model_registry`` builds it.
+
+    Positions that fine-tuning left alone are written as the base has them; trained ones are interpolated back.
+
+    Raises:
+        InputError: a compact SAM, which the official code cannot build, or no such model.
+    """
+    from transformers.models.sam.configuration_sam import SamConfig
+
+    from pipeline.core.weights import load_tensors, read_config
+    from pipeline.segmentation.checkpoint import OFFICIAL, load_segmenter
+    from pipeline.segmentation.pretrained import resize
+    from pipeline.segmentation.sam_official import TIED, write_official
+
+    about = read_config(base, "sam")
+    if about["architecture"] != OFFICIAL:
+        raise InputError(
+            f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
+            "(sam.weights) to export them"
+        )
+    network, facts = load_segmenter(model, "cpu", base)
+    vision = SamConfig.from_dict(about["sam"]).vision_config
+    name = REGISTRY.get(vision.hidden_size)
+    if name is None or vision.image_size != OFFICIAL_SIZE:
+        raise InputError(f"{base}: {vision.hidden_size} channels at {vision.image_size} px is no ViT-B, -L or -H")
+    original = load_tensors(base, "sam", None)
+    trained = facts["segmenter"]["train"] == "full"
+    state = {}
+    for key, value in network.sam.state_dict().items():
+        if key != TIED:
+            fits = value.shape == original[key].shape
+            state[key] = value if fits else resize(key, value, original[key].shape) if trained else original[key]
+    write_official(state, out)
+    if network.detail is not None:
+        log.warning("the finer mask head stays behind: the official code has none")
+    if network.image_size != OFFICIAL_SIZE:
+        log.warning(
+            "fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", network.image_size,
+            OFFICIAL_SIZE)  # fmt: skip
+    return name
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m pipeline.segmentation.export", description=__doc__.split("\n")[0])
+    parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
+    parser.add_argument("--base", type=Path, default=Path("models/sam"), help="the SAM it started from")
+    parser.add_argument("--out", type=Path, required=True, help="the .pth to write")
+    args = parser.parse_args()
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    try:
+        name = export_official(args.model, args.base, args.out)
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+    log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)
+
+
+if __name__ == "__main__":
+    main()
