@@ -86,9 +86,16 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
 
 
 def build_segmenter(folder: Path, base: SamBase, settings: Segmenter, n_structures: int) -> Sam:
-    """The base with everything set for fine-tuning as ``settings`` say."""
+    """The base with everything set for fine-tuning as ``settings`` say.
+
+    A compact SAM that was not pre-trained and is trained in full starts from random weights of its own, drawn from
+    torch's global generator, because the initialisation is part of a replicate.
+    """
     network = load_base(folder, base, n_structures, settings.prompt)
     choose_trained(network, settings.train, settings.lora_rank)
+    if network.convolutional and base.pretraining.steps == 0 and settings.train == "full":
+        drawn = build_compact_sam(base.compact, base.image_size, n_structures).state_dict()
+        network.load_state_dict({name: drawn[name] for name in trained_state(network)}, strict=False)
     if settings.checkpointing:
         network.sam.vision_encoder.gradient_checkpointing_enable({"use_reentrant": False})
     return network

@@ -114,6 +114,12 @@ def test_warped_copies_are_black_outside_the_frame_and_the_same_every_time(label
     assert (images[0] != images[5]).any(), "two copies of one case differ"
 
 
+def test_what_comes_in_from_beyond_the_image_is_black(ring):
+    white = [ring(i, height=64, image=np.full((64, 64), 255, np.uint8)) for i in range(5)]
+    lowest = [image.min() for _, image, _ in pool({"extra": "warped", "ratio": 2}, white).warped_examples()]
+    assert np.median(lowest) == -1
+
+
 def _eroded(mask, times=2):
     from scipy.ndimage import binary_erosion
 
