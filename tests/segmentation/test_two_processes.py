@@ -101,7 +101,7 @@ def results(ring, tmp_path_factory):
         two = subprocess.Popen(start, cwd=folder, env=environment, stdout=said, stderr=said)
         try:
             train_all(folder, "alone")
-            assert two.wait(300) == 0, (folder / "said").read_text()[-6000:]
+            assert two.wait(600) == 0, (folder / "said").read_text()[-6000:]
         finally:
             two.kill()
     return [torch.load(folder / f"{name}.pt") for name in ("alone-0", "together-0", "together-1")]
