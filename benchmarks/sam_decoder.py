@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +28,7 @@ from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.core import seeds
 from pipeline.core.params import Augment
-from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode
+from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode, packed
 from pipeline.segmentation.pretrained import at_resolution
 from pipeline.segmentation.sam import Sam
 from pipeline.segmentation.training import Recipe, cosine, fit, mean_loss, one_hot
@@ -95,7 +94,7 @@ class PlainLoop:
 
 
 def pool_of(folder: Path, data, size: int) -> EmbeddingPool:
-    masks = [[zlib.compress(mask.tobytes(), 1)] for _, _, mask in data]
+    masks = [[packed(mask)] for _, _, mask in data]
     return EmbeddingPool([Embeddings(folder, "random")], [name for name, *_ in data], masks, size, False)
 
 

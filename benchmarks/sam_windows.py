@@ -22,7 +22,7 @@ from benchmarks.sam_decoder import STILL, vit_b
 from pipeline.core.dataset import read_dataset
 from pipeline.core.geometry import stack_images, stack_masks
 from pipeline.core.labels import label_subset
-from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode
+from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode, examples_of, packed
 from pipeline.segmentation.inference import class_map, dice, probabilities
 from pipeline.segmentation.pretrained import at_resolution
 from pipeline.segmentation.sam import Sam
@@ -71,12 +71,11 @@ def drift(nets: dict[int, Sam], train: Path, labels: int, steps: int, replicates
     with tempfile.TemporaryDirectory() as folder:
         for window, network in nets.items():
             for name, cases in (("train", dataset.split("train")), *scored.items()):
-                images = ((case.id, stack_images([case], SIZE)[0]) for case in cases)
-                encode(network, images, len(cases), Path(folder) / f"{name}-{window}", base="random", views=1,
-                       augmentation=STILL, seed=0, device=CPU)  # fmt: skip
+                encode(network, examples_of(cases, SIZE), len(cases), Path(folder) / f"{name}-{window}", base="random",
+                       views=1, augmentation=STILL, seed=0, device=CPU)  # fmt: skip
         for r in range(replicates):
             chosen = label_subset(dataset.cases, labels, r, 0)
-            masks = [[_packed(case)] for case in chosen]
+            masks = [[packed(mask)] for mask in stack_masks(chosen, SIZE)]
             for trained_at in nets:
                 network = copy.deepcopy(nets[trained_at])
                 choose_trained(network, "decoder", 1)
@@ -94,12 +93,6 @@ def drift(nets: dict[int, Sam], train: Path, labels: int, steps: int, replicates
                         row[name] = round(100 * float(np.mean(scores)), 2)
                     rows.append(row)
     return rows
-
-
-def _packed(case) -> bytes:
-    import zlib
-
-    return zlib.compress(stack_masks([case], SIZE)[0].tobytes(), 1)
 
 
 def main() -> None:

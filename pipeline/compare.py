@@ -62,7 +62,7 @@ def run(
         (synthetic, sets),
         (curated, sets),
         (training, cells),
-        (oracle, [cell_name(n, r, arm) for n in grid.labels for r in grid.replicates for arm in params.oracle.arms]),
+        (oracle, [cell_name(*cell) for cell in params.cells() if cell[2] in params.oracle.arms]),
         *((kind, [*sets, *cells]) for kind in live.glob("*")),
     ):
         prune_cells(folder, keep)

@@ -42,7 +42,7 @@ def run(params, *, base: Path, train: Path, held_out: Path, out: Output) -> None
                 augmentation=params.augment,
                 seed=params.seed,
                 device=device,
-                on_image=lambda done, tick=tick: tick(done - 1, 0.0),
+                on_image=tick,
             )
 
 

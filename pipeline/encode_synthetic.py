@@ -35,7 +35,7 @@ def run(params, *, base: Path, synthetic: Path, out: Output) -> None:
             augmentation=params.augment,
             seed=params.seed,
             device=device,
-            on_image=lambda done: tick(done - 1, 0.0),
+            on_image=tick,
         )
 
 

@@ -15,6 +15,7 @@ from pipeline.core.errors import InputError
 from pipeline.core.measures import CATALOGUE, QUESTIONS
 from pipeline.core.predictions import read_predictions
 from pipeline.core.prune import cell_name
+from pipeline.core.templates import environment
 
 PACKAGES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "torch-fidelity", "transformers")
 
@@ -259,17 +260,8 @@ def versions() -> dict[str, str]:
 
 def render(context: dict) -> str:
     """The page: everything it shows is inside it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pipeline.comparison", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
+    templates = environment("pipeline.comparison")
+    templates.filters |= {
         "points": points,
         "percent": percent,
         "fixed": fixed,
@@ -283,6 +275,6 @@ def render(context: dict) -> str:
     }
     names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES}
     names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
-    return environment.get_template("report.html.j2").render(
+    return templates.get_template("report.html.j2").render(
         **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
     )

@@ -15,9 +15,9 @@ from pipeline.core.case import Case
 from pipeline.core.errors import InputError
 from pipeline.core.measures import CATALOGUE, QUESTIONS, Measure
 from pipeline.core.preview import with_contour
+from pipeline.core.templates import environment
 from pipeline.quality.percentiles import NUMBERS, values_of
 from pipeline.quality.set_card import short
-from pipeline.quality.templates import environment
 
 BLOCKS = {"set", "measures", "verdicts", "radiomics", "masks", "appearance"}
 """Keys of the file that the stage `score` writes."""
@@ -134,7 +134,7 @@ def render(
     Args:
         index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. digest: of the set.
     """
-    pages = environment()
+    pages = environment("pipeline.quality")
     pages.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
     pages.globals["aspect"] = _aspect
     return pages.get_template("page.html.j2").render(

@@ -12,7 +12,7 @@ from transformers.models.sam.configuration_sam import SamConfig
 
 from pipeline.core import files
 from pipeline.core.errors import InputError
-from pipeline.core.params import SamBase, Segmenter
+from pipeline.core.sam_params import SamBase, Segmenter
 from pipeline.core.weights import load_tensors, read_config, save_tensors
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.pretrained import at_resolution, resize

@@ -20,7 +20,7 @@ from torch import Tensor
 from pipeline.core import files, seeds
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
-from pipeline.core.geometry import letterbox, to_uint8, to_unit_range
+from pipeline.core.geometry import stack_images, to_uint8, to_unit_range
 from pipeline.core.params import Augment
 from pipeline.core.processes import is_main, wait_for_all
 from pipeline.core.resume import Scratch
@@ -74,7 +74,7 @@ def encode(
     seed: int,
     device: torch.device,
     dtype=np.float16,
-    on_image: Callable[[int], None] = lambda done: None,
+    on_image: Callable[[int, float], None] = lambda number, loss: None,
 ) -> None:
     """Write a store of the embeddings of every example, after saying what it will take.
 
@@ -82,6 +82,7 @@ def encode(
 
     Args:
         examples: (id, float32 image (1, S, S) in [-1, 1]), ``count`` of them, ids unique.
+        on_image: called like a step of training, without a loss.
         base: digest of the encoder's weights, so that no others are used with this store.
 
     Raises:
@@ -123,7 +124,7 @@ def encode(
             waiting.append(augmented_view(image, None, view, augmentation, seed, case_id)[0])
             if len(waiting) == BATCH:
                 flush()
-        on_image(len(ids))
+        on_image(len(ids) - 1, 0.0)
     if waiting:
         flush()
     if shard["embedding"]:
@@ -225,10 +226,8 @@ class EmbeddingPool:
         return (images, torch.from_numpy(embeddings).float()), masks
 
     def _read(self, name: str, i: int, view: int) -> np.ndarray:
-        for store in self.stores:
-            if self.ids[i] in store:
-                return store.read(name, self.ids[i], view)
-        return self.stores[-1].read(name, self.ids[i], view)
+        holder = next((store for store in self.stores if self.ids[i] in store), self.stores[-1])
+        return holder.read(name, self.ids[i], view)
 
 
 def embedding_pool(
@@ -263,8 +262,13 @@ def embedding_pool(
         case_id = stored_id(case_id, opened)
         ids.append(case_id)
         shown = (augmented_view(image, mask, view, augmentation, seed, case_id)[1] for view in range(views))
-        masks.append([zlib.compress(np.ascontiguousarray(one).tobytes(), 1) for one in shown])
+        masks.append([packed(one) for one in shown])
     return EmbeddingPool(opened, ids, [masks[i] for i in arm_pool.mask_of], size, network.detail is not None)
+
+
+def packed(mask: np.ndarray) -> bytes:
+    """A uint8 mask (S, S) as :class:`EmbeddingPool` keeps it."""
+    return zlib.compress(np.ascontiguousarray(mask).tobytes(), 1)
 
 
 def stored_id(case_id: str, stores: Sequence[Embeddings]) -> str:
@@ -275,4 +279,4 @@ def stored_id(case_id: str, stores: Sequence[Embeddings]) -> str:
 def examples_of(cases: Iterable[Case], size: int) -> Iterable[tuple[str, np.ndarray]]:
     """(id, letter-boxed float32 image (1, size, size) in [-1, 1]) of each case."""
     for case in cases:
-        yield case.id, to_unit_range(letterbox(case.image, size)[0])[None]
+        yield case.id, stack_images([case], size)[0]

@@ -7,6 +7,7 @@ from pipeline.core.case import Case
 from pipeline.core.geometry import stack_images, stack_masks
 from pipeline.segmentation.prompts import boxes_around, ellipse_in_box, jitter
 from pipeline.segmentation.sam import Sam
+from pipeline.segmentation.scores import overlap
 from pipeline.segmentation.training import one_hot
 
 
@@ -26,10 +27,7 @@ def segment_with_oracle(
     sam, ellipse = [], []
     for k, reference in enumerate(masks[0].numpy()):
         control = ellipse_in_box(boxes[0, k].numpy(), reference.shape)
-        sam.append(_dice(found[k], reference))
-        ellipse.append(_dice(control, reference))
+        present = reference.any()
+        sam.append(overlap(found[k], reference)[0] if present else np.nan)
+        ellipse.append(overlap(control, reference)[0] if present else np.nan)
     return np.array(sam), np.array(ellipse)
-
-
-def _dice(a: np.ndarray, b: np.ndarray) -> float:
-    return float(2 * (a & b).sum() / (a.sum() + b.sum())) if b.any() else float("nan")

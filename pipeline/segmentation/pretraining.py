@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from pipeline.core.params import SamBase
 from pipeline.core.resume import Scratch
+from pipeline.core.sam_params import SamBase
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.procedural import procedural_batch
 from pipeline.segmentation.prompts import boxes_around, jitter
@@ -65,7 +65,7 @@ class Promptable(nn.Module):
             points: float [B, 1, 1, 2], x and y in pixels.
             boxes: float [B, 1, 4].
         """
-        details = self.network.pyramid(images)
+        details = self.network.details(images)
         prompt = None
         if points is not None or boxes is not None:
             labels = None if points is None else torch.ones(points.shape[:3], dtype=torch.int, device=images.device)

@@ -82,7 +82,7 @@ class Sam(nn.Module):
                 and there is no finer mask head.
             embeddings: what :meth:`embed` made of them, where it is known already.
         """
-        details = self.pyramid(images) if self.pyramid is not None else []
+        details = self.details(images)
         if embeddings is None:
             embeddings = self.embed(images, details)
         if self.prompt == "whole_box":
@@ -94,6 +94,10 @@ class Sam(nn.Module):
             masks += self.masks_in_boxes(embeddings, details, boxes_around(masks[-1].detach() >= 0))
         return masks if self.training else masks[-1]
 
+    def details(self, images: Tensor | None) -> list[Tensor]:
+        """The pyramid's features of images [B, 1, S, S], the finest first; none where there is no pyramid."""
+        return [] if self.pyramid is None else self.pyramid(images)
+
     def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
         """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch].
 
@@ -101,7 +105,7 @@ class Sam(nn.Module):
             details: the pyramid's features of these images, where they are known already.
         """
         if self.convolutional:
-            details = self.pyramid(images) if details is None else details
+            details = self.details(images) if details is None else details
             return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
         # The three channel weights see the same grey value, normalised as SAM's training images were.
         pixels = ((images + 1) * 127.5 - self.mean) / self.std
@@ -109,7 +113,7 @@ class Sam(nn.Module):
 
     def segment(self, images: Tensor, boxes: Tensor) -> Tensor:
         """Logits [B, n_structures, S, S] for given boxes, float [B, n_structures, 4] (see ``prompts``)."""
-        details = self.pyramid(images) if self.pyramid is not None else []
+        details = self.details(images)
         return self.masks_in_boxes(self.embed(images, details), details, boxes)[-1]
 
     def masks(self, embeddings: Tensor, details: Sequence[Tensor], prompt: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -34,14 +34,9 @@ def choose_trained(network: Sam, strategy: str, lora_rank: int) -> None:
         _add_adapters(network, lora_rank)
     for module in _trained_modules(network, strategy):
         module.requires_grad_(True)
-    prompts = network.sam.prompt_encoder
-    if strategy == "full":
-        prompts.no_mask_embed.requires_grad_(True)
-        if network.sam.vision_encoder.pos_embed is not None:
-            network.sam.vision_encoder.pos_embed.requires_grad_(True)
-        if network.prompt != "none":
-            for corner in prompts.point_embed[2:4]:
-                corner.requires_grad_(True)
+    if strategy == "full" and network.prompt != "none":
+        for corner in network.sam.prompt_encoder.point_embed[2:4]:
+            corner.requires_grad_(True)
     freeze_unused(network)
 
 
@@ -70,7 +65,7 @@ def _trained_modules(network: Sam, strategy: str) -> list[nn.Module]:
     if strategy == "decoder":
         return [decoder, prompts.no_mask_embed, *head]
     patches = [network.patches] if network.convolutional else []
-    return [decoder, network.sam.vision_encoder, *head, *patches]
+    return [decoder, prompts.no_mask_embed, network.sam.vision_encoder, *head, *patches]
 
 
 def _add_adapters(network: Sam, rank: int) -> None:
