@@ -74,7 +74,7 @@ class PlainLoop:
     def __init__(self, network: Sam, steps: int):
         self.network, self.steps, self.step, self.losses = network, steps, 0, []
         self.trained = [weight for weight in network.parameters() if weight.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.trained, lr=RATE, weight_decay=1e-4)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=RATE, weight_decay=1e-4, fused=True)
 
     def __call__(self, image, mask, embedded=None) -> float:
         start = time.perf_counter()

@@ -106,7 +106,7 @@ def fit(
     share = slice(accelerator.process_index, None, world)
     network = network.to(accelerator.device).train()
     trained = [weight for weight in network.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
     losses: list[float] = []
     best: dict = {}
     if scratch and (state := scratch.load()):
