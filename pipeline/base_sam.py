@@ -9,14 +9,17 @@ PARAMS = ("seed", "compute", "sam")
 
 def run(params, *, out: Output, live: Path) -> None:
     """Take over pretrained weights, or pre-train the compact SAM on procedural shapes where there are none."""
-    from pipeline.core import seeds
+    from pipeline.core import processes, seeds
     from pipeline.core.compute import setup
+    from pipeline.core.errors import InputError
     from pipeline.core.progress import progress
     from pipeline.core.resume import Scratch
     from pipeline.segmentation.checkpoint import save_compact_base, save_pretrained_base
     from pipeline.segmentation.pretrained import read_pretrained
     from pipeline.segmentation.pretraining import pretrain_compact_sam
 
+    if processes.count() > 1:
+        raise InputError("base_sam is work for one process; start it without torchrun")
     settings = params.sam
     device = setup(params.compute)
     live.mkdir(parents=True, exist_ok=True)

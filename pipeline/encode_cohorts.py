@@ -28,7 +28,9 @@ def run(params, *, base: Path, train: Path, held_out: Path, out: Output) -> None
     network = load_base(base, params.sam, 1)
     digest = base_digest(base)
     stores = [("pool", train, "train", params.segmenter.views)]
-    stores += [(path.name, path, "test", 1) for path in (train, *(held_out / name for name in params.held_out()))]
+    stores += [
+        (f"test/{path.name}", path, "test", 1) for path in (train, *(held_out / name for name in params.held_out()))
+    ]
     for name, path, split, views in stores:
         cases = read_images(path, splits=[split])
         with progress(f"encode {name}", len(cases)) as tick:

@@ -31,7 +31,7 @@ def run(
 
     from pipeline.comparison.arms import training_pool
     from pipeline.core import files, processes, seeds
-    from pipeline.core.compute import setup
+    from pipeline.core.compute import check_precision, setup
     from pipeline.core.dataset import open_dataset, read_dataset
     from pipeline.core.errors import InputError
     from pipeline.core.geometry import stack_images, stack_masks
@@ -44,6 +44,7 @@ def run(
     from pipeline.segmentation.tuning import count_parameters
 
     device = setup(params.compute)
+    check_precision("segmenter.mixed_precision", params.segmenter.mixed_precision, device)
     if arm not in params.arms:
         raise InputError(f"no arm '{arm}' under arms; there are {', '.join(params.arms)}")
     settings, spec, size = params.segmenter, params.arms[arm], params.sam.image_size
@@ -55,7 +56,7 @@ def run(
     arm_pool = training_pool(arm, spec, cases, extra, size, params.warp, seed)
     # The same initial weights and the same order of random numbers in every arm of a replicate.
     torch.manual_seed(seed)
-    network = build_segmenter(base, params.sam, settings, dataset.n_structures)
+    network = build_segmenter(base, params.sam, settings, dataset.n_structures).to(device)
     inputs = [train, base, *([extra_path] if len(extra) else [])]
     scratch = Scratch(SCRATCH, f"finetune-n{labels}-r{replicate}-{arm}", inputs, params.as_dict(), processes.count())
     if settings.train == "decoder":

@@ -30,7 +30,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
         if config["segmenter"]["train"] == "decoder":
             from pipeline.segmentation.embeddings import Embeddings
 
-            store = Embeddings(embeddings / path.name, config["base"])
+            store = Embeddings(embeddings / "test" / path.name, config["base"])
         else:
             store = None
         maps = predict_native(network, cases, config["image_size"], device, store)

@@ -4,6 +4,12 @@ from pipeline.core.errors import InputError
 from pipeline.core.processes import local_rank
 
 
+def check_precision(key: str, precision: str, device) -> None:
+    """Raise InputError, naming the key, where the device cannot train in this precision."""
+    if precision == "fp16" and device.type == "cpu":
+        raise InputError(f"key '{key}' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
+
+
 def setup(compute):
     """Set threads and deterministic algorithms; return the torch device.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core.errors import InputError
+from pipeline.core.compute import check_precision
 from pipeline.core.generation import Diffusion, Sample
 from pipeline.core.progress import Progress
 from pipeline.core.resume import Scratch
@@ -103,8 +103,7 @@ def train_backend(
 ) -> PixelBackend | LatentBackend:
     """Train the generator ``params`` asks for; see ``train_denoiser`` and ``train_latent`` for what they raise."""
     section, own = ("diffusion.latent", params.latent) if params.backend == "latent" else ("diffusion", params)
-    if own.mixed_precision == "fp16" and device.type == "cpu":
-        raise InputError(f"key '{section}.mixed_precision' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
+    check_precision(f"{section}.mixed_precision", own.mixed_precision, device)
     if params.backend == "latent":
         from pipeline.diffusion.latent_training import train_latent
 

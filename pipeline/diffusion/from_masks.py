@@ -9,12 +9,12 @@ BMP or TIFF: class indices, or black and white for one structure. An image is a 
 import argparse
 import logging
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
-from pipeline.core.stage import SCRATCH, prepare_environment
+from pipeline.core.stage import SCRATCH
 
 log = logging.getLogger("pipeline.from_masks")
 SAMPLERS = ("dpmpp_2m", "sde_dpmpp_2m", "euler")
@@ -155,13 +155,8 @@ def _rows(tiles: list, columns: int = 6) -> Iterator[list]:
 
 def main() -> None:
     args = build_parser().parse_args()
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    prepare_environment(args.threads)
-    try:
+    with command_line(args.threads):
         log.info("%d images in %s", run(args), args.out)
-    except InputError as error:
-        log.error("%s", error)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -15,13 +15,13 @@ import hashlib
 import logging
 import math
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
-from pipeline.core.stage import SCRATCH, prepare_environment
+from pipeline.core.stage import SCRATCH
 
 log = logging.getLogger("pipeline.blind_reading")
 UNSEEN = ("val", "test")
@@ -305,9 +305,7 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    prepare_environment(1)
-    try:
+    with command_line():
         if args.command == "make":
             make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
             log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
@@ -323,9 +321,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.out:
             write_json(args.out, scores)
         print(as_text(scores))
-    except InputError as error:
-        log.error("%s", error)
-        sys.exit(2)
 
 
 if __name__ == "__main__":

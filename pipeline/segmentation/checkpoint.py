@@ -1,6 +1,6 @@
 """SAMs on disk: the base that arms start from, at the size it was trained at, and what fine-tuning changed of it.
 
-A fine-tuned segmenter holds the trained tensors only (a decoder is 16 MB of ViT-B's 375), so it is read together with
+A fine-tuned segmenter holds the trained tensors only (a decoder is 14 MB of ViT-B's 375), so it is read together with
 its base, whose digest it knows.
 """
 
@@ -73,6 +73,11 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
     """
     about = read_config(folder, "sam")
     if about["architecture"] == COMPACT:
+        if about["compact"] != (wanted := settings.compact.model_dump(mode="json")):
+            differs = ", ".join(
+                f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
+            )
+            raise InputError(f"{folder}: a compact SAM with {differs}, unlike sam.compact; run `dvc repro base_sam`")
         network = build_compact_sam(settings.compact, settings.image_size, n_structures)
         wanted = network.state_dict()
         state = load_tensors(folder, "sam", dict.fromkeys(wanted))

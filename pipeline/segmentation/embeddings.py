@@ -247,15 +247,14 @@ def embedding_pool(
     """
     digest = base_digest(base)
     opened = [Embeddings(path, digest) for path in stores]
-    size = network.image_size
+    size, device = network.image_size, next(network.parameters()).device
     if arm_pool.warped:
         own = scratch.folder / "embeddings"
         if is_main() and not (own / "index.json").exists():
             images = ((case_id, image) for case_id, image, _ in arm_pool.warped_examples())
-            device = next(network.parameters()).device
             encode(network, images, arm_pool.warped, own, base=digest, views=views, augmentation=augmentation,
                    seed=seed, device=device)  # fmt: skip
-        wait_for_all(cpu=not torch.cuda.is_available())
+        wait_for_all(cpu=device.type == "cpu")
         opened.append(Embeddings(own, digest))
     ids, masks = [], []
     for case_id, image, mask in arm_pool.examples():

@@ -8,13 +8,17 @@
 
 import argparse
 import logging
-import sys
 from pathlib import Path
 
+from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 
 REGISTRY = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 OFFICIAL_SIZE = 1024
+BOXES = {
+    "whole_box": "give SamPredictor a box around the whole image",
+    "predicted_box": "predict without a prompt first, then with a box around the mask found",
+}
 log = logging.getLogger("pipeline.segmentation")
 
 
@@ -54,6 +58,8 @@ def export_official(model: Path, base: Path, out: Path) -> str:
     write_official(state, out)
     if network.detail is not None:
         log.warning("the finer mask head stays behind: the official code has none")
+    if network.prompt != "none":
+        log.warning("fine-tuned with segmenter.prompt %s: %s", network.prompt, BOXES[network.prompt])
     if network.image_size != OFFICIAL_SIZE:
         log.warning(
             "fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", network.image_size,
@@ -67,13 +73,8 @@ def main() -> None:
     parser.add_argument("--base", type=Path, default=Path("models/sam"), help="the SAM it started from")
     parser.add_argument("--out", type=Path, required=True, help="the .pth to write")
     args = parser.parse_args()
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("pipeline").setLevel(logging.INFO)
-    try:
+    with command_line():
         name = export_official(args.model, args.base, args.out)
-    except InputError as error:
-        log.error("%s", error)
-        sys.exit(2)
     log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)
 
 

@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
-from pipeline.core.stage import prepare_environment
 
 log = logging.getLogger("pipeline.from_images")
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".mha")
@@ -184,24 +184,13 @@ def read_image(path: Path):
     Raises:
         InputError: naming a file that is damaged or has more than 8 bits per channel, or an MHA that is no grey image.
     """
-    if path.suffix.lower() != ".mha":
-        from pipeline.core.images import decode_grey
+    from pipeline.core.images import decode_grey
+    from pipeline.core.metaimage import decode_mha, grey_plane
 
-        return decode_grey(path.read_bytes(), path.name)
-
-    import SimpleITK
-
-    try:
-        array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
-    except RuntimeError as error:
-        reason = str(error).splitlines()[-1]
-        raise InputError(f"file '{path.name}' is not a readable MetaImage ({reason}); export it again") from error
-    # PSFHS stores grey as three equal planes.
-    if array.ndim == 3 and len(array) in (1, 3) and (array == array[0]).all():
-        array = array[0]
-    if array.dtype != "uint8" or array.ndim != 2:
-        raise InputError(f"file '{path.name}' holds {array.dtype} {array.shape}; export one grey plane with 8 bits")
-    return array
+    data = path.read_bytes()
+    if path.suffix.lower() == ".mha":
+        return grey_plane(decode_mha(data, path.name), path.name)
+    return decode_grey(data, path.name)
 
 
 def segment(images: dict, predict: Callable[[dict], dict], errors: dict[Path, str]) -> dict:
@@ -236,13 +225,8 @@ def measure(mask, classes: Sequence[str], pixel_mm: float | None) -> list[dict]:
 
 def main(argv: Sequence[str] | None = None) -> None:
     args = build_parser().parse_args(argv)
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    prepare_environment(args.threads)
-    try:
+    with command_line(args.threads):
         count, failed = run(args)
-    except (InputError, OSError) as error:
-        log.error("%s", error)
-        sys.exit(2)
     log.info("%d of %d images segmented, in %s; %d failed", count - failed, count, args.out, failed)
     sys.exit(1 if failed else 0)
 

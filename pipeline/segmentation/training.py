@@ -154,6 +154,8 @@ def fit(
                 }
             )
     accelerator.wait_for_everyone()
+    # Mixed precision was of the training: what is returned computes in the precision of its weights.
+    accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     if best:
         log.info("best of %d validations: %.4f after %d steps", VALIDATIONS, best["score"], best["step"])
         network.load_state_dict(best["network"], strict=False)

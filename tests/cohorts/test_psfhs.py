@@ -79,24 +79,6 @@ def test_truncated_file_is_named(tmp_path):
         list(psfhs.read(tmp_path / "raw"))
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((4, 4), dtype=np.int16), "holds int16 pixels"),
-        (np.zeros((5, 4, 4), dtype=np.uint8), r"has the shape \(5, 4, 4\)"),
-        (np.arange(48, dtype=np.uint8).reshape(3, 4, 4), "is in colour"),
-    ],
-)
-def test_other_pixels_are_refused(array, message):
-    with pytest.raises(InputError, match=f"file 'x.mha' {message}"):
-        psfhs.grey_plane(array, "x.mha")
-
-
-def test_channels_last_are_accepted():
-    plane = np.arange(20, dtype=np.uint8).reshape(4, 5)
-    np.testing.assert_array_equal(psfhs.grey_plane(np.stack([plane] * 3, axis=-1), "x.mha"), plane)
-
-
 def test_real_cohort(shared_data):
     _, cases = read_cohort("psfhs", shared_data / "psfhs", "psfhs", None, labelled=True)
     cases = list(cases)

@@ -63,3 +63,8 @@ def test_missing_segmenter(fails, tmp_path):
         *("--test", tmp_path, "--held-out", tmp_path),
     )
     assert "segmenter.json: no such file" in message
+
+
+def test_base_sam_is_work_for_one_process(fails, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert "start it without torchrun" in fails("base_sam", "--live", "live")

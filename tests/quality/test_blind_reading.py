@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.core import command as command_module
 from pipeline.core.dataset_writer import write_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.tables import read_table
@@ -337,7 +338,7 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert all(0.2 < float(row["seconds"]) < 60 for row in rows)
     assert complaints(browser) == []
 
-    monkeypatch.setattr(blind_reading, "prepare_environment", lambda threads: None)
+    monkeypatch.setattr(command_module, "prepare_environment", lambda threads: None)
     blind_reading.main(["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)])
     (scored,) = json.loads((tmp_path / "scores.json").read_text())["readers"]
     assert (scored["reader"], scored["n"], scored["unrated"]) == ("Ana 14", COUNT, 0)

@@ -38,10 +38,10 @@ def base(tmp_path_factory):
 
 
 @torch.no_grad()
-def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_structures=1):
+def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_structures=1, prompt="none"):
     """Saved as after training, which moves every trained tensor."""
     sam = config.sam.model_copy(update={"image_size": image_size, "window": None, "detail": detail})
-    settings = config.segmenter.model_copy(update={"train": strategy, "prompt": "none"})
+    settings = config.segmenter.model_copy(update={"train": strategy, "prompt": prompt})
     network = build_segmenter(base, sam, settings, n_structures)
     torch.manual_seed(1)
     for weight in trained_state(network).values():
@@ -127,6 +127,12 @@ def test_an_unpublished_architecture_is_refused(tmp_path, base, smoke_config):
     fine_tuned(tmp_path / "model", base, smoke_config, "decoder")
     with pytest.raises(InputError, match="48 channels at 64 px is no ViT-B, -L or -H"):
         export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+
+
+def test_a_segmenter_that_needs_a_box_says_so(tmp_path, base, smoke_config, tiny_registry, caplog):
+    fine_tuned(tmp_path / "model", base, smoke_config, "decoder", prompt="whole_box")
+    export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+    assert "segmenter.prompt whole_box: give SamPredictor a box around the whole image" in caplog.text
 
 
 def test_the_command_explains_itself(tmp_path, base, monkeypatch, caplog):

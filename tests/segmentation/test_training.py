@@ -217,6 +217,31 @@ def test_checkpointing_changes_nothing_but_memory(pool, bases, smoke_config, bas
     torch.testing.assert_close(gradients_again, gradients)
 
 
+def test_mixed_precision_ends_with_training(pool):
+    dtypes = []
+
+    class Watched(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, images):
+            logits = self.convolution(images)
+            dtypes.append(logits.dtype)
+            return logits
+
+    from accelerate.state import AcceleratorState
+
+    recipe = Recipe(2, 4, 1e-3, mixed_precision="bf16")
+    AcceleratorState._reset_state(True)
+    try:
+        network = fit(Watched(), pool, recipe, n_structures=1, seed=0, device=CPU)
+    finally:
+        AcceleratorState._reset_state(True)
+    assert network(torch.zeros(1, 1, 32, 32)).dtype == torch.float32
+    assert dtypes == [torch.bfloat16, torch.bfloat16, torch.float32]
+
+
 def test_augmentation_moves_mask_with_image_and_keeps_black_black(rings):
     params = Augment(flip=True, rotate_deg=20, scale=0.2, shift=0.1, brightness=0.3, contrast=0.3, gamma=0.3)
     masks = torch.from_numpy(stack_masks(rings, 32))
@@ -346,6 +371,13 @@ def test_another_base_is_refused(bases, smoke_config, tmp_path):
     saved(tmp_path, network, bases["compact"], settings)
     with pytest.raises(InputError, match=r"was fine-tuned from base \w{32}, .*official is \w{32}; give the SAM"):
         load_segmenter(tmp_path, CPU, bases["official"][0])
+
+
+def test_a_compact_sam_of_other_sizes_is_refused(bases, smoke_config):
+    folder, settings = bases["compact"]
+    compact = settings.compact.model_copy(update={"layers": settings.compact.layers + 1})
+    with pytest.raises(InputError, match=rf"a compact SAM with layers {settings.compact.layers}, .*dvc repro base_sam"):
+        build_segmenter(folder, settings.model_copy(update={"compact": compact}), smoke_config.segmenter, 1)
 
 
 def test_a_segmenter_of_an_earlier_version_is_refused(tmp_path, bases):
