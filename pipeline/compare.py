@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.core.stage import Output, main
 
-PARAMS = ("seed", "grid", "arms", "segmenter", "oracle", "cohorts", "compare")
+PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "compare")
 
 
 def run(
@@ -37,6 +37,8 @@ def run(
     from pipeline.comparison import figures, summary
     from pipeline.comparison import report as page
     from pipeline.comparison.oracle import load_oracle
+    from pipeline.comparison.segmenters import between_segmenters
+    from pipeline.comparison.subgroups import by_subgroup
     from pipeline.comparison.synthetic import (
         NO_PIXELS,
         load_budgets,
@@ -50,7 +52,7 @@ def run(
     from pipeline.core.prune import cell_name, prune_cells
     from pipeline.core.tables import write_table
 
-    grid, baseline = params.grid, params.compare.baseline
+    grid, baseline, boxed = params.grid, params.compare.baseline, params.oracle
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
     cells = [cell_name(*cell) for cell in params.cells()]
     for folder, keep in (
@@ -62,7 +64,10 @@ def run(
         (synthetic, sets),
         (curated, sets),
         (training, cells),
-        (oracle, [cell_name(*cell) for cell in params.cells() if cell[2] in params.oracle.arms]),
+        (
+            oracle,
+            [cell_name(*cell) for cell in params.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms],
+        ),
         *((kind, [*sets, *cells]) for kind in live.glob("*")),
     ):
         prune_cells(folder, keep)
@@ -70,19 +75,21 @@ def run(
     unseen, held_out_names = test.name, params.held_out()
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
-    results = summary.summarise(scores, params.arms, baseline, params.compare.bootstrap, params.seed)
+    resamples = params.compare.bootstrap
+    results = summary.summarise(scores, params.arms, baseline, resamples, params.seed)
     rows, shapes = load_quality(quality, usefulness, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
-    labels, replicate = grid.labels[0], grid.replicates[0]
+    labels, replicate, segmenter = grid.labels[0], grid.replicates[0], grid.segmenters[0]
     shown_sets = [cell_name(n, replicate) for n in grid.labels]
     made = {name: read_dataset(synthetic / name, None if name in shown_sets else NO_PIXELS) for name in sets}
     budgets = load_budgets(params, own.split("train"), samples, made, curated, training)
-    boxes = load_oracle(oracle, grid, params.oracle.arms, cohorts)
+    boxes = load_oracle(oracle, grid, boxed, cohorts)
     files.write_json(metrics, summary.metrics(results, rows, shapes, budgets, boxes))
     write_table(table, summary.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
-    shown = [arm for arm in (baseline, page.best_synthetic([one for one in away if one.labels == labels])) if arm]
+    like_these = [one for one in away if (one.segmenter, one.labels) == (segmenter, labels)]
+    shown = [arm for arm in (baseline, page.best_synthetic(like_these)) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     context = {
         "answer": page.answer(away, baseline),
@@ -93,7 +100,10 @@ def run(
         "grid": grid,
         "arms": {name: params.arms[name] for name in grid.arms},
         "baseline": baseline,
-        "bootstrap": params.compare.bootstrap,
+        "bootstrap": resamples,
+        "standings": between_segmenters(scores, grid.segmenters, baseline, resamples, params.seed),
+        "trained": {one.segmenter: f"{one.trainable:,}" for one in budgets},
+        "subgroups": by_subgroup(scores, resamples, params.seed),
         "held_out": held_out_names,
         "results": of_cohort,
         "legend": figures.legend(params.arms[name] for name in grid.arms),
@@ -121,6 +131,7 @@ def run(
         },
         "replicate": replicate,
         "shown_labels": labels,
+        "shown_segmenter": segmenter,
         "shown_arms": shown,
         "cases": {
             name: page.case_pictures(
@@ -128,6 +139,7 @@ def run(
                 name,
                 read_dataset(held_out / name, splits=["test"]).cases,
                 predictions,
+                segmenter,
                 labels,
                 replicate,
                 shown,
@@ -135,9 +147,9 @@ def run(
             for name in held_out_names
         },
         "budgets": budgets,
-        "prompt": params.segmenter.prompt,
+        "prompt": page.prompts({name: params.segmenters[name] for name in grid.segmenters}),
         "boxes": boxes,
-        "jitter": params.oracle.jitter,
+        "jitter": boxed.jitter,
         "digests": {
             "evaluation": files.digest([evaluation / f"{name}.csv" for name in cells]),
             "predictions": files.digest([predictions / name for name in cells]),
@@ -157,9 +169,14 @@ def run(
 
 
 def _without_paths(values: dict) -> dict:
-    """Parameters without the folders of raw data, which may name a machine's own places."""
+    """Parameters without the folders of raw data and the files of weights, which may name a machine's own places."""
     cohorts = {name: {key: v for key, v in one.items() if key != "raw"} for name, one in values["cohorts"].items()}
-    return {**values, "cohorts": cohorts}
+    segmenters = {
+        name: one | {"base": {key: v for key, v in one["base"].items() if key != "weights"}}
+        for name, one in values["segmenters"].items()
+        if name in values["grid"]["segmenters"]
+    }
+    return {**values, "cohorts": cohorts, "segmenters": segmenters}
 
 
 if __name__ == "__main__":

@@ -4,30 +4,35 @@ from pathlib import Path
 
 from pipeline.core.stage import Output, main
 
-PARAMS = ("seed", "compute", "cohorts", "sam", "segmenter", "augment")
+PARAMS = ("seed", "compute", "cohorts", "segmenters", "augment")
 
 
-def run(params, *, base: Path, train: Path, held_out: Path, out: Output) -> None:
+def run(params, *, segmenter: str, base: Path, train: Path, held_out: Path, out: Output) -> None:
     """Embed the train images in their views, and the test images of every cohort as they are; no mask is read.
 
-    Nothing but a note where the encoder is trained too (``segmenter.train`` other than decoder).
+    Nothing but a note where the encoder is trained too, or is a U-Net's.
     """
     from pipeline.core import files
     from pipeline.core.compute import setup
     from pipeline.core.dataset import read_images
     from pipeline.core.progress import progress
     from pipeline.core.prune import prune_datasets
-    from pipeline.segmentation.checkpoint import base_digest, load_base
-    from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE, encode, examples_of
+    from pipeline.segmentation.segmenter import has_frozen_encoder
 
-    device = setup(params.compute)
-    if params.segmenter.train != "decoder":
+    settings = params.segmenter(segmenter)
+    if not has_frozen_encoder(settings):
+        from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE
+
         files.write_json(out / NOTE, NOT_NEEDED)
         return
+    from pipeline.segmentation.embeddings import encode, examples_of
+    from pipeline.segmentation.sam_checkpoint import base_digest, load_base
+
+    device = setup(params.compute)
     prune_datasets(held_out, params.held_out())
-    network = load_base(base, params.sam, 1)
+    network = load_base(base, settings.base, 1)
     digest = base_digest(base)
-    stores = [("pool", train, "train", params.segmenter.views)]
+    stores = [("pool", train, "train", settings.base.views)]
     stores += [
         (f"test/{path.name}", path, "test", 1) for path in (train, *(held_out / name for name in params.held_out()))
     ]
@@ -36,7 +41,7 @@ def run(params, *, base: Path, train: Path, held_out: Path, out: Output) -> None
         with progress(f"encode {name}", len(cases)) as tick:
             encode(
                 network,
-                examples_of(cases, params.sam.image_size),
+                examples_of(cases, settings.base.image_size),
                 len(cases),
                 out / name,
                 base=digest,

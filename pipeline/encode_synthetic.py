@@ -4,10 +4,10 @@ from pathlib import Path
 
 from pipeline.core.stage import Output, main
 
-PARAMS = ("seed", "compute", "sam", "segmenter", "augment")
+PARAMS = ("seed", "compute", "segmenters", "augment")
 
 
-def run(params, *, base: Path, synthetic: Path, out: Output) -> None:
+def run(params, *, segmenter: str, base: Path, synthetic: Path, out: Output) -> None:
     """Embed a synthetic set in its views, image by image.
 
     Nothing but a note where the encoder is trained too (``segmenter.train`` other than decoder).
@@ -16,22 +16,27 @@ def run(params, *, base: Path, synthetic: Path, out: Output) -> None:
     from pipeline.core.compute import setup
     from pipeline.core.dataset import open_dataset
     from pipeline.core.progress import progress
-    from pipeline.segmentation.checkpoint import base_digest, load_base
-    from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE, encode, examples_of
+    from pipeline.segmentation.segmenter import has_frozen_encoder
 
-    device = setup(params.compute)
-    if params.segmenter.train != "decoder":
+    settings = params.segmenter(segmenter)
+    if not has_frozen_encoder(settings):
+        from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE
+
         files.write_json(out / NOTE, NOT_NEEDED)
         return
+    from pipeline.segmentation.embeddings import encode, examples_of
+    from pipeline.segmentation.sam_checkpoint import base_digest, load_base
+
+    device = setup(params.compute)
     cases = open_dataset(synthetic).cases
     with progress(f"encode {synthetic.name}", len(cases)) as tick:
         encode(
-            load_base(base, params.sam, 1),
-            examples_of(cases, params.sam.image_size),
+            load_base(base, settings.base, 1),
+            examples_of(cases, settings.base.image_size),
             len(cases),
             out,
             base=base_digest(base),
-            views=params.segmenter.views,
+            views=settings.base.views,
             augmentation=params.augment,
             seed=params.seed,
             device=device,

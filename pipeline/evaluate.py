@@ -34,7 +34,8 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
                     continue
                 scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure == HEAD)
                 key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
-                rows.append({**key, **asdict(scores)})
+                groups = {"country": case.country, "device": case.device}
+                rows.append({**key, **groups, **asdict(scores)})
     write_table(out, rows)
 
 

@@ -1,15 +1,16 @@
-"""Stage finetune: SAM, promptless unless told otherwise, on the training pool of one arm."""
+"""Stage finetune: a segmenter, promptless unless told otherwise, on the training pool of one arm."""
 
 from pathlib import Path
 
 from pipeline.core.stage import SCRATCH, Output, main
 
-PARAMS = ("seed", "compute", "warp", "sam", "segmenter", "augment", "arms")
+PARAMS = ("seed", "compute", "warp", "segmenters", "augment", "strong_augment", "arms")
 
 
 def run(
     params,
     *,
+    segmenter: str,
     base: Path,
     train: Path,
     synthetic: Path,
@@ -23,10 +24,12 @@ def run(
     metrics: Output,
     live: Path,
 ) -> None:
-    """Fine-tune SAM on n real cases plus what the arm adds, for the same number of steps in every arm.
+    """Fine-tune SAM or a U-Net on n real cases plus what the arm adds, for the same number of steps in every arm.
 
-    With ``segmenter.train`` decoder the encoder never runs here but for warped copies: embeddings are read from disk.
+    SAM's frozen encoder never runs here but for warped copies: embeddings are read from disk.
     """
+    from dataclasses import replace
+
     import torch
 
     from pipeline.comparison.arms import training_pool
@@ -37,17 +40,19 @@ def run(
     from pipeline.core.geometry import stack_images, stack_masks
     from pipeline.core.labels import label_subset
     from pipeline.core.progress import progress
+    from pipeline.core.prune import cell_name
     from pipeline.core.resume import Scratch
-    from pipeline.segmentation.checkpoint import build_segmenter, save_segmenter
     from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.training import ImagePool, Recipe, fit
+    from pipeline.segmentation.segmenter import build_segmenter, has_frozen_encoder, save_segmenter
+    from pipeline.segmentation.training import ImagePool, Recipe, fit, phases
     from pipeline.segmentation.tuning import count_parameters
 
     device = setup(params.compute)
-    check_precision("segmenter.mixed_precision", params.segmenter.mixed_precision, device)
+    settings = params.segmenter(segmenter)
+    check_precision(f"segmenters.{segmenter}.mixed_precision", settings.mixed_precision, device)
     if arm not in params.arms:
         raise InputError(f"no arm '{arm}' under arms; there are {', '.join(params.arms)}")
-    settings, spec, size = params.segmenter, params.arms[arm], params.sam.image_size
+    spec, size = params.arms[arm], settings.base.image_size
     dataset = read_dataset(train, splits=["train", "val"] if spec.validated else ["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     extra_path = curated if spec.curated else synthetic
@@ -56,30 +61,43 @@ def run(
     arm_pool = training_pool(arm, spec, cases, extra, size, params.warp, seed)
     # The same initial weights and the same order of random numbers in every arm of a replicate.
     torch.manual_seed(seed)
-    network = build_segmenter(base, params.sam, settings, dataset.n_structures).to(device)
+    labelled = torch.from_numpy(stack_images(cases, size))
+    network = build_segmenter(base, settings, dataset.n_structures, labelled).to(device)
     inputs = [train, base, *([extra_path] if len(extra) else [])]
-    scratch = Scratch(SCRATCH, f"finetune-n{labels}-r{replicate}-{arm}", inputs, params.as_dict(), processes.count())
-    if settings.train == "decoder":
+    cell = cell_name(segmenter, labels, replicate, arm)
+    scratch = Scratch(SCRATCH, f"finetune-{cell}", inputs, params.as_dict(), processes.count())
+    if has_frozen_encoder(settings):
+        if spec.augment != "standard":
+            raise InputError(
+                f"arm '{arm}': stored embeddings have standard augmentation only; train '{segmenter}' lora"
+            )
         from pipeline.segmentation.embeddings import embedding_pool
 
         stores = [embeddings / "pool", *([synthetic_embeddings] if len(extra) else [])]
-        pool = embedding_pool(network, arm_pool, stores, base, settings.views, params.augment, params.seed, scratch)
+        pool = embedding_pool(
+            network, arm_pool, stores, base, settings.base.views, params.augment, params.seed, scratch
+        )
     else:
-        pool = ImagePool(*arm_pool.stacked(), params.augment)
+        augmentation = params.augment if spec.augment == "standard" else params.strong_augment
+        pool = ImagePool(*arm_pool.stacked(), augmentation)
     validation = dataset.split("val") if spec.validated else []
     seen = (stack_images(validation, size), stack_masks(validation, size)) if validation else ()
-    with progress(f"finetune {arm} n={labels} r={replicate}", settings.steps, live) as tick:
-        fit(
-            network,
-            pool,
-            Recipe.of(settings),
-            n_structures=dataset.n_structures,
-            seed=seed,
-            device=device,
-            scratch=scratch,
-            validate=(lambda net: mean_dice(net, *seen, dataset.n_structures, device).mean()) if validation else None,
-            on_step=tick,
-        )
+    taken = 0
+    with progress(f"finetune {cell}", settings.steps, live) as tick:
+        for name, part, steps in phases(pool, arm_pool.real, settings.steps, spec.pretrain):
+            looks = validation and taken + steps == settings.steps
+            fit(
+                network,
+                part,
+                replace(Recipe.of(settings), steps=steps),
+                n_structures=dataset.n_structures,
+                seed=seed,
+                device=device,
+                scratch=scratch.part(name),
+                validate=(lambda net: mean_dice(net, *seen, dataset.n_structures, device).mean()) if looks else None,
+                on_step=lambda step, loss, before=taken: tick(before + step, loss),
+            )
+            taken += steps
     if not processes.is_main():
         return
     trained_on = {
@@ -90,9 +108,7 @@ def run(
         "extra": spec.extra,
         "extra_cases": len(arm_pool) - arm_pool.real,
     }
-    save_segmenter(
-        out, network, dataset.classes, base_folder=base, base=params.sam, settings=settings, trained_on=trained_on
-    )
+    save_segmenter(out, network, dataset.classes, name=segmenter, base=base, settings=settings, trained_on=trained_on)
     files.write_json(metrics, {"labels": len(cases) + len(validation), **count_parameters(network)})
     scratch.clear()
 

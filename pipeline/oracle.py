@@ -18,8 +18,8 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
     from pipeline.core.compute import setup
     from pipeline.core.dataset import open_dataset
     from pipeline.core.tables import write_table
-    from pipeline.segmentation.checkpoint import load_segmenter
     from pipeline.segmentation.oracle_box import segment_with_oracle
+    from pipeline.segmentation.segmenter import load_segmenter
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)

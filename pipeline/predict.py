@@ -16,8 +16,8 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
     from pipeline.core.dataset import check_classes, read_images
     from pipeline.core.predictions import write_predictions
     from pipeline.core.prune import prune_datasets
-    from pipeline.segmentation.checkpoint import load_segmenter
     from pipeline.segmentation.inference import predict_native
+    from pipeline.segmentation.segmenter import load_segmenter
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)
@@ -27,7 +27,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
         check_classes(path, config["classes"], "the segmenter")
     for path in cohorts:
         cases = read_images(path, splits=["test"])
-        if config["segmenter"]["train"] == "decoder":
+        if (config["settings"]["kind"], config["settings"]["train"]) == ("sam", "decoder"):
             from pipeline.segmentation.embeddings import Embeddings
 
             store = Embeddings(embeddings / "test" / path.name, config["base"])

@@ -121,9 +121,9 @@ def test_a_second_run_runs_nothing(repo):
 def test_changing_one_ratio_runs_that_arm_only(clone):
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
     assert stages_run(clone) == {
-        "finetune@8-0-synthetic",
-        "predict@8-0-synthetic",
-        "evaluate@8-0-synthetic",
+        "finetune@sam-8-0-synthetic",
+        "predict@sam-8-0-synthetic",
+        "evaluate@sam-8-0-synthetic",
         "compare",
     }
 
@@ -135,29 +135,54 @@ def test_adding_an_arm_runs_that_arm_only(clone):
 
     edit(clone, change)
     assert stages_run(clone) == {
-        "finetune@8-0-warped_1",
-        "predict@8-0-warped_1",
-        "evaluate@8-0-warped_1",
+        "finetune@sam-8-0-warped_1",
+        "predict@sam-8-0-warped_1",
+        "evaluate@sam-8-0-warped_1",
         "compare",
     }
 
 
 def test_a_frozen_encoder_sees_every_image_once_for_all_arms(clone):
-    edit(clone, lambda p: p["segmenter"].update(train="decoder"))
-    encoded = {"encode_cohorts", "encode_synthetic@8-0"}
+    edit(clone, lambda p: p["segmenters"]["sam"].update(train="decoder"))
+    encoded = {"encode_cohorts@sam", "encode_synthetic@sam-8-0"}
     assert encoded <= stages_run(clone)
-    assert (clone / "data/embeddings/synthetic/8-0/embedding-00000.npy").is_file()
-    trained = json.loads((clone / "results/training/8-0-real.json").read_text())
+    assert (clone / "data/embeddings/sam/synthetic/8-0/embedding-00000.npy").is_file()
+    trained = json.loads((clone / "results/training/sam-8-0-real.json").read_text())
     assert 0 < trained["trainable_parameters"] < trained["parameters"]
 
     def change(params):
         params["arms"]["synthetic_1"] = {"extra": "synthetic", "ratio": 1}
         params["grid"]["arms"].append("synthetic_1")
-        params["segmenter"].update(steps=10)
+        params["segmenters"]["sam"].update(steps=10)
 
     edit(clone, change)
-    assert stages_run(clone, "--dry", "finetune@8-0-real") == {"finetune@8-0-real"}
-    assert stages_run(clone, "--dry", "finetune@8-0-synthetic_1") == {"finetune@8-0-synthetic_1"}
+    assert stages_run(clone, "--dry", "finetune@sam-8-0-real") == {"finetune@sam-8-0-real"}
+    assert stages_run(clone, "--dry", "finetune@sam-8-0-synthetic_1") == {"finetune@sam-8-0-synthetic_1"}
+
+
+def test_a_second_segmenter_runs_its_own_cells_alone(clone):
+    def change(params):
+        params["grid"].update(segmenters=["sam", "unet"], arms=["real"])
+        params["oracle"]["arms"] = []
+
+    edit(clone, change)
+    assert stages_run(clone) == {
+        "base_weights@unet",
+        "encode_cohorts@unet",
+        "encode_synthetic@unet-8-0",
+        "finetune@unet-8-0-real",
+        "predict@unet-8-0-real",
+        "evaluate@unet-8-0-real",
+        "compare",
+    }
+    metrics = json.loads((clone / "results/metrics.json").read_text())
+    assert set(metrics["phantom_b"]) == {"sam", "unet"}
+    edit(clone, lambda p: p["segmenters"]["unet"].update(train="decoder"))
+    assert stages_run(clone, "--dry", "finetune@unet-8-0-real") == {
+        "encode_cohorts@unet",
+        "encode_synthetic@unet-8-0",
+        "finetune@unet-8-0-real",
+    }
 
 
 def test_changing_the_sampler_runs_nothing_before_sample(clone):
@@ -182,7 +207,7 @@ def test_a_mask_of_the_users_samples_again_and_nothing_before(clone):
 def test_a_removed_arm_leaves_no_trace(clone):
     edit(clone, lambda p: p["grid"]["arms"].remove("warped"))
     sh(clone, "dvc", "repro")
-    assert not (clone / "data/evaluation/8-0-warped.csv").exists()
+    assert not (clone / "data/evaluation/sam-8-0-warped.csv").exists()
     assert "warped" not in (clone / "results/dice.csv").read_text()
     assert not stages_run(clone)
     pruned = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]["compare"]
@@ -251,8 +276,8 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
     for name in ("phantom_b", "phantom_c"):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)
     rewrite(repo / "data/cohorts/train/phantom_a", tmp_path / "phantom_a")
-    command = [sys.executable, "-m", "pipeline.predict", "--segmenter", "models/segmenter/8-0-real"]
-    command += ["--base", "models/sam", "--embeddings", "data/embeddings/cohorts"]
+    command = [sys.executable, "-m", "pipeline.predict", "--segmenter", "models/segmenter/sam-8-0-real"]
+    command += ["--base", "models/base/sam", "--embeddings", "data/embeddings/sam/cohorts"]
     command += [
         "--test",
         str(tmp_path / "phantom_a"),
@@ -262,7 +287,7 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
         str(tmp_path / "out"),
     ]
     sh(repo, *command)
-    for path in (repo / "data/predictions/8-0-real").iterdir():
+    for path in (repo / "data/predictions/sam-8-0-real").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 
 

@@ -10,7 +10,7 @@ import yaml
 from PIL import Image
 
 from pipeline import (
-    base_sam,
+    base_weights,
     curate,
     describe,
     encode_cohorts,
@@ -60,7 +60,9 @@ def params(tmp_path_factory):
     changed["diffusion"]["unlabelled"] = "pseudo_mask"
     changed["pseudo"]["agreement"] = 0.0
     # The rarer ways, so that they too meet two structures; the end-to-end test trains everything, promptless.
-    changed["segmenter"].update(train="decoder", prompt="predicted_box", views=2)
+    changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
+    changed["segmenters"]["sam"]["base"]["views"] = 2
+    changed["segmenters"]["unet"].update(deep_supervision=True)
     changed["arms"]["synthetic"]["validated"] = True
     for cohort in changed["cohorts"].values():
         cohort["classes"] = CLASSES
@@ -99,16 +101,18 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(curate, filter="./filter", **made, out="./curated")
     sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated"}
     held_out = {"test": train, "held_out": "cohorts/held_out"}
-    stage(base_sam, out="./sam", live="./live_base")
-    stage(encode_cohorts, base="./sam", train=train, held_out="cohorts/held_out", out="./embeddings")
-    stage(encode_synthetic, base="./sam", synthetic="./synthetic", out="./embeddings_synthetic")
-    encoded = {"embeddings": "./embeddings", "synthetic_embeddings": "./embeddings_synthetic"}
-    written = {"out": "./segmenter", "metrics": "./training.json", "live": "./live_sam"}
-    stage(finetune, base="./sam", **sets, **encoded, arm="synthetic", **written, **cell)
-    fine_tuned = {"base": "./sam", "segmenter": "./segmenter"}
-    stage(predict, **fine_tuned, embeddings="./embeddings", out="./predictions", **held_out)
-    stage(oracle, **fine_tuned, out="./oracle.csv", **held_out)
-    stage(evaluate, predictions="./predictions", out="./evaluation.csv", **held_out)
+    for name in ("sam", "unet"):
+        own = {"segmenter": name, "base": f"./{name}"}
+        stage(base_weights, segmenter=name, out=f"./{name}", live=f"./live_{name}_base")
+        stage(encode_cohorts, **own, train=train, held_out="cohorts/held_out", out=f"./{name}_embeddings")
+        stage(encode_synthetic, **own, synthetic="./synthetic", out=f"./{name}_synthetic")
+        encoded = {"embeddings": f"./{name}_embeddings", "synthetic_embeddings": f"./{name}_synthetic"}
+        written = {"out": f"./{name}_tuned", "metrics": f"./{name}.json", "live": f"./live_{name}"}
+        stage(finetune, **own, **sets, **encoded, arm="synthetic", **written, **cell)
+        fine_tuned = {"base": f"./{name}", "segmenter": f"./{name}_tuned"}
+        stage(predict, **fine_tuned, embeddings=f"./{name}_embeddings", out=f"./{name}_predictions", **held_out)
+        stage(evaluate, predictions=f"./{name}_predictions", out=f"./{name}.csv", **held_out)
+    stage(oracle, base="./sam", segmenter="./sam_tuned", out="./oracle.csv", **held_out)
 
     quality = json.loads(Path("quality.json").read_text())
     views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "obedience"}
@@ -120,23 +124,26 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     assert set(shapes["head"]["area"]["sources"]) == {"parent", "shape_model"}
     assert all(one["synthetic"]["n"] + one["synthetic"]["undefined"] == 24 for one in shapes["symphysis"].values())
     assert shapes["symphysis"]["area"]["synthetic"]["mean"] < shapes["head"]["area"]["synthetic"]["mean"]
-    with Path("evaluation.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert {row["structure"] for row in rows} == {"symphysis", "head"}
-    assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
-    assert all(row["dice"] for row in rows)
-    assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
+    for name in ("sam", "unet"):
+        with Path(f"{name}.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        assert {row["structure"] for row in rows} == {"symphysis", "head"}
+        assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
+        assert all(row["dice"] for row in rows)
+        assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
 
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
     from pipeline.core.dataset_writer import write_dataset
-    from pipeline.segmentation.checkpoint import build_segmenter, save_compact_base, save_segmenter
     from pipeline.segmentation.compact_sam import build_compact_sam
+    from pipeline.segmentation.sam_checkpoint import build_sam, save_compact_base
+    from pipeline.segmentation.segmenter import save_segmenter
 
     monkeypatch.chdir(tmp_path)
-    save_compact_base(Path("sam"), build_compact_sam(params.sam.compact, params.sam.image_size, 2), params.sam)
-    network = build_segmenter(Path("sam"), params.sam, params.segmenter, 2)
-    about = {"base_folder": Path("sam"), "base": params.sam, "settings": params.segmenter, "trained_on": {}}
+    settings = params.segmenters["sam"]
+    save_compact_base(Path("sam"), build_compact_sam(settings.base.compact, 32, 2), settings.base)
+    network = build_sam(Path("sam"), settings, 2)
+    about = {"name": "sam", "base": Path("sam"), "settings": settings, "trained_on": {}}
     save_segmenter(Path("segmenter"), network, tuple(CLASSES), **about)
     for name in ("phantom_a", "phantom_b", "phantom_c"):
         cases = [ring(i, split="test") for i in range(2)]

@@ -17,7 +17,7 @@ REFERENCE, PREDICTION = "#ffc400", "#19d3ff"
 _GREYS = 248
 """Grey levels of a tile; the palette's remaining places are for colours."""
 
-_BLUE, _SKY, _ORANGE, _RED, _GREY = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770"
+_BLUE, _SKY, _ORANGE, _RED, _GREY, _GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
 _STYLE = {
     "svg.hashsalt": "fetal-head",
     "svg.fonttype": "none",
@@ -38,16 +38,18 @@ _STYLE = {
 
 def describe(spec: Arm) -> str:
     """An arm in a few words: ``synthetic ×4, curated``."""
+    strong = spec.augment == "strong"
     if spec.extra == "none":
-        return "real only"
+        return "real only, strongly augmented" if strong else "real only"
     words = f"{spec.extra} ×{spec.ratio:g}"
-    return words + ", curated" * spec.curated + ", shuffled masks" * spec.shuffled
+    words += ", curated" * spec.curated + ", shuffled masks" * spec.shuffled + ", strongly augmented" * strong
+    return words + f", {spec.pretrain:.0%} of the steps before the real ones" * bool(spec.pretrain)
 
 
 def series(spec: Arm) -> tuple[str, str, str]:
     """Name, colour and marker of the series an arm belongs to."""
     if spec.extra == "none":
-        return "real only", _GREY, "o"
+        return ("real only, strongly augmented", _GREEN, "P") if spec.augment == "strong" else ("real only", _GREY, "o")
     if spec.extra == "warped":
         return "control: warped real", _ORANGE, "s"
     if spec.shuffled:
@@ -57,12 +59,12 @@ def series(spec: Arm) -> tuple[str, str, str]:
 
 def legend(arms: Iterable[Arm]) -> list[tuple[str, str, str]]:
     """(name, colour, sign) of every series the arms belong to, in their order."""
-    signs = {"o": "●", "s": "■", "X": "✖", "D": "◆"}
+    signs = {"o": "●", "s": "■", "X": "✖", "D": "◆", "P": "✚"}
     return [(name, colour, signs[marker]) for name, colour, marker in dict.fromkeys(map(series, arms))]
 
 
 def dice_against_ratio(results: Sequence[Result], name: str, title: str) -> str:
-    """Mean Dice of one cohort's arms over the ratio, one panel per number of labels, as inline SVG.
+    """Mean Dice of one cohort's arms over the ratio, one panel per segmenter and number of labels, as inline SVG.
 
     Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
     The shuffled control's bar does not stretch the axis.
@@ -70,17 +72,23 @@ def dice_against_ratio(results: Sequence[Result], name: str, title: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    counts = list(dict.fromkeys(one.labels for one in results))
+    shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
+    several = _several(results)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(1.7 + 3.4 * len(counts), 3.3), layout="constrained")
-        panels = figure.subplots(1, len(counts), sharey=True, squeeze=False)[0]
-        for panel, labels in zip(panels, counts, strict=True):
-            _ratio_panel(panel, [one for one in results if one.labels == labels])
-            panel.set_title(f"{labels} labelled cases", loc="left")
+        figure = Figure(figsize=(1.7 + 3.4 * len(shown), 3.3), layout="constrained")
+        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+        for panel, (segmenter, labels) in zip(panels, shown, strict=True):
+            _ratio_panel(panel, [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)])
+            panel.set_title(f"{segmenter}, " * several + f"{labels} labelled cases", loc="left")
             panel.set_xlabel("extra cases per real case (ratio)")
         panels[0].set_ylabel("mean Dice (%)")
         panels[0].set_ylim(*_dice_limits(results))
         return _svg(figure, name, title)
+
+
+def _several(results: Sequence[Result]) -> bool:
+    """Whether the results are of more than one segmenter, which then has to be named."""
+    return len({one.segmenter for one in results}) > 1
 
 
 def _ratio_panel(panel, results: Sequence[Result]) -> None:
@@ -88,7 +96,7 @@ def _ratio_panel(panel, results: Sequence[Result]) -> None:
     for one in results:
         groups.setdefault(series(one.spec), []).append(one)
     step = 0.03 * max(1.0, *(one.spec.ratio for one in results))
-    real = [one for one in results if one.spec.extra == "none"]
+    real = [one for one in results if one.spec.extra == "none" and one.spec.augment == "standard"]
     for place, ((label, colour, marker), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda one: one.spec.ratio)
         # Arms of one ratio would hide each other's bars.
@@ -134,7 +142,7 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    rows = [one for one in results if one.difference is not None]
+    rows, several = [one for one in results if one.difference is not None], _several(results)
     with rc_context(_STYLE):
         figure = Figure(figsize=(5.1, 1.15 + 0.34 * len(rows)), layout="constrained")
         panel = figure.subplots()
@@ -152,7 +160,9 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
                     panel.plot([100 * interval.low, 100 * interval.high], [y, y], color=colour, lw=width, alpha=alpha)
             panel.plot(mean, y, marker=marker, color=colour, ms=6, zorder=3)
         panel.axvline(0, color="#33414b", lw=1)
-        panel.set_yticks(range(len(rows)), [f"{one.arm} · {one.labels}" for one in rows])
+        panel.set_yticks(
+            range(len(rows)), [f"{one.segmenter} · " * several + f"{one.arm} · {one.labels}" for one in rows]
+        )
         panel.set_ylim(len(rows) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         panel.set_xlabel("difference in Dice, points")

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ class OracleBox:
     """
 
     cohort: str
+    segmenter: str
     labels: int
     arm: str
     sam: float
@@ -25,21 +27,20 @@ class OracleBox:
     n: int
 
 
-def load_oracle(folder: Path, grid, arms: Sequence[str], cohorts: Sequence[str]) -> list[OracleBox]:
-    """One entry per cohort, number of labels and arm; none where ``arms`` is empty.
+def load_oracle(folder: Path, grid, oracle, cohorts: Sequence[str]) -> list[OracleBox]:
+    """One entry per cohort, segmenter, number of labels and arm of the section ``oracle``; none without arms there.
 
     Raises:
         InputError: the table of a cell is missing.
     """
     found = []
-    for labels in grid.labels:
-        for arm in arms:
-            tables = [read_table(folder / f"{cell_name(labels, r, arm)}.csv") for r in grid.replicates]
-            for cohort in cohorts:
-                rows = [row for table in tables for row in table if row["cohort"] == cohort]
-                sam, ellipse = (
-                    float(np.mean([float(row[name]) for row in rows]))
-                    for name in ("dice_oracle_box", "dice_ellipse_in_box")
-                )
-                found.append(OracleBox(cohort, labels, arm, sam, ellipse, len(rows) // len(tables)))
+    for segmenter, labels, arm in product(oracle.segmenters, grid.labels, oracle.arms):
+        tables = [read_table(folder / f"{cell_name(segmenter, labels, r, arm)}.csv") for r in grid.replicates]
+        for cohort in cohorts:
+            rows = [row for table in tables for row in table if row["cohort"] == cohort]
+            sam, ellipse = (
+                float(np.mean([float(row[name]) for row in rows]))
+                for name in ("dice_oracle_box", "dice_ellipse_in_box")
+            )
+            found.append(OracleBox(cohort, segmenter, labels, arm, sam, ellipse, len(rows) // len(tables)))
     return sorted(found, key=lambda one: cohorts.index(one.cohort))

@@ -1,7 +1,7 @@
 """The report: one HTML page that answers whether synthetic data helped, in words, numbers and pictures."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,16 @@ from pipeline.core.errors import InputError
 from pipeline.core.measures import CATALOGUE, QUESTIONS
 from pipeline.core.predictions import read_predictions
 from pipeline.core.prune import cell_name
+from pipeline.core.segmenter_params import Segmenter
 from pipeline.core.templates import environment
 
 PACKAGES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "torch-fidelity", "transformers")
+
+PROMPTS = {
+    "none": "without any prompt",
+    "whole_box": "prompted with a box around the whole image",
+    "predicted_box": "prompted with boxes it found itself",
+}
 
 SHAPES = {
     "area": ("Area", "% of the image", 100, 1),
@@ -184,6 +191,14 @@ def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Seque
     return pictures
 
 
+def prompts(segmenters: Mapping[str, Segmenter]) -> str:
+    """How the segmenters are told what to segment: one phrase, or one for each SAM where they differ."""
+    found = {name: PROMPTS[one.prompt] for name, one in segmenters.items() if one.kind == "sam"}
+    if len(set(found.values())) <= 1:
+        return next(iter(found.values()), PROMPTS["none"])
+    return "; ".join(f"{name} {phrase}" for name, phrase in found.items())
+
+
 def best_synthetic(results: Sequence[Result]) -> str | None:
     """The arm with synthetic data whose mean Dice over the given results is highest; for pictures only."""
     means: dict[str, list[float]] = {}
@@ -198,6 +213,7 @@ def case_pictures(
     cohort: str,
     cases: Sequence[Case],
     predictions: Path,
+    segmenter: str,
     labels: int,
     replicate: int,
     arms: Sequence[str],
@@ -209,11 +225,10 @@ def case_pictures(
         replicate: the first one of the grid, whose scores come first in ``scores``.
         arms: one or two, the baseline first.
     """
-    dice = {arm: scores[cohort, labels, arm].per_case("dice")[0] for arm in arms}
-    ids = scores[cohort, labels, arms[0]].case_ids
-    maps = {
-        arm: read_predictions(predictions / cell_name(labels, replicate, arm) / f"{cohort}.parquet") for arm in arms
-    }
+    dice = {arm: scores[cohort, segmenter, labels, arm].per_case("dice")[0] for arm in arms}
+    ids = scores[cohort, segmenter, labels, arms[0]].case_ids
+    cells = {arm: cell_name(segmenter, labels, replicate, arm) for arm in arms}
+    maps = {arm: read_predictions(predictions / cell / f"{cohort}.parquet") for arm, cell in cells.items()}
     by_id = {case.id: case for case in cases}
     pictures = []
     for badge, place in _telling(np.stack([dice[arm] for arm in arms])):

@@ -1,8 +1,9 @@
-"""From per-case scores of every cell to one result per cohort, number of labels and arm."""
+"""From per-case scores of every cell to one result per cohort, segmenter, number of labels and arm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,19 +28,22 @@ METRICS = (
     "hc_error_percent",
     "missing",
 )
+GROUPS = ("country", "device")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one cohort, number of labels and arm; a row is one structure of one case.
+    """Scores of one cohort, segmenter, number of labels and arm; a row is one structure of one case.
 
-    ids, patients, structures: N each. values: metric → float (R, N), replicates by rows, nan where the pixel size is
-    unknown and in the circumference error of what is no head; ``missing`` is 1 where there was no prediction.
+    ids, patients, structures: N each. groups: country and device of each row, empty where unknown.
+    values: metric → float (R, N), replicates by rows, nan where the pixel size is unknown and in the circumference
+        error of what is no head; ``missing`` is 1 where there was no prediction.
     """
 
     ids: tuple[str, ...]
     patients: tuple[str, ...]
     structures: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]]
     values: dict[str, np.ndarray]
 
     @cached_property
@@ -56,6 +60,10 @@ class Scores:
     @property
     def case_patients(self) -> list[str]:
         return [self.patients[row] for row in self._cases[0]]
+
+    def case_groups(self, kind: str) -> list[str]:
+        """Country or device of every case."""
+        return [self.groups[kind][row] for row in self._cases[0]]
 
     def per_case(self, metric: str) -> np.ndarray:
         """float (R, C): the mean over those structures of each case that have the metric, nan where none has."""
@@ -83,13 +91,15 @@ class StructureMeans:
 
 @dataclass(frozen=True)
 class Result:
-    """One cohort, number of labels and arm. Scores as fractions; ``difference`` is from the baseline arm, paired.
+    """One cohort, segmenter, number of labels and arm. Scores as fractions; ``difference`` is from the baseline arm of
+    the same segmenter and number of labels, paired.
 
     beyond_warped: synthetic arms only, their paired difference from warped real cases at the same ratio, if there are.
     dice_of_replicates: mean Dice of each replicate. replicate_means: of every metric, for the table.
     """
 
     cohort: str
+    segmenter: str
     labels: int
     arm: str
     spec: Arm
@@ -115,32 +125,33 @@ class Result:
         return self.spec.extra == "synthetic" and not self.spec.shuffled
 
 
-ScoreTable = dict[tuple[str, int, str], Scores]
+ScoreTable = dict[tuple[str, str, int, str], Scores]
+"""By (cohort, segmenter, labels, arm)."""
 
 
 def load_scores(folder: Path, grid, cohorts: Sequence[str]) -> ScoreTable:
-    """Every cell's scores, by (cohort, labels, arm).
+    """Every cell's scores.
 
     Raises:
         InputError: a cell's file is missing, holds no case of a cohort, or scores other cases than the first cell did.
     """
     scores, rows_of = {}, {}
-    for n in grid.labels:
-        for arm in grid.arms:
-            tables = [folder / f"{cell_name(n, r, arm)}.csv" for r in grid.replicates]
-            read = [_by_cohort(path) for path in tables]
-            for cohort in cohorts:
-                for path, table in zip(tables, read, strict=True):
-                    if cohort not in table:
-                        raise InputError(f"{path}: no case of cohort '{cohort}'; run `dvc repro evaluate`")
-                    key = [(row["id"], row["structure"]) for row in table[cohort]]
-                    if rows_of.setdefault(cohort, key) != key:
-                        raise InputError(
-                            f"{path}: the cases of cohort '{cohort}' are not those of the other cells, so differences "
-                            "cannot be paired; run `dvc repro evaluate`"
-                        )
-                scores[cohort, n, arm] = _scores([table[cohort] for table in read])
-    return {(cohort, n, arm): scores[cohort, n, arm] for cohort in cohorts for n in grid.labels for arm in grid.arms}
+    cells = list(product(grid.segmenters, grid.labels, grid.arms))
+    for name, n, arm in cells:
+        tables = [folder / f"{cell_name(name, n, r, arm)}.csv" for r in grid.replicates]
+        read = [_by_cohort(path) for path in tables]
+        for cohort in cohorts:
+            for path, table in zip(tables, read, strict=True):
+                if cohort not in table:
+                    raise InputError(f"{path}: no case of cohort '{cohort}'; run `dvc repro evaluate`")
+                key = [(row["id"], row["structure"]) for row in table[cohort]]
+                if rows_of.setdefault(cohort, key) != key:
+                    raise InputError(
+                        f"{path}: the cases of cohort '{cohort}' are not those of the other cells, so differences "
+                        "cannot be paired; run `dvc repro evaluate`"
+                    )
+            scores[cohort, name, n, arm] = _scores([table[cohort] for table in read])
+    return {(cohort, *cell): scores[cohort, *cell] for cohort in cohorts for cell in cells}
 
 
 def _by_cohort(path: Path) -> dict[str, list[dict[str, str]]]:
@@ -152,8 +163,9 @@ def _by_cohort(path: Path) -> dict[str, list[dict[str, str]]]:
 
 def _scores(replicates: Sequence[Sequence[dict[str, str]]]) -> Scores:
     columns = zip(*((row["id"], row["patient"], row["structure"]) for row in replicates[0]), strict=True)
+    groups = {kind: tuple(row[kind] for row in replicates[0]) for kind in GROUPS}
     values = {metric: np.array([[_number(row[metric]) for row in rows] for rows in replicates]) for metric in METRICS}
-    return Scores(*columns, values)
+    return Scores(*columns, groups, values)
 
 
 def _number(text: str) -> float:
@@ -161,28 +173,27 @@ def _number(text: str) -> float:
 
 
 def summarise(scores: ScoreTable, arms: dict[str, Arm], baseline: str, resamples: int, seed: int) -> list[Result]:
-    """One result per cohort, number of labels and arm, in that order of the table."""
+    """One result per cohort, segmenter, number of labels and arm, in the order of the table."""
     results = []
-    for (cohort, labels, arm), own in scores.items():
+    for (cohort, segmenter, labels, arm), own in scores.items():
         dice, patients = own.per_case("dice"), own.case_patients
+        key = (cohort, segmenter, labels)
 
-        def rng(cohort=cohort):
-            # The same resamples of a cohort's patients for every arm: their intervals differ by the arm alone.
-            return seeds.numpy_generator(seed, "compare", cohort)
-
-        def from_arm(other, key=(cohort, labels), dice=dice, patients=patients, rng=rng):
-            return paired_difference(dice, scores[*key, other].per_case("dice"), patients, resamples, rng())
+        def from_arm(other, key=key, dice=dice, patients=patients):
+            rng = patient_resamples(seed, key[0])
+            return paired_difference(dice, scores[*key, other].per_case("dice"), patients, resamples, rng)
 
         difference = None if arm == baseline else from_arm(baseline)
-        twin = _warped_twin(arm, arms, [name for *key, name in scores if key == [cohort, labels]])
+        twin = _warped_twin(arm, arms, [name for *others, name in scores if tuple(others) == key])
         results.append(
             Result(
                 cohort=cohort,
+                segmenter=segmenter,
                 labels=labels,
                 arm=arm,
                 spec=arms[arm],
                 n_cases=dice.shape[1],
-                dice=estimate(dice, patients, resamples, rng()),
+                dice=estimate(dice, patients, resamples, patient_resamples(seed, cohort)),
                 difference=difference,
                 beyond_warped=from_arm(twin) if twin else None,
                 verdict=None if difference is None else verdict(difference),
@@ -191,6 +202,11 @@ def summarise(scores: ScoreTable, arms: dict[str, Arm], baseline: str, resamples
             )
         )
     return results
+
+
+def patient_resamples(seed: int, cohort: str) -> np.random.Generator:
+    """The same resamples of a cohort's patients for every arm and segmenter: intervals differ by these alone."""
+    return seeds.numpy_generator(seed, "compare", cohort)
 
 
 def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | None:
@@ -231,9 +247,10 @@ def metrics(
     budgets: Sequence[Budget],
     boxes: Sequence[OracleBox],
 ) -> dict:
-    """Small nested metrics: cohort → n<labels> → arm → means, and the synthetic sets' quality under "synthetic".
+    """Small nested metrics: cohort → segmenter → n<labels> → arm → means.
 
-    What was trained stands under "training", scores with boxes drawn from the reference under "oracle_box".
+    The synthetic sets' quality stands under "synthetic", what was trained under "training", scores with boxes drawn
+    from the reference under "oracle_box".
 
     Of each descriptor of the masks' shapes one number: the distance of the sampled ones, averaged over structures.
     """
@@ -244,7 +261,8 @@ def metrics(
             leaf["dice_minus_baseline"] = result.difference.mean
         leaf = {name: _six_digits(value) for name, value in leaf.items()}
         counts = {"missing": result.missing, "n_cases": result.n_cases, "n_replicates": result.dice.n_replicates}
-        tree.setdefault(result.cohort, {}).setdefault(f"n{result.labels}", {})[result.arm] = leaf | counts
+        branch = tree.setdefault(result.cohort, {}).setdefault(result.segmenter, {})
+        branch.setdefault(f"n{result.labels}", {})[result.arm] = leaf | counts
     for one in quality:
         name = one.first.name if one.first.view is None else f"{one.first.name}_{one.first.view}"
         leaf = {name: one.mean("value"), f"{name}_best": one.mean("best"), f"{name}_worst": one.mean("worst")}
@@ -262,11 +280,12 @@ def metrics(
         branch[f"mask_{descriptor}"] = _six_digits(float(np.mean(known)) if known else None)
     for one in budgets:
         leaf = {"trainable_parameters": one.trainable, "parameters": one.parameters, "labels_seen": one.seen[1]}
-        tree.setdefault("training", {}).setdefault(f"n{one.labels}", {})[one.arm] = leaf
+        branch = tree.setdefault("training", {}).setdefault(one.segmenter, {})
+        branch.setdefault(f"n{one.labels}", {})[one.arm] = leaf
     for one in boxes:
         leaf = {"dice_oracle_box": _six_digits(one.sam), "dice_ellipse_in_box": _six_digits(one.ellipse)}
-        branch = tree.setdefault("oracle_box", {}).setdefault(one.cohort, {}).setdefault(f"n{one.labels}", {})
-        branch[one.arm] = leaf
+        branch = tree.setdefault("oracle_box", {}).setdefault(one.cohort, {}).setdefault(one.segmenter, {})
+        branch.setdefault(f"n{one.labels}", {})[one.arm] = leaf
     return tree
 
 
@@ -280,11 +299,12 @@ def _six_digits(value: float | None) -> float | None:
 
 
 def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
-    """One row per cohort, number of labels, arm and replicate, for plots."""
-    base = {(one.cohort, one.labels): one.dice_of_replicates for one in results if one.arm == baseline}
+    """One row per cohort, segmenter, number of labels, arm and replicate, for plots."""
+    base = {(one.cohort, one.segmenter, one.labels): one.dice_of_replicates for one in results if one.arm == baseline}
     return [
         {
             "cohort": one.cohort,
+            "segmenter": one.segmenter,
             "labels": one.labels,
             "arm": one.arm,
             "extra": one.spec.extra,
@@ -292,7 +312,7 @@ def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: s
             "replicate": replicate,
             **{name: one.replicate_means[name][i] for name in METRICS if name not in ("dice", "missing")},
             "dice": one.dice_of_replicates[i],
-            "dice_minus_baseline": one.dice_of_replicates[i] - base[one.cohort, one.labels][i],
+            "dice_minus_baseline": one.dice_of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],
             "n_cases": one.n_cases,
         }
         for one in results

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -196,6 +197,7 @@ class Budget:
     many samples, and how many each criterion in use dropped (some by more than one).
     """
 
+    segmenter: str
     labels: int
     arm: str
     spec: Arm
@@ -225,7 +227,7 @@ def load_budgets(
         training: what `finetune` wrote down of each cell.
     """
     budgets = []
-    for labels in params.grid.labels:
+    for segmenter, labels in product(params.grid.segmenters, params.grid.labels):
         cells = [cell_name(labels, r) for r in params.grid.replicates]
         own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
         sets = [synthetic[cell] for cell in cells]
@@ -235,7 +237,7 @@ def load_budgets(
             spec = params.arms[arm]
             uses = spec.extra == "synthetic"
             trained = [
-                read_json(training / f"{cell_name(labels, r, arm)}.json", "run `dvc repro finetune`")
+                read_json(training / f"{cell_name(segmenter, labels, r, arm)}.json", "run `dvc repro finetune`")
                 for r in params.grid.replicates
             ]
             seen = []
@@ -246,6 +248,7 @@ def load_budgets(
             kept = _range([one["kept"] for one in filtered]) if spec.curated else sampled
             budgets.append(
                 Budget(
+                    segmenter=segmenter,
                     labels=labels,
                     arm=arm,
                     spec=spec,

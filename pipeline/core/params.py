@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,8 +11,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core.errors import InputError
 from pipeline.core.generation import Diffusion, Sample
-from pipeline.core.sam_params import SamBase, Segmenter
 from pipeline.core.section import Fraction, Name, NonNegative, Positive, PositiveFloat, Section
+from pipeline.core.segmenter_params import Segmenter
 
 
 class Compute(Section):
@@ -58,13 +59,14 @@ class Phantom(Section):
 
 
 class Grid(Section):
-    """The cells of the comparison: labels x replicates x arms. ``train`` and ``foreign`` name cohorts."""
+    """The cells of the comparison: segmenters x labels x replicates x arms. ``train`` and ``foreign`` name cohorts."""
 
     train: Name
     foreign: Name
     labels: Annotated[tuple[Positive, ...], Field(min_length=1)]
     replicates: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     arms: Annotated[tuple[Name, ...], Field(min_length=1)]
+    segmenters: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
 class Augment(Section):
@@ -77,6 +79,15 @@ class Augment(Section):
     brightness: NonNegative
     contrast: Annotated[float, Field(ge=0, lt=1)]
     gamma: Annotated[float, Field(ge=0, lt=1)]
+
+
+class StrongAugment(Augment):
+    """Standard augmentation, and noise, blur and lower resolution (see segmentation/degrade.py)."""
+
+    probability: Fraction
+    noise: NonNegative
+    blur: NonNegative
+    low_resolution: Annotated[float, Field(gt=0, le=1)]
 
 
 class Warp(Section):
@@ -142,6 +153,7 @@ class Curate(Section):
 class Oracle(Section):
     """Box prompts drawn from the reference mask: never a headline (see segmentation/prompts.py)."""
 
+    segmenters: tuple[Name, ...]
     arms: tuple[Name, ...]
     jitter: Annotated[float, Field(ge=0, lt=0.5)]
 
@@ -149,6 +161,8 @@ class Oracle(Section):
 class Arm(Section):
     """What joins the n real cases. ``ratio``: extra cases per real one.
 
+    ``pretrain``: share of the steps on the extra cases alone, before the others on the n real ones alone; 0 mixes them.
+    ``augment``: standard, or the section ``strong_augment``.
     ``validated``: of the weights during training those best on the val split are kept, whose labels then count.
     """
 
@@ -156,6 +170,8 @@ class Arm(Section):
     ratio: NonNegative
     curated: bool = False
     shuffled: bool = False
+    pretrain: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    augment: Literal["standard", "strong"] = "standard"
     validated: bool = False
 
     @model_validator(mode="after")
@@ -164,6 +180,8 @@ class Arm(Section):
             raise ValueError("extra 'none' goes with ratio 0, anything else with a ratio above 0")
         if self.extra != "synthetic" and (self.curated or self.shuffled):
             raise ValueError("curated and shuffled belong to extra 'synthetic'")
+        if self.pretrain and self.extra == "none":
+            raise ValueError("pretrain is on extra cases; there are none with extra 'none'")
         return self
 
 
@@ -196,10 +214,10 @@ class Config(Section):
     usefulness: UNet
     gate: Gate
     curate: Curate
-    sam: SamBase
-    segmenter: Segmenter
+    segmenters: dict[Name, Segmenter]
     oracle: Oracle
     augment: Augment
+    strong_augment: StrongAugment
     arms: dict[Name, Arm]
     compare: Compare
 
@@ -223,7 +241,14 @@ class Config(Section):
             raise ValueError(f"compare.baseline '{self.compare.baseline}' is not in grid.arms")
         if unused := [arm for arm in self.oracle.arms if arm not in self.grid.arms]:
             raise ValueError(f"oracle.arms names '{unused[0]}', which is not in grid.arms")
-        for key in ("labels", "replicates", "arms"):
+        for name in self.grid.segmenters:
+            if name not in self.segmenters:
+                known = ", ".join(self.segmenters)
+                raise ValueError(f"segmenter '{name}' is not defined under segmenters (defined: {known})")
+        for name in self.oracle.segmenters if self.oracle.arms else ():
+            if name not in self.grid.segmenters or self.segmenters[name].kind != "sam":
+                raise ValueError(f"oracle.segmenters names '{name}', which is no SAM in grid.segmenters")
+        for key in ("labels", "replicates", "arms", "segmenters"):
             values = getattr(self.grid, key)
             if len(set(values)) != len(values):
                 raise ValueError(f"grid.{key} holds a value twice: {values}")
@@ -233,9 +258,20 @@ class Config(Section):
         """Names of the cohorts nothing is trained or tuned on, in file order."""
         return [name for name, cohort in self.cohorts.items() if cohort.role == "held_out"]
 
-    def cells(self) -> list[tuple[int, int, str]]:
-        """(labels, replicate, arm) of every cell of the grid."""
-        return [(n, r, arm) for n in self.grid.labels for r in self.grid.replicates for arm in self.grid.arms]
+    def cells(self) -> list[tuple[str, int, int, str]]:
+        """(segmenter, labels, replicate, arm) of every cell of the grid."""
+        grid = self.grid
+        return list(product(grid.segmenters, grid.labels, grid.replicates, grid.arms))
+
+    def segmenter(self, name: str) -> Segmenter:
+        """The section of one segmenter.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if name not in self.segmenters:
+            raise InputError(f"no segmenter '{name}' under segmenters; there are {', '.join(self.segmenters)}")
+        return self.segmenters[name]
 
 
 class View:
@@ -296,7 +332,11 @@ def parse_params(text: str, path: Path) -> Config:
 
 
 def _explain(item: dict) -> str:
-    key = ".".join(str(part) for part in item["loc"]) or "the file"
+    loc = list(item["loc"])
+    if loc[0:1] == ["segmenters"] and len(loc) > 3:
+        # Of a choice by kind pydantic names the kind too.
+        del loc[2]
+    key = ".".join(map(str, loc)) or "the file"
     if item["type"] == "extra_forbidden":
         return f"unknown key '{key}'; remove it or correct its spelling"
     if item["type"] == "missing":

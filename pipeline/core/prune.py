@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.core import files
 
-_CELL = re.compile(r"\d+-\d+(-[a-z0-9_]+)?(\.csv|\.json)?")
+_CELL = re.compile(r"([a-z0-9_]+-)?\d+-\d+(-[a-z0-9_]+)?(\.csv|\.json)?")
 log = logging.getLogger("pipeline.prune")
 
 
@@ -25,9 +25,12 @@ def prune_datasets(folder: Path, keep: Collection[str]) -> None:
             _remove(path)
 
 
-def cell_name(labels: int, replicate: int, *arm: str) -> str:
-    """The name of a cell in paths: ``40-0`` or ``40-0-real``, as DVC names the stage of a matrix."""
-    return "-".join(map(str, (labels, replicate, *arm)))
+def cell_name(*parts: str | int) -> str:
+    """The name of a cell in paths, as DVC names the stage of a matrix.
+
+    ``40-0`` for (labels, replicate), ``sam-40-0-real`` for (segmenter, labels, replicate, arm).
+    """
+    return "-".join(map(str, parts))
 
 
 def _remove(path: Path) -> None:

@@ -1,5 +1,6 @@
 """Resume state outside the outputs: used only on an exact match of parameters, code and data; removed on success."""
 
+import copy
 import fcntl
 import logging
 from pathlib import Path
@@ -27,6 +28,7 @@ class Scratch:
         hardware = torch.__version__, torch.cuda.is_available()
         self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._file = self.folder / "state.pt"
         # Held while this process lives: nobody removes the folder under it.
         self._lock = _lock(self.folder, fcntl.LOCK_SH)
         if is_main():
@@ -39,10 +41,9 @@ class Scratch:
         """The last saved state, or None."""
         import torch
 
-        path = self.folder / "state.pt"
-        if not path.exists():
+        if not self._file.exists():
             return None
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = torch.load(self._file, map_location="cpu", weights_only=True)
         log.info("resuming from step %d", state["step"])
         return state
 
@@ -54,7 +55,13 @@ class Scratch:
 
         buffer = io.BytesIO()
         torch.save(state, buffer)
-        files.write_bytes(self.folder / "state.pt", buffer.getvalue())
+        files.write_bytes(self._file, buffer.getvalue())
+
+    def part(self, name: str) -> "Scratch":
+        """The same folder with a state of its own, for work in several parts."""
+        one = copy.copy(self)
+        one._file = self.folder / f"{name}.pt"
+        return one
 
     def clear(self) -> None:
         """Remove the folder; the main process does."""

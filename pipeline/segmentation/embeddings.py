@@ -25,13 +25,13 @@ from pipeline.core.params import Augment
 from pipeline.core.processes import is_main, wait_for_all
 from pipeline.core.resume import Scratch
 from pipeline.segmentation.augment import augment
-from pipeline.segmentation.checkpoint import base_digest
 from pipeline.segmentation.sam import Sam
+from pipeline.segmentation.sam_checkpoint import base_digest
 
 ROWS = 64
 BATCH = 8
 NOTE = "not-needed.json"
-NOT_NEEDED = {"reason": "segmenter.train trains the encoder too, so there is nothing to keep"}
+NOT_NEEDED = {"reason": "the encoder is trained too, so there is nothing to keep"}
 REMEDY = "run `dvc repro`, which encodes again, or `dvc pull`"
 _REPEATED = re.compile(r"-x\d+$")
 log = logging.getLogger("pipeline.segmentation")
@@ -93,7 +93,7 @@ def encode(
     if need > free:
         raise InputError(
             f"{out}: embeddings of {count} images need {need / 1e9:.1f} GB, {free / 1e9:.1f} GB are free; lower "
-            "segmenter.views or sam.image_size, or train with segmenter.train lora"
+            "the segmenter's base.views or base.image_size, or train 'lora'"
         )
     network = network.to(device).eval()
     shapes = _shapes(network)

@@ -33,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained segmenter")
-    parser.add_argument("--base", type=Path, default=Path("models/sam"), help="its SAM (default: %(default)s)")
+    parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; it must be new or empty")
     scale = parser.add_mutually_exclusive_group()
@@ -71,8 +71,8 @@ def run(args: argparse.Namespace) -> tuple[int, int]:
     from pipeline.core.dataset_writer import encode_png
     from pipeline.core.params import Compute
     from pipeline.core.preview import with_contour
-    from pipeline.segmentation.checkpoint import load_segmenter
     from pipeline.segmentation.inference import predict_native
+    from pipeline.segmentation.segmenter import load_segmenter
 
     device = setup(Compute(device=args.device, threads=args.threads))
     network, config = load_segmenter(args.model, device, args.base)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.core.resume import Scratch
-from pipeline.core.sam_params import SamBase
+from pipeline.core.segmenter_params import SamBase
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.procedural import procedural_batch
 from pipeline.segmentation.prompts import boxes_around, jitter

@@ -6,7 +6,7 @@ one process.
 
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -17,9 +17,10 @@ from torch.nn import functional
 
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
-from pipeline.core.params import Augment
+from pipeline.core.params import Augment, StrongAugment
 from pipeline.core.resume import Scratch
 from pipeline.segmentation.augment import augment
+from pipeline.segmentation.degrade import degrade
 
 CHECKPOINT_EVERY = 100
 VALIDATIONS = 10
@@ -71,7 +72,40 @@ class ImagePool:
     def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[tuple[Tensor], Tensor]:
         x, y = (torch.from_numpy(one[chosen.numpy()]) for one in (self.images, self.masks))
         x, y = augment(x, y, self.augmentation, generator)
+        if isinstance(self.augmentation, StrongAugment):
+            x = degrade(x, self.augmentation, generator)
         return (x.to(memory_format=torch.channels_last),), y
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some cases of a pool.
+
+    chosen: integer [M], their numbers in ``pool``.
+    """
+
+    pool: Pool
+    chosen: Tensor
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[tuple[Tensor | None, ...], Tensor]:
+        return self.pool.batch(self.chosen[chosen], generator)
+
+
+def phases(pool: Pool, real: int, steps: int, pretrain: float) -> list[tuple[str, Pool, int]]:
+    """Name, cases and steps of what is trained on in turn: all cases at once, or the extra ones and then the real ones.
+
+    Args:
+        real: how many cases of the pool, its first ones, are real.
+        pretrain: share of the steps on the others; 0 for everything at once.
+    """
+    if not pretrain:
+        return [("all", pool, steps)]
+    before = min(max(1, round(pretrain * steps)), steps - 1)
+    extra, first = torch.arange(real, len(pool)), torch.arange(real)
+    return [("extra", Part(pool, extra), before), ("real", Part(pool, first), steps - before)]
 
 
 def fit(
@@ -90,7 +124,7 @@ def fit(
 
     Args:
         network: the pool's inputs → logits [B, n_structures, S, S], or a tuple of several such in training: the loss is
-            their mean. What does not require a gradient stays as it is.
+            their mean, weighted where it has ``loss_weights``. What does not require a gradient stays as it is.
         scratch: where the state of a long run is kept, for resuming.
         validate: higher is better; called ten times (after every step where there are fewer), in the main process.
 
@@ -107,6 +141,7 @@ def fit(
     network = network.to(accelerator.device).train()
     trained = [weight for weight in network.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True)
+    weights = getattr(network, "loss_weights", None)
     losses: list[float] = []
     best: dict = {}
     if scratch and (state := scratch.load()):
@@ -126,7 +161,7 @@ def fit(
         inputs, masks = pool.batch(chosen, generator)
         inputs = [None if one is None else one[share].to(accelerator.device) for one in inputs]
         target = one_hot(masks[share].to(accelerator.device), n_structures)
-        loss = mean_loss(model(*inputs), target)
+        loss = mean_loss(model(*inputs), target, weights)
         optimizer.zero_grad(set_to_none=True)
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(trained, 1.0)
@@ -174,13 +209,14 @@ def _changing(network: nn.Module, copy: bool = False) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in state.items()} if copy else state
 
 
-def mean_loss(outputs: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
-    """Dice + binary cross-entropy of logits, mean over the outputs where there are several."""
+def mean_loss(outputs: Tensor | tuple[Tensor, ...], target: Tensor, weights: Sequence[float] | None = None) -> Tensor:
+    """Dice + binary cross-entropy of logits; of several outputs the mean, or the sum with ``weights``."""
     outputs = outputs if isinstance(outputs, tuple) else (outputs,)
     losses = [
         dice_loss(logits, target) + functional.binary_cross_entropy_with_logits(logits, target) for logits in outputs
     ]
-    return torch.stack(losses).mean()
+    losses = torch.stack(losses)
+    return losses.mean() if weights is None else losses @ losses.new_tensor(weights)
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:

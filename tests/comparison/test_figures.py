@@ -18,7 +18,7 @@ SPECS = {
 }
 
 
-def results(replicates=3, patients=12):
+def results(replicates=3, patients=12, segmenter="sam"):
     draws = np.random.default_rng(0)
     names = [f"p{i}" for i in range(patients)]
     base = draws.uniform(0.8, 0.95, (replicates, patients))
@@ -30,6 +30,7 @@ def results(replicates=3, patients=12):
             made.append(
                 Result(
                     cohort="far",
+                    segmenter=segmenter,
                     labels=labels,
                     arm=arm,
                     spec=SPECS[arm],
@@ -67,6 +68,13 @@ def test_a_far_control_does_not_flatten_the_differences():
     assert svg.count("◀ −20.") == 2
 
 
+def test_segmenters_are_named_where_there_are_several():
+    both = results() + results(segmenter="unet")
+    assert "unet, 40 labelled cases" in figures.dice_against_ratio(both, "two", "")
+    assert "unet · warped · 40" in figures.differences(both, "two", "")
+    assert "sam" not in figures.dice_against_ratio(results(), "one", "") + figures.differences(results(), "one", "")
+
+
 def test_legend_names_each_series_once():
     found = figures.legend(SPECS.values())
     assert [name for name, *_ in found] == [
@@ -83,6 +91,10 @@ def test_arms_in_words():
         "synthetic ×4, curated",
         "synthetic ×4, shuffled masks",
     ]
+    strong = Arm(extra="none", ratio=0, augment="strong")
+    first = Arm(extra="synthetic", ratio=4, pretrain=0.5)
+    assert figures.describe(strong) == "real only, strongly augmented" == figures.series(strong)[0]
+    assert figures.describe(first) == "synthetic ×4, 50% of the steps before the real ones"
 
 
 def decoded(png):

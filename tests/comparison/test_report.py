@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -51,6 +52,8 @@ def rows(cohort, cases, dice):
             "structure": "head",
             "id": one.id,
             "patient": one.patient,
+            "country": one.country,
+            "device": None,
             "dice": float(min(dice + 0.01 * i, 1)),
             "iou": 0.8,
             "hd95_px": 3.0,
@@ -103,6 +106,8 @@ class World:
     selected_on: int = 0
     chosen_on: int = 0
     oracle: list[str] = field(default_factory=list)
+    segmenters: list[str] = field(default_factory=lambda: ["sam"])
+    countries: tuple[str | None, ...] = (None,)
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
@@ -110,12 +115,14 @@ class World:
         keep = {"phantom_a", "phantom_b", "phantom_d"}
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
         config["grid"] |= {"labels": [4], "replicates": self.replicates, "arms": list(ARMS)}
+        config["grid"]["segmenters"] = self.segmenters
         config["arms"] = ARMS
         config["oracle"]["arms"] = self.oracle
         config["compare"] = {"baseline": "real", "bootstrap": 100}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
         train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
         away = [case("b", i, "test") for i in range(7)]
+        away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
         write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
         write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
         for r in self.replicates:
@@ -155,16 +162,16 @@ class World:
         )
         useful = Measure("usefulness", "tstr", None, 0.9, 6, 0.95, "real labels", 0.7, "the mean mask", 0.88, 0.92)
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
-        for arm in ARMS:
-            cell = cell_name(4, r, arm)
+        for segmenter, arm in product(self.segmenters, ARMS):
+            cell = cell_name(segmenter, 4, r, arm)
             facts = {"labels": 4 + self.chosen_on, "parameters": 9000, "trainable_parameters": 1234}
             write_json(self.root / "training" / f"{cell}.json", facts)
-            level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm)
+            level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
                 self.root / "evaluation" / f"{cell}.csv",
                 [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
             )
-            if arm in self.oracle:
+            if arm in self.oracle and segmenter == "sam":
                 boxed = [
                     {"cohort": cohort, "structure": "head", "id": one.id, "patient": one.patient,
                      "dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
@@ -247,7 +254,7 @@ def test_oracle_boxes_stand_apart_and_beside_the_ellipse(tmp_path, html):
     page = World(tmp_path, oracle=["real"]).build().run()
     assert "Not a result" in text_of(page) and "97.0 94.0 7" in text_of(page)
     metrics = json.loads((tmp_path / "out" / OUTPUTS[0]).read_text())
-    boxes = metrics["oracle_box"]["phantom_b"]["n4"]["real"]
+    boxes = metrics["oracle_box"]["phantom_b"]["sam"]["n4"]["real"]
     assert boxes == {"dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
     assert "drawn from the reference" not in text_of(html)
 
@@ -284,16 +291,16 @@ def test_other_inputs_change_the_fingerprint(html, tmp_path):
 def test_cells_outside_the_grid_are_pruned(tmp_path):
     world = World(tmp_path).build()
     before = world.run()
-    (tmp_path / "evaluation/9-0-real.csv").write_text("old")
-    (tmp_path / "predictions/4-0-gone").mkdir()
+    (tmp_path / "evaluation/sam-9-0-real.csv").write_text("old")
+    (tmp_path / "predictions/sam-4-0-gone").mkdir()
     (tmp_path / "quality/9-0.json").write_text("old")
-    curves = [tmp_path / "live" / name for name in ("diffusion/4-0", "segmenter/4-0-real", "diffusion/9-0")]
-    curves.append(tmp_path / "live/segmenter/4-0-gone")
+    curves = [tmp_path / "live" / name for name in ("diffusion/4-0", "segmenter/sam-4-0-real", "diffusion/9-0")]
+    curves.append(tmp_path / "live/segmenter/sam-4-0-gone")
     for curve in curves:
         write_json(curve / "metrics.json", {})
     assert world.run() == before
-    assert not (tmp_path / "evaluation/9-0-real.csv").exists()
-    assert not (tmp_path / "predictions/4-0-gone").exists()
+    assert not (tmp_path / "evaluation/sam-9-0-real.csv").exists()
+    assert not (tmp_path / "predictions/sam-4-0-gone").exists()
     assert not (tmp_path / "quality/9-0.json").exists()
     assert [curve.exists() for curve in curves] == [True, True, False, False]
 
@@ -320,8 +327,8 @@ def test_synthetic_sets_are_opened_once(tmp_path, monkeypatch):
 
 def test_missing_cell_is_an_error_with_a_remedy(tmp_path):
     world = World(tmp_path).build()
-    (tmp_path / "evaluation/4-0-warped.csv").unlink()
-    with pytest.raises(InputError, match=r"4-0-warped\.csv"):
+    (tmp_path / "evaluation/sam-4-0-warped.csv").unlink()
+    with pytest.raises(InputError, match=r"sam-4-0-warped\.csv"):
         world.run()
 
 
@@ -329,6 +336,57 @@ def test_five_replicates_may_say_it_helped(tmp_path):
     text = text_of(World(tmp_path, replicates=[0, 1, 2, 3, 4]).build().run())
     assert "Yes, on the held-out cohort." in text
     assert "7 × 5" in text
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("two"), segmenters=["sam", "unet"], countries=("ESP", "DZA")).build()
+    return world, world.run()
+
+
+def test_two_segmenters_stand_beside_each_other(two, html):
+    world, page = two
+    text = text_of(page)
+    assert "Which model, on real data alone" in text and 'id="segmenters"' in page
+    # Of the baseline arm; seven cases, each a hundredth above the last.
+    assert "phantom_b 4 unet 1,234 86.0" in text and "+3.00" in text and "phantom_b 4 sam 1,234 83.0" in text
+    assert "Over 2 held-out comparisons" in text and "2 models" in text
+    assert page.count("<th>Model</th>") > html.count("<th>Model</th>") == 0
+    assert "sam, 4 labelled cases" in page and "unet, 4 labelled cases" in page and "unet · synthetic · 4" in page
+    metrics = json.loads((world.root / "out" / OUTPUTS[0]).read_text())
+    assert list(metrics["phantom_b"]) == list(metrics["training"]) == ["sam", "unet"]
+    rows = read_table(world.root / "out" / OUTPUTS[1])
+    assert {row["segmenter"] for row in rows} == {"sam", "unet"}
+
+
+def test_one_segmenter_needs_no_name(html):
+    assert 'id="segmenters"' not in html and 'id="subgroups"' not in html and "sam · " not in html
+
+
+def test_countries_stand_apart(two):
+    text = text_of(two[1])
+    assert "By country and device" in text
+    # Cases 1, 3 and 5 of seven are Algerian, 0, 2, 4 and 6 Spanish.
+    assert "phantom_b country: DZA sam 4 real 83.0" in text and "phantom_b country: ESP sam 4 real 83.0" in text
+    assert "device:" not in text
+
+
+def test_prompts_are_those_of_the_sams():
+    def named(**prompts):
+        kinds = {name: "sam" if prompt else "unet" for name, prompt in prompts.items()}
+        return report.prompts({name: SimpleNamespace(kind=kinds[name], prompt=one) for name, one in prompts.items()})
+
+    assert named(unet=None) == named(sam="none", unet=None) == "without any prompt"
+    assert named(sam="whole_box", unet=None) == "prompted with a box around the whole image"
+    assert named(a="none", b="predicted_box") == "a without any prompt; b prompted with boxes it found itself"
+
+
+def test_a_weights_path_stays_at_home(tmp_path):
+    world = World(tmp_path).build()
+    params = yaml.safe_load((tmp_path / "params.yaml").read_text())
+    params["segmenters"]["sam"]["base"]["weights"] = "own/place/sam.pth"
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    assert "own/place" not in world.run()
 
 
 def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):

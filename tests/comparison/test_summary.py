@@ -1,8 +1,11 @@
 import math
+from itertools import product
 from types import SimpleNamespace
 
 import pytest
 
+from pipeline.comparison.segmenters import between_segmenters
+from pipeline.comparison.subgroups import by_subgroup
 from pipeline.comparison.summary import load_scores, long_table, metrics, summarise
 from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes, load_verdicts
 from pipeline.core.errors import InputError
@@ -12,15 +15,18 @@ from pipeline.core.params import Arm
 from pipeline.core.tables import write_table
 
 ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}
-GRID = SimpleNamespace(labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
+GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
+ONE_CELL = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real",))
 
 
-def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False):
+def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False, country=None):
     return {
         "cohort": cohort,
         "structure": structure,
         "id": id_,
         "patient": patient or id_,
+        "country": country,
+        "device": None,
         "dice": dice,
         "iou": dice / (2 - dice),
         "hd95_px": 10.0,
@@ -43,10 +49,10 @@ def folder(tmp_path):
     write_cells(
         tmp_path,
         {
-            "10-0-real": [row("a", 0.8, mm=0.5), row("b", 0.6)],
-            "10-3-real": [row("a", 0.9, mm=0.5), row("b", 0.7)],
-            "10-0-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.8)],
-            "10-3-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.0, missing=True)],
+            "sam-10-0-real": [row("a", 0.8, mm=0.5), row("b", 0.6)],
+            "sam-10-3-real": [row("a", 0.9, mm=0.5), row("b", 0.7)],
+            "sam-10-0-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.8)],
+            "sam-10-3-synthetic": [row("a", 0.9, mm=0.5), row("b", 0.0, missing=True)],
         },
     )
     return tmp_path
@@ -82,16 +88,16 @@ def test_millimetres_are_means_of_the_cases_that_have_them(folder):
 
 
 def test_unknown_pixel_sizes_give_no_millimetres(tmp_path):
-    write_cells(tmp_path, {"10-0-real": [row("a", 0.5), row("b", 0.7)]})
-    part = results_of(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)))[0].structures[0]
+    write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.5), row("b", 0.7)]})
+    part = results_of(tmp_path, ONE_CELL)[0].structures[0]
     assert part.means["hd95_mm"] is None and part.n_mm == 0
 
 
 def test_a_case_is_the_mean_of_its_structures(tmp_path):
     rows = [row("b", 0.4), row("b", 0.8, structure="neck"), row("a", 1.0)]
-    write_cells(tmp_path, {"10-0-real": rows})
-    scores = load_scores(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)), ["far"])
-    own = scores["far", 10, "real"]
+    write_cells(tmp_path, {"sam-10-0-real": rows})
+    scores = load_scores(tmp_path, ONE_CELL, ["far"])
+    own = scores["far", "sam", 10, "real"]
     assert own.case_ids == ["b", "a"]
     assert own.per_case("dice").tolist() == [[pytest.approx(0.6), 1.0]]
     (result,) = summarise(scores, ARMS, "real", 100, 0)
@@ -101,18 +107,18 @@ def test_a_case_is_the_mean_of_its_structures(tmp_path):
 def test_a_circumference_is_that_of_the_head_alone(tmp_path):
     symphysis = row("a", 0.5, structure="symphysis", mm=0.5) | {"hc_error_mm": None, "hc_error_percent": None}
     other = symphysis | {"id": "b", "patient": "b"}
-    write_cells(tmp_path, {"10-0-real": [symphysis, row("a", 0.9, mm=0.5), other]})
-    (result,) = results_of(tmp_path, SimpleNamespace(labels=(10,), replicates=(0,), arms=("real",)))
+    write_cells(tmp_path, {"sam-10-0-real": [symphysis, row("a", 0.9, mm=0.5), other]})
+    (result,) = results_of(tmp_path, ONE_CELL)
     means = {part.structure: part.means["hc_error_percent"] for part in result.structures}
     assert means == {"symphysis": None, "head": 1.5}
     assert result.replicate_means["hc_error_percent"] == [1.5]
     assert result.replicate_means["dice"] == [pytest.approx((0.7 + 0.5) / 2)]
-    assert metrics([result], [], [], [], [])["far"]["n10"]["real"]["hc_error_percent"] == 1.5
+    assert metrics([result], [], [], [], [])["far"]["sam"]["n10"]["real"]["hc_error_percent"] == 1.5
 
 
 def test_missing_cell_names_file_and_remedy(folder):
-    (folder / "10-3-synthetic.csv").unlink()
-    with pytest.raises(InputError, match=r"10-3-synthetic\.csv.*run the stage that makes it"):
+    (folder / "sam-10-3-synthetic.csv").unlink()
+    with pytest.raises(InputError, match=r"sam-10-3-synthetic\.csv.*run the stage that makes it"):
         results_of(folder)
 
 
@@ -122,7 +128,7 @@ def test_cohort_without_cases_is_an_error(folder):
 
 
 def test_cells_that_score_other_cases_are_an_error(folder):
-    write_cells(folder, {"10-3-synthetic": [row("a", 0.9), row("c", 0.4)]})
+    write_cells(folder, {"sam-10-3-synthetic": [row("a", 0.9), row("c", 0.4)]})
     with pytest.raises(InputError, match="cannot be paired"):
         results_of(folder)
 
@@ -145,16 +151,16 @@ def test_metrics_are_small_nested_and_finite(folder):
         )
     ]
     tree = metrics(results_of(folder), quality, shapes, [], [])
-    assert tree["far"]["n10"]["real"] == {
+    assert tree["far"]["sam"]["n10"]["real"] == {
         "dice": 0.75,
-        "iou": pytest.approx(tree["far"]["n10"]["real"]["iou"]),
+        "iou": pytest.approx(tree["far"]["sam"]["n10"]["real"]["iou"]),
         "hd95_px": 10.0,
         "hc_error_percent": 1.5,
         "missing": 0,
         "n_cases": 2,
         "n_replicates": 2,
     }
-    assert tree["far"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1)
+    assert tree["far"]["sam"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1)
     assert tree["synthetic"]["n10"] == {
         "kid_domain": 0.3,
         "kid_domain_best": 0.01,
@@ -177,6 +183,68 @@ def test_long_table_has_a_row_per_replicate(folder):
     assert [one["dice"] for one in rows] == pytest.approx([0.7, 0.8, 0.85, 0.45])
     assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0, 0.15, -0.35])
     assert all(math.isfinite(one["hd95_mm"]) for one in rows)
+
+
+TWO = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=(0,), arms=("real", "synthetic"))
+
+
+def two_segmenters(folder):
+    write_cells(
+        folder,
+        {
+            "sam-10-0-real": [row("a", 0.8, country="ESP"), row("b", 0.6, country="DZA"), row("c", 0.7)],
+            "sam-10-0-synthetic": [row("a", 0.9), row("b", 0.8), row("c", 0.7)],
+            "unet-10-0-real": [row("a", 0.9), row("b", 0.9), row("c", 0.6)],
+            "unet-10-0-synthetic": [row("a", 0.8), row("b", 0.9), row("c", 0.6)],
+        },
+    )
+    return load_scores(folder, TWO, ["far"])
+
+
+def test_differences_are_taken_within_a_segmenter(tmp_path):
+    results = summarise(two_segmenters(tmp_path), ARMS, "real", 100, 0)
+    assert [(one.segmenter, one.arm) for one in results] == [
+        ("sam", "real"), ("sam", "synthetic"), ("unet", "real"), ("unet", "synthetic")
+    ]  # fmt: skip
+    assert [one.difference and one.difference.mean for one in results] == [
+        None, pytest.approx(0.1), None, pytest.approx(-0.1 / 3)
+    ]  # fmt: skip
+    tree = metrics(results, [], [], [], [])
+    assert tree["far"]["unet"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1 / 3, abs=1e-6)
+    assert [one["segmenter"] for one in long_table(results, (0,), "real")] == ["sam", "sam", "unet", "unet"]
+
+
+def test_segmenters_are_compared_on_real_data_alone(tmp_path):
+    sam, unet = between_segmenters(two_segmenters(tmp_path), TWO.segmenters, "real", 100, 0)
+    assert (sam.segmenter, sam.difference, sam.verdict) == ("sam", None, None)
+    assert (sam.dice.mean, unet.dice.mean) == (pytest.approx(0.7), pytest.approx(0.8))
+    assert unet.difference.mean == pytest.approx(0.1)
+    assert unet.verdict.word == "too few"
+
+
+def test_a_verdict_between_models_is_worded_for_models(tmp_path):
+    levels = {"sam": 0.7, "unet": 0.8}
+    names = [f"p{i}" for i in range(6)]
+    for name, r in product(levels, range(5)):
+        rows = [row(one, levels[name] + 0.01 * i + 0.001 * r) for i, one in enumerate(names)]
+        write_cells(tmp_path, {f"{name}-10-{r}-real": rows})
+    grid = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=range(5), arms=("real",))
+    scores = load_scores(tmp_path, grid, ["far"])
+    assert between_segmenters(scores, ("sam", "unet"), "real", 100, 0)[1].verdict.text == "better"
+    assert between_segmenters(scores, ("unet", "sam"), "real", 100, 0)[1].verdict.text == "worse"
+
+
+def test_subgroups_are_means_of_their_own_cases(tmp_path):
+    one, two, *others = by_subgroup(two_segmenters(tmp_path), 100, 0)
+    assert others == [], "only one arm of one segmenter says which country its cases are from"
+    assert (one.kind, one.value, one.segmenter, one.arm, one.n_cases) == ("country", "DZA", "sam", "real", 1)
+    assert (one.dice, two.value, two.dice) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
+    assert one.patients is None
+
+
+def test_one_known_country_is_no_subgroup(tmp_path):
+    write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.8, country="ESP"), row("b", 0.6)]})
+    assert by_subgroup(load_scores(tmp_path, ONE_CELL, ["far"]), 100, 0) == []
 
 
 def write_quality(folder, name, kid, **changes):

@@ -1,4 +1,5 @@
 import datetime
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ def test_every_preset_is_valid(preset, tmp_path):
     path.write_text(compose(PRESETS, preset))
     config = load_params(path)
     assert config.held_out()
-    assert len(config.cells()) == len(config.grid.labels) * len(config.grid.replicates) * len(config.grid.arms)
+    axes = ("segmenters", "labels", "replicates", "arms")
+    assert len(set(config.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
 
 
 def test_comments_survive_composition():
@@ -61,6 +63,11 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["grid"]["arms"].append("ghost"), ["arm 'ghost' is not defined", "real"]),
         (lambda p: p["grid"].update(arms=["synthetic"]), ["compare.baseline 'real' is not in grid.arms"]),
         (lambda p: p["grid"].update(labels=[10, 10]), ["grid.labels holds a value twice"]),
+        (lambda p: p["grid"].update(segmenters=["nnunet"]), ["segmenter 'nnunet' is not defined", "sam, unet"]),
+        (lambda p: p["segmenters"]["unet"].update(kind="swin"), ["'segmenters.unet'", "'swin'", "'sam', 'unet'"]),
+        (lambda p: p["segmenters"]["unet"].update(train="lora"), ["'segmenters.unet.train' is 'lora'", "last_blocks"]),
+        (lambda p: p["segmenters"]["sam"].pop("prompt"), ["'segmenters.sam.prompt' is missing"]),
+        (lambda p: p["oracle"].update(arms=["real"], segmenters=["unet"]), ["oracle.segmenters", "no SAM in grid"]),
         (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),

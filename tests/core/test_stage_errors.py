@@ -65,6 +65,10 @@ def test_missing_segmenter(fails, tmp_path):
     assert "segmenter.json: no such file" in message
 
 
-def test_base_sam_is_work_for_one_process(fails, monkeypatch):
+def test_the_base_is_work_for_one_process(fails, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "start it without torchrun" in fails("base_sam", "--live", "live")
+    assert "start it without torchrun" in fails("base_weights", "--segmenter", "sam", "--live", "live")
+
+
+def test_an_unknown_segmenter(fails):
+    assert "no segmenter 'san' under segmenters" in fails("base_weights", "--segmenter", "san", "--live", "live")

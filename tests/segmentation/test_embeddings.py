@@ -15,7 +15,6 @@ from pipeline.core.params import Arm, Augment, Warp
 from pipeline.core.resume import Scratch
 from pipeline.quality.curation import repeated_id
 from pipeline.segmentation import embeddings
-from pipeline.segmentation.checkpoint import base_digest, build_segmenter, load_base
 from pipeline.segmentation.embeddings import (
     EmbeddingPool,
     Embeddings,
@@ -26,6 +25,7 @@ from pipeline.segmentation.embeddings import (
     examples_of,
     stored_id,
 )
+from pipeline.segmentation.sam_checkpoint import base_digest, build_sam, load_base
 from pipeline.segmentation.training import ImagePool, Recipe, fit
 
 CPU = torch.device("cpu")
@@ -143,8 +143,8 @@ def test_a_cached_encoder_trains_like_one_that_runs_in_every_step(bases, network
 
     def losses(pool_of):
         torch.manual_seed(0)
-        segmenter = smoke_config.segmenter.model_copy(update={"train": "decoder", "prompt": "none"})
-        network, seen = build_segmenter(folder, settings, segmenter, 1), []
+        changes = {"base": settings, "train": "decoder", "prompt": "none"}
+        network, seen = build_sam(folder, smoke_config.segmenters["sam"].model_copy(update=changes), 1), []
         recipe = Recipe(12, 4, 3e-3, warmup_steps=2)
         fit(network, pool_of(network), recipe, n_structures=1, seed=5, device=CPU,
             on_step=lambda step, loss: seen.append(loss))  # fmt: skip
@@ -200,7 +200,7 @@ def test_damaged_shards_are_named(network, rings, tmp_path):
 def test_too_little_disk_is_said_before_anything_is_written(network, rings, tmp_path, monkeypatch):
     need = bytes_needed(network, 5, 2)
     monkeypatch.setattr(embeddings.shutil, "disk_usage", lambda path: SimpleNamespace(free=need - 1))
-    with pytest.raises(InputError, match=r"embeddings of 5 images need .* are free; lower segmenter.views"):
+    with pytest.raises(InputError, match=r"embeddings of 5 images need .* are free; lower the segmenter's base.views"):
         write(network, rings[:5], tmp_path / "deep/s", views=2)
     assert not (tmp_path / "deep").exists()
     monkeypatch.setattr(embeddings.shutil, "disk_usage", lambda path: SimpleNamespace(free=need))

@@ -9,15 +9,11 @@ from segment_anything import SamPredictor, sam_model_registry
 from pipeline.core.errors import InputError
 from pipeline.core.weights import load_tensors
 from pipeline.segmentation import export
-from pipeline.segmentation.checkpoint import (
-    build_segmenter,
-    save_compact_base,
-    save_pretrained_base,
-    save_segmenter,
-)
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.pretrained import read_pretrained
+from pipeline.segmentation.sam_checkpoint import build_sam, save_compact_base, save_pretrained_base
 from pipeline.segmentation.sam_official import to_official, to_transformers
+from pipeline.segmentation.segmenter import save_segmenter
 from pipeline.segmentation.tuning import STRATEGIES, trained_state
 from tests.segmentation.tiny_sam import HIDDEN, SIZE, official_sam, pictures
 
@@ -40,14 +36,14 @@ def base(tmp_path_factory):
 @torch.no_grad()
 def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_structures=1, prompt="none"):
     """Saved as after training, which moves every trained tensor."""
-    sam = config.sam.model_copy(update={"image_size": image_size, "window": None, "detail": detail})
-    settings = config.segmenter.model_copy(update={"train": strategy, "prompt": prompt})
-    network = build_segmenter(base, sam, settings, n_structures)
+    sam = config.segmenters["sam"].base.model_copy(update={"image_size": image_size, "window": None, "detail": detail})
+    settings = config.segmenters["sam"].model_copy(update={"base": sam, "train": strategy, "prompt": prompt})
+    network = build_sam(base, settings, n_structures)
     torch.manual_seed(1)
     for weight in trained_state(network).values():
         weight.add_(torch.randn_like(weight) * 0.1)
     classes = ("background", "head", "skull")[: n_structures + 1]
-    save_segmenter(folder, network, classes, base_folder=base, base=sam, settings=settings, trained_on={})
+    save_segmenter(folder, network, classes, name="sam", base=base, settings=settings, trained_on={})
     return network
 
 
@@ -62,7 +58,7 @@ def predicted(official, grey):
 @pytest.mark.usefixtures("tiny_registry")
 def test_an_annotation_tool_draws_the_same_masks(tmp_path, base, smoke_config, strategy):
     ours = fine_tuned(tmp_path / "model", base, smoke_config, strategy, n_structures=2).eval()
-    assert export.export_official(tmp_path / "model", base, tmp_path / "out.pth") == "tiny"
+    assert export.export_official(tmp_path / "model", tmp_path / "out.pth", base) == "tiny"
     official = official_sam()
     images = pictures()
     grey = ((images[1, 0] + 1) * 127.5).round().to(torch.uint8)
@@ -78,7 +74,7 @@ def test_an_annotation_tool_draws_the_same_masks(tmp_path, base, smoke_config, s
 def test_positions_that_were_not_trained_are_those_of_the_base(tmp_path, base, smoke_config, strategy, caplog):
     """Interpolating them to the size of fine-tuning and back would blur them."""
     fine_tuned(tmp_path / "model", base, smoke_config, strategy, image_size=96)
-    export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+    export.export_official(tmp_path / "model", tmp_path / "out.pth", base)
     written, original = torch.load(tmp_path / "out.pth", weights_only=True), official_sam().state_dict()
     positions = [key for key in original if "pos" in key]
     assert len(positions) == 8
@@ -97,7 +93,7 @@ def test_trained_positions_are_interpolated_back(tmp_path, base, smoke_config):
     levels = {key: float(i) for i, key in enumerate(trained)}
     state |= {key: torch.full_like(state[key], level) for key, level in levels.items()}
     save_file(state, tmp_path / "model" / "segmenter.safetensors")
-    export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+    export.export_official(tmp_path / "model", tmp_path / "out.pth", base)
     written, original = torch.load(tmp_path / "out.pth", weights_only=True), official_sam().state_dict()
     assert len(trained) == 7
     for key, level in levels.items():
@@ -110,29 +106,29 @@ def test_trained_positions_are_interpolated_back(tmp_path, base, smoke_config):
 @pytest.mark.usefixtures("tiny_registry")
 def test_the_finer_mask_head_stays_behind(tmp_path, base, smoke_config, caplog):
     fine_tuned(tmp_path / "model", base, smoke_config, "decoder", detail=(8, 12, 16))
-    export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+    export.export_official(tmp_path / "model", tmp_path / "out.pth", base)
     official_sam().load_state_dict(torch.load(tmp_path / "out.pth", weights_only=True))
     assert "finer mask head stays behind" in caplog.text
     assert "fine-tuned at" not in caplog.text
 
 
 def test_a_compact_sam_is_refused(tmp_path, smoke_config):
-    sam = smoke_config.sam
+    sam = smoke_config.segmenters["sam"].base
     save_compact_base(tmp_path / "sam", build_compact_sam(sam.compact, sam.image_size, 1), sam)
     with pytest.raises(InputError, match="compact SAM, which segment_anything cannot build"):
-        export.export_official(tmp_path / "model", tmp_path / "sam", tmp_path / "out.pth")
+        export.export_official(tmp_path / "model", tmp_path / "out.pth", tmp_path / "sam")
 
 
 def test_an_unpublished_architecture_is_refused(tmp_path, base, smoke_config):
     fine_tuned(tmp_path / "model", base, smoke_config, "decoder")
     with pytest.raises(InputError, match="48 channels at 64 px is no ViT-B, -L or -H"):
-        export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
+        export.export_official(tmp_path / "model", tmp_path / "out.pth", base)
 
 
 def test_a_segmenter_that_needs_a_box_says_so(tmp_path, base, smoke_config, tiny_registry, caplog):
     fine_tuned(tmp_path / "model", base, smoke_config, "decoder", prompt="whole_box")
-    export.export_official(tmp_path / "model", base, tmp_path / "out.pth")
-    assert "segmenter.prompt whole_box: give SamPredictor a box around the whole image" in caplog.text
+    export.export_official(tmp_path / "model", tmp_path / "out.pth", base)
+    assert "fine-tuned with prompt whole_box: give SamPredictor a box around the whole image" in caplog.text
 
 
 def test_the_command_explains_itself(tmp_path, base, monkeypatch, caplog):
@@ -157,7 +153,7 @@ def test_a_fine_tuned_vit_b_loads_as_vit_b(roomy, smoke_config):
     torch.save(official, roomy / "vit_b.pth")
     save_pretrained_base(roomy / "sam", *read_pretrained(roomy / "vit_b.pth"))
     network = fine_tuned(roomy / "model", roomy / "sam", smoke_config, "decoder", image_size=256)
-    name = export.export_official(roomy / "model", roomy / "sam", roomy / "out.pth")
+    name = export.export_official(roomy / "model", roomy / "out.pth", roomy / "sam")
     written = sam_model_registry[name](checkpoint=roomy / "out.pth").state_dict()
     trained = {key.removeprefix("sam."): weight for key, weight in trained_state(network).items()}
     for key, value in official.items():

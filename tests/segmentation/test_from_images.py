@@ -13,9 +13,10 @@ from pipeline.core.case import Case
 from pipeline.core.errors import InputError
 from pipeline.core.preview import CONTOUR_COLOURS
 from pipeline.segmentation import inference
-from pipeline.segmentation.checkpoint import build_segmenter, load_segmenter, save_compact_base, save_segmenter
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.from_images import COLUMNS, main, measure, read_image, read_pixel_sizes
+from pipeline.segmentation.sam_checkpoint import build_sam, save_compact_base
+from pipeline.segmentation.segmenter import load_segmenter, save_segmenter
 
 CLASSES = ("background", "pubic_symphysis", "head")
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
@@ -35,12 +36,11 @@ def model(tmp_path_factory, smoke_config):
     """A small SAM with random weights that says both structures and background."""
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("segmenter")
-    base, about = smoke_config.sam.model_copy(update={"weights": None, "image_size": 32}), smoke_config.segmenter
-    save_compact_base(folder / "sam", build_compact_sam(base.compact, 32, 2), base)
-    network = build_segmenter(folder / "sam", base, about, 2)
-    save_segmenter(
-        folder / "model", network, CLASSES, base_folder=folder / "sam", base=base, settings=about, trained_on={}
-    )
+    settings = smoke_config.segmenters["sam"]
+    save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
+    network = build_sam(folder / "sam", settings, 2)
+    about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
+    save_segmenter(folder / "model", network, CLASSES, **about)
     return folder / "model"
 
 

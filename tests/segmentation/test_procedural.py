@@ -195,8 +195,8 @@ def test_a_point_is_any_pixel_of_its_mask():
 @pytest.fixture
 def settings(smoke_config):
     def with_steps(steps):
-        pretraining = smoke_config.sam.pretraining.model_copy(update={"steps": steps})
-        return smoke_config.sam.model_copy(update={"pretraining": pretraining})
+        pretraining = smoke_config.segmenters["sam"].base.pretraining.model_copy(update={"steps": steps})
+        return smoke_config.segmenters["sam"].base.model_copy(update={"pretraining": pretraining})
 
     return with_steps
 
@@ -232,7 +232,7 @@ def test_pretraining_is_a_function_of_its_seed(settings, tmp_path):
 @pytest.mark.parametrize("boxed", [False, True])
 def test_shared_tokens_give_the_mask_of_the_first(smoke_config, boxed):
     torch.manual_seed(0)
-    network = build_compact_sam(smoke_config.sam.compact, 32, 4).eval()
+    network = build_compact_sam(smoke_config.segmenters["sam"].base.compact, 32, 4).eval()
     images = torch.randn(2, 1, 32, 32)
     decoder = network.sam.mask_decoder
 
@@ -257,7 +257,7 @@ def test_shared_tokens_give_the_mask_of_the_first(smoke_config, boxed):
 
 def test_shared_tokens_can_part_again(smoke_config):
     """They are copies, not one tensor: further structures must learn masks of their own."""
-    network = build_compact_sam(smoke_config.sam.compact, 32, 4)
+    network = build_compact_sam(smoke_config.segmenters["sam"].base.compact, 32, 4)
     _share_token(network)
     decoder = network.sam.mask_decoder
     with torch.no_grad():

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.segmentation.checkpoint import load_base
 from pipeline.segmentation.oracle_box import segment_with_oracle
 from pipeline.segmentation.prompts import boxes_around, ellipse_in_box, jitter, whole_boxes
+from pipeline.segmentation.sam_checkpoint import load_base
 
 CPU = torch.device("cpu")
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,14 +13,16 @@ from pipeline.core.params import Augment
 from pipeline.core.resume import Scratch
 from pipeline.segmentation import training
 from pipeline.segmentation.augment import augment
-from pipeline.segmentation.checkpoint import build_segmenter, load_segmenter, save_segmenter
 from pipeline.segmentation.inference import class_map, dice, predict_native, probabilities
-from pipeline.segmentation.training import ImagePool, Recipe, cosine, dice_loss, fit, mean_loss, one_hot
+from pipeline.segmentation.sam_checkpoint import build_sam
+from pipeline.segmentation.segmenter import load_segmenter, save_segmenter
+from pipeline.segmentation.training import ImagePool, Recipe, cosine, dice_loss, fit, mean_loss, one_hot, phases
 from pipeline.segmentation.tuning import STRATEGIES, trained_state
 from pipeline.segmentation.unet import bottleneck, build_unet, load_unet, save_unet
 
 CPU = torch.device("cpu")
 CLASSES = ("background", "head")
+STILL = Augment(flip=False, rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, gamma=0)
 PROMPTS = ("none", "whole_box", "predicted_box")
 
 
@@ -45,8 +48,9 @@ def unet(channels=(8, 8, 8, 8, 8)):
 def segmenter(base, params, n_structures=1, seed=0, **settings):
     """A SAM ready for fine-tuning, and the settings that say how."""
     torch.manual_seed(seed)
-    settings = params.segmenter.model_copy(update=settings)
-    return build_segmenter(*base, settings, n_structures), settings
+    folder, of_base = base
+    settings = params.segmenters["sam"].model_copy(update={"base": of_base, **settings})
+    return build_sam(folder, settings, n_structures), settings
 
 
 def fit_pool(network, pool, steps, *, n_structures=1, batch=4, learning_rate=3e-3, warmup_steps=2, **options):
@@ -217,6 +221,23 @@ def test_checkpointing_changes_nothing_but_memory(pool, bases, smoke_config, bas
     torch.testing.assert_close(gradients_again, gradients)
 
 
+def test_pretraining_takes_the_extra_cases_first_and_then_the_real_ones(pool):
+    ((name, everything, steps),) = phases(pool, 4, 10, 0)
+    assert (name, everything, steps) == ("all", pool, 10)
+    (_, extra, before), (_, real, after) = phases(pool, 4, 10, 0.7)
+    assert (len(extra), len(real), before, after) == (len(pool) - 4, 4, 7, 3)
+    still = replace(pool, augmentation=STILL)
+    (_, extra, _), (_, real, _) = phases(still, 4, 10, 0.7)
+    generator = torch.Generator().manual_seed(0)
+    (images,), masks = extra.batch(torch.tensor([0, 2]), generator)
+    np.testing.assert_array_equal(images, pool.images[[4, 6]])
+    np.testing.assert_array_equal(masks, pool.masks[[4, 6]])
+    np.testing.assert_array_equal(real.batch(torch.tensor([3]), generator)[1], pool.masks[[3]])
+    # Both get a step, however small or large the share.
+    assert [steps for *_, steps in phases(pool, 4, 10, 0.001)] == [1, 9]
+    assert [steps for *_, steps in phases(pool, 4, 10, 0.999)] == [9, 1]
+
+
 def test_mixed_precision_ends_with_training(pool):
     dtypes = []
 
@@ -302,7 +323,7 @@ def test_the_schedule_is_that_of_the_optimizer(pool):
 
 
 def test_a_recipe_takes_from_a_section_what_it_says(smoke_config):
-    settings = smoke_config.segmenter
+    settings = smoke_config.segmenters["sam"]
     recipe = Recipe.of(settings)
     assert (recipe.steps, recipe.weight_decay, recipe.warmup_steps) == (20, settings.weight_decay, 5)
     assert Recipe.of(smoke_config.instrument).warmup_steps == 20
@@ -340,7 +361,7 @@ def test_unet_of_another_architecture_is_refused(tmp_path, smoke_config):
 
 
 def saved(folder, network, base, settings, classes=CLASSES):
-    save_segmenter(folder, network, classes, base_folder=base[0], base=base[1], settings=settings, trained_on={})
+    save_segmenter(folder, network, classes, name="sam", base=base[0], settings=settings, trained_on={})
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -376,8 +397,9 @@ def test_another_base_is_refused(bases, smoke_config, tmp_path):
 def test_a_compact_sam_of_other_sizes_is_refused(bases, smoke_config):
     folder, settings = bases["compact"]
     compact = settings.compact.model_copy(update={"layers": settings.compact.layers + 1})
-    with pytest.raises(InputError, match=rf"a compact SAM with layers {settings.compact.layers}, .*dvc repro base_sam"):
-        build_segmenter(folder, settings.model_copy(update={"compact": compact}), smoke_config.segmenter, 1)
+    other = settings.model_copy(update={"compact": compact})
+    with pytest.raises(InputError, match=rf"with layers {settings.compact.layers}, .*dvc repro base_weights"):
+        segmenter((folder, other), smoke_config)
 
 
 def test_a_segmenter_of_an_earlier_version_is_refused(tmp_path, bases):
@@ -416,11 +438,11 @@ def test_without_pretraining_the_initialisation_belongs_to_the_replicate(
     base = base.model_copy(
         update={"pretraining": base.pretraining.model_copy(update={"steps": pretrained_for}), "image_size": 32}
     )
-    settings = smoke_config.segmenter.model_copy(update={"train": strategy})
+    settings = smoke_config.segmenters["sam"].model_copy(update={"base": base, "train": strategy})
     started = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        started.append(build_segmenter(folder, base, settings, 1).eval())
+        started.append(build_sam(folder, settings, 1).eval())
     images = np.random.default_rng(0).uniform(-1, 1, (2, 1, 32, 32)).astype(np.float32)
     one, again, other = (probabilities(network, images, CPU) for network in started)
     assert np.array_equal(one, again)

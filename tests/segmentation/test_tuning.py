@@ -5,9 +5,9 @@ from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.core.presets import compose
-from pipeline.segmentation.checkpoint import load_base
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.sam import Sam
+from pipeline.segmentation.sam_checkpoint import load_base
 from pipeline.segmentation.tuning import STRATEGIES, choose_trained, count_parameters, merge, trained_state
 
 RANK = 4
@@ -57,7 +57,7 @@ def test_adapters_train_least_and_full_nearly_everything(official, quick):
     makers = [
         official,
         lambda: official(detail=()),
-        lambda: build_compact_sam(quick.sam.compact, quick.sam.image_size, 1),
+        lambda: build_compact_sam(quick.segmenters["sam"].base.compact, quick.segmenters["sam"].base.image_size, 1),
     ]
     for make in makers:
         lora, decoder, full = (trainable(make, strategy) for strategy in ("lora", "decoder", "full"))

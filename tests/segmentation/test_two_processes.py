@@ -17,9 +17,9 @@ from pipeline.core.errors import InputError
 from pipeline.core.params import Arm, Config, load_params
 from pipeline.core.presets import compose
 from pipeline.core.resume import Scratch
-from pipeline.segmentation.checkpoint import base_digest, build_segmenter, load_base, save_compact_base
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.embeddings import embedding_pool, encode, examples_of
+from pipeline.segmentation.sam_checkpoint import base_digest, build_sam, load_base, save_compact_base
 from pipeline.segmentation.training import ImagePool, Pool, Recipe, fit
 from pipeline.segmentation.tuning import STRATEGIES
 
@@ -48,10 +48,11 @@ def prepare(folder: Path) -> None:
     (folder / "params.yaml").write_text(compose(ROOT / "presets", "smoke"))
     params = load_params(folder / "params.yaml")
     torch.manual_seed(0)
-    size = params.sam.image_size
-    save_compact_base(folder / "base", build_compact_sam(params.sam.compact, size, 1), params.sam)
+    base = params.segmenters["sam"].base
+    size = base.image_size
+    save_compact_base(folder / "base", build_compact_sam(base.compact, size, 1), base)
     cases = read_dataset(folder / "train").cases
-    encode(load_base(folder / "base", params.sam, 1), examples_of(cases, size), len(cases), folder / "store",
+    encode(load_base(folder / "base", base, 1), examples_of(cases, size), len(cases), folder / "store",
            base=base_digest(folder / "base"), views=2, augmentation=params.augment, seed=0, device=CPU)  # fmt: skip
 
 
@@ -67,10 +68,10 @@ def train_all(folder: Path, name: str) -> None:
 
 def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
     arm = training_pool("warped", Arm(extra="warped", ratio=1), read_dataset(folder / "train").cases,
-                        (), params.sam.image_size, params.warp, 0)  # fmt: skip
+                        (), params.segmenters["sam"].base.image_size, params.warp, 0)  # fmt: skip
     torch.manual_seed(0)
-    settings = params.segmenter.model_copy(update={"train": strategy})
-    network = build_segmenter(folder / "base", params.sam, settings, 1)
+    settings = params.segmenters["sam"].model_copy(update={"train": strategy})
+    network = build_sam(folder / "base", settings, 1)
     if strategy == "decoder":
         scratch = Scratch(folder, f"scratch-{name}", [])
         pool = embedding_pool(network, arm, [folder / "store"], folder / "base", 2, params.augment, 0, scratch)

@@ -12,14 +12,13 @@ from transformers.models.sam.configuration_sam import SamConfig
 
 from pipeline.core import files
 from pipeline.core.errors import InputError
-from pipeline.core.sam_params import SamBase, Segmenter
+from pipeline.core.segmenter_params import SamBase, SamSegmenter
 from pipeline.core.weights import load_tensors, read_config, save_tensors
 from pipeline.segmentation.compact_sam import build_compact_sam
 from pipeline.segmentation.pretrained import at_resolution, resize
 from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.tuning import choose_trained, count_parameters, merge, trained_state
+from pipeline.segmentation.tuning import choose_trained, merge, trained_state
 
-BASE = Path("models/sam")
 COMPACT = "compact SAM"
 OFFICIAL = "segment-anything"
 
@@ -77,7 +76,7 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
             differs = ", ".join(
                 f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
             )
-            raise InputError(f"{folder}: a compact SAM with {differs}, unlike sam.compact; run `dvc repro base_sam`")
+            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_weights`")
         network = build_compact_sam(settings.compact, settings.image_size, n_structures)
         wanted = network.state_dict()
         state = load_tensors(folder, "sam", dict.fromkeys(wanted))
@@ -90,12 +89,13 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
     return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
 
 
-def build_segmenter(folder: Path, base: SamBase, settings: Segmenter, n_structures: int) -> Sam:
-    """The base with everything set for fine-tuning as ``settings`` say.
+def build_sam(folder: Path, settings: SamSegmenter, n_structures: int) -> Sam:
+    """The base in ``folder`` with everything set for fine-tuning as ``settings`` say.
 
     A compact SAM that was not pre-trained and is trained in full starts from random weights of its own, drawn from
     torch's global generator, because the initialisation is part of a replicate.
     """
+    base = settings.base
     network = load_base(folder, base, n_structures, settings.prompt)
     choose_trained(network, settings.train, settings.lora_rank)
     if network.convolutional and base.pretraining.steps == 0 and settings.train == "full":
@@ -106,56 +106,23 @@ def build_segmenter(folder: Path, base: SamBase, settings: Segmenter, n_structur
     return network
 
 
-def save_segmenter(
-    folder: Path,
-    network: Sam,
-    classes: tuple[str, ...],
-    *,
-    base_folder: Path,
-    base: SamBase,
-    settings: Segmenter,
-    trained_on: dict,
-) -> None:
-    """What was trained, and how to build the rest."""
-    about = {
-        "architecture": "SAM: the tensors that were trained",
-        "base": base_digest(base_folder),
-        "sam": base.model_dump(mode="json", exclude={"weights", "pretraining"}),
-        "segmenter": settings.model_dump(mode="json"),
-        "image_size": network.image_size,
-        "classes": list(classes),
-        **count_parameters(network),
-        "trained_on": trained_on,
-        "licence": "Apache-2.0; see the licence of the training data and of the initial weights",
-    }
-    save_tensors(folder, "segmenter", trained_state(network), about)
-
-
-def load_segmenter(folder: Path, device, base_folder: Path = BASE) -> tuple[Sam, dict]:
-    """The network in evaluation mode, adapters folded in, and its configuration.
+def load_sam(folder: Path, about: dict, base_folder: Path) -> Sam:
+    """A fine-tuned SAM whose file says ``about``, adapters folded in.
 
     Raises:
-        InputError: no segmenter there or one of an earlier version, another base than it was trained from, or weights
-            of another architecture.
+        InputError: another base than it was trained from, or weights of another architecture.
     """
-    about = read_config(folder, "segmenter")
-    if "base" not in about:
-        raise InputError(f"{folder / 'segmenter.json'}: names no base, as those of earlier versions; fine-tune again")
     if (found := base_digest(base_folder)) != about["base"]:
         raise InputError(
             f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
             "from, or fine-tune again"
         )
-    base = SamBase.model_validate(about["sam"] | {"weights": None, "pretraining": _NO_PRETRAINING}, strict=False)
-    settings = Segmenter.model_validate(about["segmenter"], strict=False)
+    settings = SamSegmenter.model_validate(about["settings"], strict=False)
     with torch.random.fork_rng(devices=[]):
-        network = build_segmenter(base_folder, base, settings, len(about["classes"]) - 1)
+        network = build_sam(base_folder, settings, len(about["classes"]) - 1)
     trained = trained_state(network)
     state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
     network.load_state_dict(state, strict=False)
     if settings.train == "lora":
         merge(network)
-    return network.requires_grad_(False).to(device).eval(), about
-
-
-_NO_PRETRAINING = {"steps": 0, "batch": 1, "learning_rate": 1.0}
+    return network

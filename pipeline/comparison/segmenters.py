@@ -1,0 +1,42 @@
+"""Segmenters beside each other on real data alone: which model is better, before anything synthetic."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
+from pipeline.comparison.summary import ScoreTable, patient_resamples
+
+WORDS = {"helps": "better", "hurts": "worse"}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Dice of one segmenter on the baseline arm; ``difference`` is from the grid's first segmenter, paired."""
+
+    cohort: str
+    labels: int
+    segmenter: str
+    dice: Estimate
+    difference: Estimate | None
+    verdict: Verdict | None
+
+
+def between_segmenters(
+    scores: ScoreTable, segmenters: Sequence[str], baseline: str, resamples: int, seed: int
+) -> list[Standing]:
+    """One standing per cohort, number of labels and segmenter."""
+    first, found = segmenters[0], []
+    for cohort, labels in dict.fromkeys((cohort, labels) for cohort, _, labels, _ in scores):
+        other = scores[cohort, first, labels, baseline].per_case("dice")
+        for name in segmenters:
+            own = scores[cohort, name, labels, baseline]
+            dice, patients = own.per_case("dice"), own.case_patients
+            difference = word = None
+            if name != first:
+                rng = patient_resamples(seed, cohort)
+                difference = paired_difference(dice, other, patients, resamples, rng)
+                word = verdict(difference)
+                word = Verdict(word.word, WORDS.get(word.word, word.text))
+            whole = estimate(dice, patients, resamples, patient_resamples(seed, cohort))
+            found.append(Standing(cohort, labels, name, whole, difference, word))
+    return found

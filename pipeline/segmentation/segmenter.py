@@ -1,0 +1,117 @@
+"""SAM or U-Net behind one interface: what arms start from, the network to fine-tune, and its file afterwards."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.core.errors import InputError
+from pipeline.core.resume import Scratch
+from pipeline.core.segmenter_params import Segmenter
+from pipeline.core.weights import read_config, save_tensors
+from pipeline.segmentation.tuning import count_parameters, trained_state
+
+BASES = Path("models/base")
+KINDS = {"sam": "SAM: the tensors that were trained", "unet": "U-Net"}
+
+
+def has_frozen_encoder(settings: Segmenter) -> bool:
+    """Whether images are encoded once, by the stages that keep embeddings."""
+    return settings.kind == "sam" and settings.train == "decoder"
+
+
+def prepare_base(
+    folder: Path,
+    settings: Segmenter,
+    seed: int,
+    device: torch.device,
+    scratch: Scratch,
+    on_step: Callable[[int, float], None],
+) -> None:
+    """Write what every arm starts from: pretrained weights, or the compact SAM, which may be pre-trained here."""
+    if settings.kind == "unet":
+        from pipeline.segmentation.unet_checkpoint import save_unet_base
+
+        save_unet_base(folder, settings.base)
+        return
+    from pipeline.segmentation.pretrained import read_pretrained
+    from pipeline.segmentation.pretraining import pretrain_compact_sam
+    from pipeline.segmentation.sam_checkpoint import save_compact_base, save_pretrained_base
+
+    if settings.base.weights is not None:
+        save_pretrained_base(folder, *read_pretrained(Path(settings.base.weights)))
+    else:
+        network = pretrain_compact_sam(settings.base, seed, device, scratch, on_step)
+        save_compact_base(folder, network, settings.base)
+
+
+def build_segmenter(base: Path, settings: Segmenter, n_structures: int, images: Tensor) -> nn.Module:
+    """The network an arm starts from, its trained parameters chosen; see ``build_sam`` and ``build_unet_segmenter``."""
+    if settings.kind == "unet":
+        from pipeline.segmentation.unet_checkpoint import build_unet_segmenter
+
+        return build_unet_segmenter(base, settings, n_structures, images)
+    from pipeline.segmentation.sam_checkpoint import build_sam
+
+    return build_sam(base, settings, n_structures)
+
+
+def save_segmenter(
+    folder: Path,
+    network: nn.Module,
+    classes: tuple[str, ...],
+    *,
+    name: str,
+    base: Path,
+    settings: Segmenter,
+    trained_on: dict,
+) -> None:
+    """The network and how to build it: of SAM what was trained, and the digest of its base; of a U-Net all.
+
+    Args:
+        name: of the segmenter in the parameters; its base lies in the folder of that name.
+    """
+    about = {
+        "architecture": KINDS[settings.kind],
+        "name": name,
+        # Where weights came from is a machine's own affair.
+        "settings": settings.model_copy(update={"base": settings.base.model_copy(update={"weights": None})}).model_dump(
+            mode="json"
+        ),
+        "image_size": settings.base.image_size,
+        "classes": list(classes),
+        **count_parameters(network),
+        "trained_on": trained_on,
+        "licence": "Apache-2.0; see the licence of the training data and of the initial weights",
+    }
+    if settings.kind == "sam":
+        from pipeline.segmentation.sam_checkpoint import base_digest
+
+        save_tensors(folder, "segmenter", trained_state(network), about | {"base": base_digest(base)})
+    else:
+        save_tensors(folder, "segmenter", network.state_dict(), about)
+
+
+def load_segmenter(folder: Path, device, base: Path | None = None) -> tuple[nn.Module, dict]:
+    """The network in evaluation mode, and its configuration.
+
+    Args:
+        base: the folder of the SAM it started from; None for ``models/base/<name>``. A U-Net needs none.
+
+    Raises:
+        InputError: no segmenter there or one of an earlier version, another base than it was trained from, or weights
+            of another architecture.
+    """
+    about = read_config(folder, "segmenter")
+    if "settings" not in about:
+        raise InputError(f"{folder / 'segmenter.json'}: is of an earlier version; fine-tune again")
+    if about["settings"]["kind"] == "unet":
+        from pipeline.segmentation.unet_checkpoint import load_unet_segmenter
+
+        network = load_unet_segmenter(folder, about)
+    else:
+        from pipeline.segmentation.sam_checkpoint import load_sam
+
+        network = load_sam(folder, about, base or BASES / about["name"])
+    return network.requires_grad_(False).to(device).eval(), about
