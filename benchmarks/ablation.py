@@ -173,22 +173,22 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     from pipeline.core.geometry import stack_images, stack_masks
     from pipeline.core.labels import label_subset
     from pipeline.core.params import Arm
-    from pipeline.segmentation.checkpoint import build_segmenter
     from pipeline.segmentation.inference import class_map, dice, probabilities
+    from pipeline.segmentation.sam_checkpoint import build_sam
     from pipeline.segmentation.training import ImagePool, Recipe, fit
     from pipeline.segmentation.unet import build_unet
 
     config = runner.config
-    device, settings = setup(config.compute), config.segmenter
+    device, settings = setup(config.compute), config.segmenters["sam"]
     real = read_dataset(runner.train)
     seed = seeds.derive(config.seed, "finetune", n, r)
     arm = Arm(extra="synthetic", ratio=ratio, curated=True) if extra else Arm(extra="none", ratio=0)
     cases = label_subset(real.cases, n, r, config.seed)
-    size = config.sam.image_size
+    size = settings.base.image_size
     pool = training_pool("ablation", arm, cases, extra, size, config.warp, seed)
     torch.manual_seed(seed)
     if kind == "sam":
-        network = build_segmenter(Path("models/sam"), config.sam, settings, real.n_structures)
+        network = build_sam(Path("models/base/sam"), settings, real.n_structures)
     else:
         network = build_unet(config.filter.channels, real.n_structures)
     recipe = Recipe(

@@ -68,13 +68,14 @@ def drift(nets: dict[int, Sam], train: Path, labels: int, steps: int, replicates
     dataset = read_dataset(train, splits=["train", "val", "test"])
     scored = {name: dataset.split(name) for name in ("val", "test")}
     rows = []
+    subsets = [label_subset(dataset.cases, labels, r, 0) for r in range(replicates)]
+    needed = list({case.id: case for cases in subsets for case in cases}.values())
     with tempfile.TemporaryDirectory() as folder:
         for window, network in nets.items():
-            for name, cases in (("train", dataset.split("train")), *scored.items()):
+            for name, cases in (("train", needed), *scored.items()):
                 encode(network, examples_of(cases, SIZE), len(cases), Path(folder) / f"{name}-{window}", base="random",
                        views=1, augmentation=STILL, seed=0, device=CPU)  # fmt: skip
-        for r in range(replicates):
-            chosen = label_subset(dataset.cases, labels, r, 0)
+        for r, chosen in enumerate(subsets):
             masks = [[packed(mask)] for mask in stack_masks(chosen, SIZE)]
             for trained_at in nets:
                 network = copy.deepcopy(nets[trained_at])

@@ -1,0 +1,140 @@
+"""Segmenters beside each other on real cohorts, promptless, for equal processor time: Dice, HD95, circumference error.
+
+    python -m benchmarks.segmenters --train data/cohorts/train/hc18 --held-out data/cohorts/held_out/spanish \
+        --labels 10 50 220 --replicates 0 1 2 --models small_unet sam unet
+    python -m benchmarks.segmenters ... --encoder mobilenet_v2.npz --models unet:scratch unet:all unet:decoder
+
+A model is ``small_unet`` (the U-Net of ``filter``), or a name under ``segmenters`` in the parameters; ``unet:decoder``
+changes what of it is trained. Every cell trains on n labels alone, for as many steps as fit into the processor time of
+``--steps`` steps of the first model, measured on a few steps of each before. Scores are per case at native resolution;
+printed per cell and, at the end, as means over replicates with the least and the most.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.core import seeds
+from pipeline.core.dataset import read_dataset
+from pipeline.core.geometry import stack_images, stack_masks
+from pipeline.core.labels import label_subset
+from pipeline.core.params import load_params
+from pipeline.segmentation.inference import predict_native
+from pipeline.segmentation.scores import score_case
+from pipeline.segmentation.segmenter import build_segmenter, prepare_base
+from pipeline.segmentation.training import ImagePool, Recipe, fit
+from pipeline.segmentation.tuning import count_parameters
+from pipeline.segmentation.unet import build_unet
+
+CPU = torch.device("cpu")
+METRICS = ("dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent")
+TRIAL = 6
+
+
+class Model:
+    """A network to be built anew for every cell, and its recipe."""
+
+    def __init__(self, name: str, config, encoder: str | None, bases: Path):
+        self.name, self.config, self.settings = name, config, None
+        if name == "small_unet":
+            self.size = config.filter.image_size
+            return
+        segmenter, _, train = name.partition(":")
+        settings = config.segmenter(segmenter)
+        changes = {"train": train} if train else {}
+        if encoder and settings.kind == "unet":
+            changes["base"] = settings.base.model_copy(update={"weights": encoder})
+        self.settings = settings.model_copy(update=changes)
+        self.size = settings.base.image_size
+        self.base = bases / name.replace(":", "-")
+        prepare_base(self.base, self.settings, config.seed, CPU, None, lambda step, loss: None)
+
+    def build(self, images: np.ndarray):
+        if self.settings is None:
+            return build_unet(self.config.filter.channels, 1)
+        return build_segmenter(self.base, self.settings, 1, torch.from_numpy(images))
+
+    def recipe(self, steps: int) -> Recipe:
+        return Recipe(**{**vars(Recipe.of(self.settings or self.config.filter)), "steps": steps})
+
+
+def seconds_per_step(model: Model, pool: ImagePool) -> float:
+    """Processor time of a step, from a few; what comes before the first one is not counted."""
+    marks: list[float] = []
+    fit(model.build(pool.images), pool, model.recipe(TRIAL), n_structures=1, seed=0, device=CPU,
+        on_step=lambda step, loss: marks.append(time.process_time()))  # fmt: skip
+    return statistics.median(np.diff(marks))
+
+
+def scores_of(network, cases, size: int) -> dict[str, float | None]:
+    found = [score_case(predicted == 1, case.mask == 1, case.pixel_mm)
+             for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True)]  # fmt: skip
+    means = {}
+    for name in METRICS:
+        known = [value for one in found if (value := getattr(one, name)) is not None]
+        means[name] = round(float(np.mean(known)), 4) if known else None
+    return means
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
+    parser.add_argument("--train", type=Path, required=True)
+    parser.add_argument("--held-out", type=Path, nargs="+", required=True)
+    parser.add_argument("--labels", type=int, nargs="+", default=[10, 50, 220])
+    parser.add_argument("--replicates", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--models", nargs="+", default=["small_unet", "sam", "unet"])
+    parser.add_argument("--encoder", help="weights for the encoders of U-Nets, instead of those of the parameters")
+    parser.add_argument("--steps", type=int, default=300, help="of the first model")
+    parser.add_argument("--equal-steps", action="store_true", help="the same number of steps for every model instead")
+    args = parser.parse_args()
+    config = load_params(args.params)
+    torch.set_num_threads(config.compute.threads)
+    dataset = read_dataset(args.train, splits=["train", "val", "test"])
+    cohorts = {f"{args.train.name} val": dataset.split("val"), f"{args.train.name} test": dataset.split("test")}
+    cohorts |= {path.name: read_dataset(path, splits=["test"]).cases for path in args.held_out}
+    with tempfile.TemporaryDirectory() as folder:
+        models = [Model(name, config, args.encoder, Path(folder)) for name in args.models]
+
+        def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
+            cases = label_subset(dataset.cases, n, replicate, config.seed)
+            return ImagePool(stack_images(cases, model.size), stack_masks(cases, model.size), config.augment)
+
+        cost = {model.name: seconds_per_step(model, pool_of(model, args.labels[0], 0)) for model in models}
+        first = cost[models[0].name]
+        steps = {name: args.steps if args.equal_steps else round(args.steps * first / s) for name, s in cost.items()}
+        print(json.dumps({"seconds_per_step": {k: round(v, 3) for k, v in cost.items()}, "steps": steps}), flush=True)
+        table: dict[tuple, list[dict]] = {}
+        for n in args.labels:
+            for model in models:
+                for replicate in args.replicates:
+                    seed = seeds.derive(config.seed, "finetune", n, replicate)
+                    torch.manual_seed(seed)
+                    pool = pool_of(model, n, replicate)
+                    network = model.build(pool.images)
+                    about = {"labels": n, "model": model.name, **count_parameters(network)}
+                    start = time.process_time()
+                    fit(network, pool, model.recipe(steps[model.name]), n_structures=1, seed=seed, device=CPU)
+                    seconds = time.process_time() - start
+                    for cohort, cases in cohorts.items():
+                        scores = scores_of(network, cases, model.size)
+                        table.setdefault((n, model.name, cohort), []).append(scores)
+                        cell = about | {"replicate": replicate, "cohort": cohort}
+                        print(json.dumps({**cell, **scores, "cpu_s": round(seconds)}), flush=True)
+    for (n, name, cohort), cells in table.items():
+        summary = {"labels": n, "model": name, "cohort": cohort, "replicates": len(cells)}
+        for metric in METRICS:
+            values = [cell[metric] for cell in cells if cell[metric] is not None]
+            if values:
+                summary[metric] = [round(statistics.mean(values), 4), min(values), max(values)]
+        print(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()
