@@ -63,7 +63,7 @@ def params(tmp_path_factory):
     changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
     changed["segmenters"]["sam"]["base"]["views"] = 2
     changed["segmenters"]["unet"].update(deep_supervision=True)
-    changed["arms"]["synthetic"]["validated"] = True
+    changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     for cohort in changed["cohorts"].values():
         cohort["classes"] = CLASSES
     path.write_text(yaml.safe_dump(changed))
@@ -130,6 +130,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
         assert {row["structure"] for row in rows} == {"symphysis", "head"}
         assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
         assert all(row["dice"] for row in rows)
+        assert {(row["country"], row["device"]) for row in rows} == {("", "")}
         assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
 
 
