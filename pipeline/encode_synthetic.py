@@ -10,7 +10,7 @@ PARAMS = ("seed", "compute", "segmenters", "augment")
 def run(params, *, segmenter: str, base: Path, synthetic: Path, out: Output) -> None:
     """Embed a synthetic set in its views, image by image.
 
-    Nothing but a note where the encoder is trained too (``segmenter.train`` other than decoder).
+    Nothing but a note where the encoder is trained too, or is a U-Net's.
     """
     from pipeline.core import files
     from pipeline.core.compute import setup

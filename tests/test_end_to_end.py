@@ -87,8 +87,8 @@ def test_report_and_metrics_are_there(repo):
     shown = sh(repo, "dvc", "plots", "show", "-o", "plots", "--json")
     assert "results/distributions/8-0/obedience.csv" in shown
     # The smoke preset asks for the oracle column of one arm.
-    assert metrics["oracle_box"]["phantom_b"]["n8"]["real"]["dice_ellipse_in_box"] > 0.8
-    assert metrics["training"]["n8"]["real"]["labels_seen"] == 8
+    assert metrics["oracle_box"]["phantom_b"]["sam"]["n8"]["real"]["dice_ellipse_in_box"] > 0.8
+    assert metrics["training"]["sam"]["n8"]["real"]["labels_seen"] == 8
     assert "With a box drawn from the reference" in page
 
 

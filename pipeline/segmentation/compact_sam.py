@@ -23,7 +23,7 @@ HEAD_SIZE = 8
 
 
 class Architecture(Protocol):
-    """What :func:`build_compact_sam` reads; the parameter section ``sam.compact`` has these."""
+    """What :func:`build_compact_sam` reads; ``base.compact`` of a segmenter has these."""
 
     patch_size: int
     hidden_size: int
@@ -40,7 +40,7 @@ def build_compact_sam(config: Architecture, image_size: int, n_structures: int) 
         InputError: ``image_size`` is no multiple of the patch, too many structures, or too few widths.
     """
     if image_size % config.patch_size:
-        raise InputError(f"sam.image_size {image_size} is not a multiple of sam.compact.patch_size {config.patch_size}")
+        raise InputError(f"base.image_size {image_size} is not a multiple of base.compact.patch_size {config.patch_size}")
     sam = SamModel(
         SamConfig(
             vision_config=SamVisionConfig(

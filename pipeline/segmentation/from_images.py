@@ -1,6 +1,6 @@
 """Masks and measurements for a folder of images, from a trained segmenter and nothing else; no DVC, no parameters file.
 
-    python -m pipeline.segmentation.from_images --model models/segmenter/40-0-real --images my_images --out my_masks
+    python -m pipeline.segmentation.from_images --model models/segmenter/sam-40-0-real --images my_images --out my_masks
 
 writes, at each image's own size, ``masks/`` (class indices) and ``overlays/`` (contours), and ``measurements.csv``, in
 millimetres too where the pixel size is known. Images are PNG, BMP, TIFF, JPEG or MHA with 8 bits per channel. One that

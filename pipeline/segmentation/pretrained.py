@@ -67,7 +67,7 @@ def at_resolution(
     config = copy.deepcopy(config)
     vision = config.vision_config
     if image_size % vision.patch_size:
-        raise InputError(f"sam.image_size {image_size} is not a multiple of this SAM's patch size {vision.patch_size}")
+        raise InputError(f"base.image_size {image_size} is not a multiple of this SAM's patch size {vision.patch_size}")
     trained_at, grid = vision.image_size, image_size // vision.patch_size
     if vision.window_size:
         vision.window_size = window or matched_window(grid, trained_at // vision.patch_size, vision.window_size)

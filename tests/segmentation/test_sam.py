@@ -218,8 +218,8 @@ def test_state_survives_the_disk(tmp_path):
         (lambda: compact(5), "4 mask tokens but 5"),
         (lambda: compact(0), "4 mask tokens but 0"),
         (lambda: build_compact_sam(COMPACT, 36, 1), "36 is not a multiple"),
-        (lambda: compact(widths=(8, 12)), "sam.compact.widths has 2 widths; patches of 8 px need 3"),
-        (lambda: like_official(detail=(8, 12)), "sam.detail has 2 widths; patches of 8 px need 3"),
+        (lambda: compact(widths=(8, 12)), "base.compact.widths has 2 widths; patches of 8 px need 3"),
+        (lambda: like_official(detail=(8, 12)), "base.detail has 2 widths; patches of 8 px need 3"),
     ],
 )
 def test_what_does_not_fit_is_refused(build, complaint):
