@@ -40,7 +40,9 @@ def build_compact_sam(config: Architecture, image_size: int, n_structures: int) 
         InputError: ``image_size`` is no multiple of the patch, too many structures, or too few widths.
     """
     if image_size % config.patch_size:
-        raise InputError(f"base.image_size {image_size} is not a multiple of base.compact.patch_size {config.patch_size}")
+        raise InputError(
+            f"base.image_size {image_size} is not a multiple of base.compact.patch_size {config.patch_size}"
+        )
     sam = SamModel(
         SamConfig(
             vision_config=SamVisionConfig(
