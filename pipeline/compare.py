@@ -147,7 +147,7 @@ def run(
             for name in held_out_names
         },
         "budgets": budgets,
-        "prompt": page.prompts({name: params.segmenters[name] for name in grid.segmenters}),
+        "effort": page.effort({name: params.segmenters[name] for name in grid.segmenters}),
         "boxes": boxes,
         "jitter": boxed.jitter,
         "digests": {

@@ -191,12 +191,17 @@ def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Seque
     return pictures
 
 
-def prompts(segmenters: Mapping[str, Segmenter]) -> str:
-    """How the segmenters are told what to segment: one phrase, or one for each SAM where they differ."""
-    found = {name: PROMPTS[one.prompt] for name, one in segmenters.items() if one.kind == "sam"}
-    if len(set(found.values())) <= 1:
-        return next(iter(found.values()), PROMPTS["none"])
-    return "; ".join(f"{name} {phrase}" for name, phrase in found.items())
+def effort(segmenters: Mapping[str, Segmenter]) -> str:
+    """A sentence: the steps that arms have in common, and what each SAM is prompted with; a U-Net has no prompt."""
+    phrases = {name: PROMPTS[one.prompt if one.kind == "sam" else "none"] for name, one in segmenters.items()}
+    first = next(iter(phrases.values()))
+    if len(segmenters) == 1:
+        return f"Every arm takes the same number of training steps, and segments {first}."
+    if len(set(phrases.values())) == 1:
+        clauses = [f"every model segments {first}"]
+    else:
+        clauses = [f"{name} segments {phrase}" for name, phrase in phrases.items()]
+    return "; ".join(["Every arm of a model takes the same number of training steps", *clauses]) + "."
 
 
 def best_synthetic(results: Sequence[Result]) -> str | None:

@@ -163,7 +163,7 @@ def _by_cohort(path: Path) -> dict[str, list[dict[str, str]]]:
 
 def _scores(replicates: Sequence[Sequence[dict[str, str]]]) -> Scores:
     columns = zip(*((row["id"], row["patient"], row["structure"]) for row in replicates[0]), strict=True)
-    groups = {kind: tuple(row[kind] for row in replicates[0]) for kind in GROUPS}
+    groups = {kind: tuple(row.get(kind, "") for row in replicates[0]) for kind in GROUPS}
     values = {metric: np.array([[_number(row[metric]) for row in rows] for rows in replicates]) for metric in METRICS}
     return Scores(*columns, groups, values)
 

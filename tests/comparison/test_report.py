@@ -164,7 +164,8 @@ class World:
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
         for segmenter, arm in product(self.segmenters, ARMS):
             cell = cell_name(segmenter, 4, r, arm)
-            facts = {"labels": 4 + self.chosen_on, "parameters": 9000, "trainable_parameters": 1234}
+            trainable = 4321 if segmenter == "unet" else 1234
+            facts = {"labels": 4 + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
             write_json(self.root / "training" / f"{cell}.json", facts)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
@@ -349,7 +350,7 @@ def test_two_segmenters_stand_beside_each_other(two, html):
     text = text_of(page)
     assert "Which model, on real data alone" in text and 'id="segmenters"' in page
     # Of the baseline arm; seven cases, each a hundredth above the last.
-    assert "phantom_b 4 unet 1,234 86.0" in text and "+3.00" in text and "phantom_b 4 sam 1,234 83.0" in text
+    assert "phantom_b 4 unet 4,321 86.0" in text and "+3.00" in text and "phantom_b 4 sam 1,234 83.0" in text
     assert "Over 2 held-out comparisons" in text and "2 models" in text
     assert page.count("<th>Model</th>") > html.count("<th>Model</th>") == 0
     assert "sam, 4 labelled cases" in page and "unet, 4 labelled cases" in page and "unet · synthetic · 4" in page
@@ -372,13 +373,34 @@ def test_countries_stand_apart(two):
 
 
 def test_prompts_are_those_of_the_sams():
-    def named(**prompts):
-        kinds = {name: "sam" if prompt else "unet" for name, prompt in prompts.items()}
-        return report.prompts({name: SimpleNamespace(kind=kinds[name], prompt=one) for name, one in prompts.items()})
+    def said(**prompts):
+        sams = {name: SimpleNamespace(kind="sam", prompt=prompt) for name, prompt in prompts.items() if prompt}
+        # A U-Net's parameters have no prompt at all.
+        return report.effort({name: sams.get(name, SimpleNamespace(kind="unet")) for name in prompts})
 
-    assert named(unet=None) == named(sam="none", unet=None) == "without any prompt"
-    assert named(sam="whole_box", unet=None) == "prompted with a box around the whole image"
-    assert named(a="none", b="predicted_box") == "a without any prompt; b prompted with boxes it found itself"
+    one = "Every arm takes the same number of training steps, and segments "
+    assert said(unet=None) == said(sam="none") == one + "without any prompt."
+    assert said(sam="whole_box") == one + "prompted with a box around the whole image."
+    many = "Every arm of a model takes the same number of training steps; "
+    box = "prompted with a box around the whole image"
+    assert said(sam="whole_box", unet=None) == many + f"sam segments {box}; unet segments without any prompt."
+    assert said(a="none", b="whole_box") == many + f"a segments without any prompt; b segments {box}."
+    assert said(sam="none", unet=None) == many + "every model segments without any prompt."
+    assert said(a="whole_box", b="whole_box") == many + f"every model segments {box}."
+
+
+def test_a_page_of_two_segmenters_repeats(two, tmp_path):
+    world, page = two
+    assert World(tmp_path, segmenters=world.segmenters, countries=world.countries).build().run() == page
+
+
+def test_boxes_of_segmenters_that_take_none_are_pruned(tmp_path):
+    world = World(tmp_path, segmenters=["sam", "unet"], oracle=["real"]).build()
+    stray = tmp_path / "oracle/unet-4-0-real.csv"
+    stray.write_text("old")
+    page = world.run()
+    assert not stray.exists() and (tmp_path / "oracle/sam-4-0-real.csv").exists()
+    assert "phantom_b sam 4 real 97.0 94.0 7" in text_of(page)
 
 
 def test_a_weights_path_stays_at_home(tmp_path):

@@ -211,7 +211,9 @@ def test_differences_are_taken_within_a_segmenter(tmp_path):
     ]  # fmt: skip
     tree = metrics(results, [], [], [], [])
     assert tree["far"]["unet"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1 / 3, abs=1e-6)
-    assert [one["segmenter"] for one in long_table(results, (0,), "real")] == ["sam", "sam", "unet", "unet"]
+    rows = long_table(results, (0,), "real")
+    assert [one["segmenter"] for one in rows] == ["sam", "sam", "unet", "unet"]
+    assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0.1, 0, -0.1 / 3])
 
 
 def test_segmenters_are_compared_on_real_data_alone(tmp_path):
@@ -240,6 +242,28 @@ def test_subgroups_are_means_of_their_own_cases(tmp_path):
     assert (one.kind, one.value, one.segmenter, one.arm, one.n_cases) == ("country", "DZA", "sam", "real", 1)
     assert (one.dice, two.value, two.dice) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
     assert one.patients is None
+
+
+def test_patients_are_resampled_alike_for_every_segmenter(tmp_path):
+    rows = [row(f"p{i}", 0.5 + 0.017 * i) for i in range(20)]
+    write_cells(tmp_path, {f"{name}-10-0-{arm}": rows for name in TWO.segmenters for arm in TWO.arms})
+    results = summarise(load_scores(tmp_path, TWO, ["far"]), ARMS, "real", 30, 0)
+    assert len({one.dice.patients for one in results}) == 1
+
+
+def test_missing_cell_of_another_segmenter_is_named(tmp_path):
+    two_segmenters(tmp_path)
+    (tmp_path / "unet-10-0-real.csv").unlink()
+    with pytest.raises(InputError, match=r"unet-10-0-real\.csv"):
+        load_scores(tmp_path, TWO, ["far"])
+
+
+def test_tables_without_country_and_device_are_of_unknown_origin(tmp_path):
+    known = row("a", 0.8)
+    write_cells(tmp_path, {"sam-10-0-real": [{key: known[key] for key in known if key not in ("country", "device")}]})
+    scores = load_scores(tmp_path, ONE_CELL, ["far"])
+    assert scores["far", "sam", 10, "real"].case_groups("device") == [""]
+    assert by_subgroup(scores, 100, 0) == []
 
 
 def test_one_known_country_is_no_subgroup(tmp_path):
