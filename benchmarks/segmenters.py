@@ -15,6 +15,7 @@ import json
 import statistics
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,10 +27,10 @@ from pipeline.core.geometry import stack_images, stack_masks
 from pipeline.core.labels import label_subset
 from pipeline.core.params import load_params
 from pipeline.segmentation.inference import predict_native
+from pipeline.segmentation.parameters import count_parameters
 from pipeline.segmentation.scores import score_case
 from pipeline.segmentation.segmenter import build_segmenter, prepare_base
 from pipeline.segmentation.training import ImagePool, Recipe, fit
-from pipeline.segmentation.tuning import count_parameters
 from pipeline.segmentation.unet import build_unet
 
 CPU = torch.device("cpu")
@@ -61,7 +62,7 @@ class Model:
         return build_segmenter(self.base, self.settings, 1, torch.from_numpy(images))
 
     def recipe(self, steps: int) -> Recipe:
-        return Recipe(**{**vars(Recipe.of(self.settings or self.config.filter)), "steps": steps})
+        return replace(Recipe.of(self.settings or self.config.filter), steps=steps)
 
 
 def seconds_per_step(model: Model, pool: ImagePool) -> float:

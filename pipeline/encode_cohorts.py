@@ -12,19 +12,16 @@ def run(params, *, segmenter: str, base: Path, train: Path, held_out: Path, out:
 
     Nothing but a note where the encoder is trained too, or is a U-Net's.
     """
-    from pipeline.core import files
+    settings = params.segmenter(segmenter)
+    if not settings.frozen_encoder:
+        from pipeline.segmentation.not_encoded import leave_note
+
+        leave_note(out)
+        return
     from pipeline.core.compute import setup
     from pipeline.core.dataset import read_images
     from pipeline.core.progress import progress
     from pipeline.core.prune import prune_datasets
-    from pipeline.segmentation.segmenter import has_frozen_encoder
-
-    settings = params.segmenter(segmenter)
-    if not has_frozen_encoder(settings):
-        from pipeline.segmentation.embeddings import NOT_NEEDED, NOTE
-
-        files.write_json(out / NOTE, NOT_NEEDED)
-        return
     from pipeline.segmentation.embeddings import encode, examples_of
     from pipeline.segmentation.sam_checkpoint import base_digest, load_base
 

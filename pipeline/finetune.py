@@ -43,9 +43,9 @@ def run(
     from pipeline.core.prune import cell_name
     from pipeline.core.resume import Scratch
     from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.segmenter import build_segmenter, has_frozen_encoder, save_segmenter
+    from pipeline.segmentation.parameters import count_parameters
+    from pipeline.segmentation.segmenter import build_segmenter, save_segmenter
     from pipeline.segmentation.training import ImagePool, Recipe, fit, phases
-    from pipeline.segmentation.tuning import count_parameters
 
     device = setup(params.compute)
     settings = params.segmenter(segmenter)
@@ -53,6 +53,8 @@ def run(
     if arm not in params.arms:
         raise InputError(f"no arm '{arm}' under arms; there are {', '.join(params.arms)}")
     spec, size = params.arms[arm], settings.base.image_size
+    if settings.frozen_encoder and spec.augment != "standard":
+        raise InputError(f"arm '{arm}': stored embeddings have standard augmentation only; train '{segmenter}' lora")
     dataset = read_dataset(train, splits=["train", "val"] if spec.validated else ["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     extra_path = curated if spec.curated else synthetic
@@ -66,11 +68,7 @@ def run(
     inputs = [train, base, *([extra_path] if len(extra) else [])]
     cell = cell_name(segmenter, labels, replicate, arm)
     scratch = Scratch(SCRATCH, f"finetune-{cell}", inputs, params.as_dict(), processes.count())
-    if has_frozen_encoder(settings):
-        if spec.augment != "standard":
-            raise InputError(
-                f"arm '{arm}': stored embeddings have standard augmentation only; train '{segmenter}' lora"
-            )
+    if settings.frozen_encoder:
         from pipeline.segmentation.embeddings import embedding_pool
 
         stores = [embeddings / "pool", *([synthetic_embeddings] if len(extra) else [])]

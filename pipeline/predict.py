@@ -17,7 +17,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
     from pipeline.core.predictions import write_predictions
     from pipeline.core.prune import prune_datasets
     from pipeline.segmentation.inference import predict_native
-    from pipeline.segmentation.segmenter import load_segmenter
+    from pipeline.segmentation.segmenter import load_segmenter, read_settings
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)
@@ -27,7 +27,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
         check_classes(path, config["classes"], "the segmenter")
     for path in cohorts:
         cases = read_images(path, splits=["test"])
-        if (config["settings"]["kind"], config["settings"]["train"]) == ("sam", "decoder"):
+        if read_settings(config).frozen_encoder:
             from pipeline.segmentation.embeddings import Embeddings
 
             store = Embeddings(embeddings / "test" / path.name, config["base"])

@@ -227,13 +227,13 @@ def load_budgets(
         training: what `finetune` wrote down of each cell.
     """
     budgets = []
-    for segmenter, labels in product(params.grid.segmenters, params.grid.labels):
+    for labels in params.grid.labels:
         cells = [cell_name(labels, r) for r in params.grid.replicates]
         own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
         sets = [synthetic[cell] for cell in cells]
         filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
         sampled = _range([len(synthetic_rows(samples / f"{cell}.csv")) for cell in cells])
-        for arm in params.grid.arms:
+        for segmenter, arm in product(params.grid.segmenters, params.grid.arms):
             spec = params.arms[arm]
             uses = spec.extra == "synthetic"
             trained = [
@@ -262,7 +262,7 @@ def load_budgets(
                     dropped=_dropped(filtered) if spec.curated else None,
                 )
             )
-    return budgets
+    return sorted(budgets, key=lambda one: params.grid.segmenters.index(one.segmenter))
 
 
 def synthetic_rows(path: Path) -> list[dict[str, str]]:

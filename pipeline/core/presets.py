@@ -6,10 +6,10 @@
 import argparse
 import io
 import logging
-import sys
 from pathlib import Path
 
 from pipeline.core import files
+from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 from pipeline.core.params import parse_params
 from pipeline.core.prune import prune_datasets
@@ -62,15 +62,11 @@ def main() -> None:
         "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
     )
     args = parser.parse_args()
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.INFO, stream=sys.stderr)
-    try:
+    with command_line():
         text = compose(args.presets, args.preset)
         config = parse_params(text, args.params)
         files.write_bytes(args.params, text.encode())
         prune_datasets(args.held_out, config.held_out())
-    except InputError as error:
-        log.error("%s", error)
-        sys.exit(2)
     for name, cohort in config.cohorts.items():
         if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)

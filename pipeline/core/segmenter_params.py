@@ -71,6 +71,11 @@ class SamSegmenter(Tuning):
     prompt: Literal["none", "whole_box", "predicted_box"]
     checkpointing: bool
 
+    @property
+    def frozen_encoder(self) -> bool:
+        """Whether images are encoded once, by the stages that keep embeddings."""
+        return self.train == "decoder"
+
 
 class UNetBase(Section):
     """The encoder of a U-Net of segmentation-models-pytorch, see segmentation/backbone_unet.py.
@@ -96,6 +101,11 @@ class UNetSegmenter(Tuning):
     deep_supervision: bool
     # Batch norm needs two images.
     batch: Annotated[int, Field(ge=2)]
+
+    @property
+    def frozen_encoder(self) -> bool:
+        """Never in the sense of SAM's: embeddings of a U-Net, with its skips, are not kept."""
+        return False
 
 
 Segmenter = Annotated[SamSegmenter | UNetSegmenter, Field(discriminator="kind")]

@@ -15,7 +15,6 @@ from pipeline.core.errors import InputError
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-STRIDE = 32
 
 
 class BackboneUNet(nn.Module):

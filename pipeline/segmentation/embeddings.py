@@ -30,8 +30,6 @@ from pipeline.segmentation.sam_checkpoint import base_digest
 
 ROWS = 64
 BATCH = 8
-NOTE = "not-needed.json"
-NOT_NEEDED = {"reason": "the encoder is trained too, so there is nothing to keep"}
 REMEDY = "run `dvc repro`, which encodes again, or `dvc pull`"
 _REPEATED = re.compile(r"-x\d+$")
 log = logging.getLogger("pipeline.segmentation")

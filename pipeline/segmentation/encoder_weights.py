@@ -3,7 +3,6 @@
 Nothing is downloaded here.
 """
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,6 @@ from pipeline.core.errors import InputError
 from pipeline.segmentation.backbone_unet import BackboneUNet
 
 HUB = "imagenet"
-log = logging.getLogger("pipeline.segmentation")
 
 
 def load_encoder(network: BackboneUNet, weights: str) -> None:

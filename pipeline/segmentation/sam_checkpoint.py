@@ -6,7 +6,6 @@ its base, whose digest it knows.
 
 from pathlib import Path
 
-import torch
 from torch import Tensor
 from transformers.models.sam.configuration_sam import SamConfig
 
@@ -15,9 +14,10 @@ from pipeline.core.errors import InputError
 from pipeline.core.segmenter_params import SamBase, SamSegmenter
 from pipeline.core.weights import load_tensors, read_config, save_tensors
 from pipeline.segmentation.compact_sam import build_compact_sam
+from pipeline.segmentation.parameters import trained_state
 from pipeline.segmentation.pretrained import at_resolution, resize
 from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.tuning import choose_trained, merge, trained_state
+from pipeline.segmentation.tuning import choose_trained, merge
 
 COMPACT = "compact SAM"
 OFFICIAL = "segment-anything"
@@ -106,7 +106,7 @@ def build_sam(folder: Path, settings: SamSegmenter, n_structures: int) -> Sam:
     return network
 
 
-def load_sam(folder: Path, about: dict, base_folder: Path) -> Sam:
+def load_sam(folder: Path, about: dict, settings: SamSegmenter, base_folder: Path) -> Sam:
     """A fine-tuned SAM whose file says ``about``, adapters folded in.
 
     Raises:
@@ -117,9 +117,7 @@ def load_sam(folder: Path, about: dict, base_folder: Path) -> Sam:
             f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
             "from, or fine-tune again"
         )
-    settings = SamSegmenter.model_validate(about["settings"], strict=False)
-    with torch.random.fork_rng(devices=[]):
-        network = build_sam(base_folder, settings, len(about["classes"]) - 1)
+    network = build_sam(base_folder, settings, len(about["classes"]) - 1)
     trained = trained_state(network)
     state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
     network.load_state_dict(state, strict=False)

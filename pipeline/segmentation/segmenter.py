@@ -4,21 +4,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pipeline.core.errors import InputError
 from pipeline.core.resume import Scratch
 from pipeline.core.segmenter_params import Segmenter
 from pipeline.core.weights import read_config, save_tensors
-from pipeline.segmentation.tuning import count_parameters, trained_state
+from pipeline.segmentation.parameters import count_parameters, trained_state
 
 BASES = Path("models/base")
 KINDS = {"sam": "SAM: the tensors that were trained", "unet": "U-Net"}
-
-
-def has_frozen_encoder(settings: Segmenter) -> bool:
-    """Whether images are encoded once, by the stages that keep embeddings."""
-    return settings.kind == "sam" and settings.train == "decoder"
 
 
 def prepare_base(
@@ -72,13 +68,13 @@ def save_segmenter(
     Args:
         name: of the segmenter in the parameters; its base lies in the folder of that name.
     """
+    plain = settings.model_dump(mode="json")
+    # Where weights came from is a machine's own affair.
+    plain["base"]["weights"] = None
     about = {
         "architecture": KINDS[settings.kind],
         "name": name,
-        # Where weights came from is a machine's own affair.
-        "settings": settings.model_copy(update={"base": settings.base.model_copy(update={"weights": None})}).model_dump(
-            mode="json"
-        ),
+        "settings": plain,
         "image_size": settings.base.image_size,
         "classes": list(classes),
         **count_parameters(network),
@@ -91,6 +87,11 @@ def save_segmenter(
         save_tensors(folder, "segmenter", trained_state(network), about | {"base": base_digest(base)})
     else:
         save_tensors(folder, "segmenter", network.state_dict(), about)
+
+
+def read_settings(about: dict) -> Segmenter:
+    """The section a segmenter was fine-tuned with, from its file."""
+    return TypeAdapter(Segmenter).validate_python(about["settings"], strict=False)
 
 
 def load_segmenter(folder: Path, device, base: Path | None = None) -> tuple[nn.Module, dict]:
@@ -106,12 +107,15 @@ def load_segmenter(folder: Path, device, base: Path | None = None) -> tuple[nn.M
     about = read_config(folder, "segmenter")
     if "settings" not in about:
         raise InputError(f"{folder / 'segmenter.json'}: is of an earlier version; fine-tune again")
-    if about["settings"]["kind"] == "unet":
-        from pipeline.segmentation.unet_checkpoint import load_unet_segmenter
+    settings = read_settings(about)
+    # Building draws random weights, which the saved ones then replace.
+    with torch.random.fork_rng(devices=[]):
+        if settings.kind == "unet":
+            from pipeline.segmentation.unet_checkpoint import load_unet_segmenter
 
-        network = load_unet_segmenter(folder, about)
-    else:
-        from pipeline.segmentation.sam_checkpoint import load_sam
+            network = load_unet_segmenter(folder, settings, len(about["classes"]) - 1)
+        else:
+            from pipeline.segmentation.sam_checkpoint import load_sam
 
-        network = load_sam(folder, about, base or BASES / about["name"])
+            network = load_sam(folder, about, settings, base or BASES / about["name"])
     return network.requires_grad_(False).to(device).eval(), about

@@ -4,7 +4,7 @@ Hu et al., "LoRA", ICLR 2022; for SAM as in SAMed (Zhang & Liu 2023): adapters i
 while what makes masks is trained as it is.
 """
 
-from torch import Tensor, nn
+from torch import nn
 
 from pipeline.segmentation.sam import Sam
 
@@ -83,14 +83,3 @@ def merge(network: Sam) -> None:
             layer.merge(safe_merge=True)
             parent, _, child = name.rpartition(".")
             setattr(network.sam.get_submodule(parent), child, layer.get_base_layer())
-
-
-def trained_state(network: nn.Module) -> dict[str, Tensor]:
-    """The parameters that are trained, by name."""
-    return {name: weight for name, weight in network.named_parameters() if weight.requires_grad}
-
-
-def count_parameters(network: nn.Module) -> dict[str, int]:
-    """How many parameters there are and how many are trained."""
-    sizes = [(weight.numel(), weight.requires_grad) for weight in network.parameters()]
-    return {"parameters": sum(n for n, _ in sizes), "trainable_parameters": sum(n for n, trained in sizes if trained)}

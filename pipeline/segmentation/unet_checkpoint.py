@@ -3,7 +3,6 @@
 import logging
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from pipeline.core.errors import InputError
@@ -61,14 +60,12 @@ def build_unet_segmenter(folder: Path, settings: UNetSegmenter, n_structures: in
     return network
 
 
-def load_unet_segmenter(folder: Path, about: dict) -> BackboneUNet:
-    """A fine-tuned U-Net whose file says ``about``.
+def load_unet_segmenter(folder: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNet:
+    """A fine-tuned U-Net.
 
     Raises:
         InputError: weights of another architecture.
     """
-    settings = UNetSegmenter.model_validate(about["settings"], strict=False)
-    with torch.random.fork_rng(devices=[]):
-        network = build_backbone_unet(settings, len(about["classes"]) - 1)
+    network = build_backbone_unet(settings, n_structures)
     load_weights(folder, "segmenter", network)
     return network

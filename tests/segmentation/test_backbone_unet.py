@@ -12,9 +12,9 @@ from pipeline.core.segmenter_params import UNetBase, UNetSegmenter
 from pipeline.segmentation.backbone_unet import BackboneUNet, build_backbone_unet
 from pipeline.segmentation.encoder_weights import hub_file, is_folded, load_encoder, unfold
 from pipeline.segmentation.inference import mean_dice
+from pipeline.segmentation.parameters import count_parameters, trained_state
 from pipeline.segmentation.strategies import STRATEGIES, choose_parts
 from pipeline.segmentation.training import ImagePool, Recipe, fit
-from pipeline.segmentation.tuning import count_parameters, trained_state
 
 CPU = torch.device("cpu")
 SMALL = (16, 16, 16, 8, 8)

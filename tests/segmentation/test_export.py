@@ -10,11 +10,12 @@ from pipeline.core.errors import InputError
 from pipeline.core.weights import load_tensors
 from pipeline.segmentation import export
 from pipeline.segmentation.compact_sam import build_compact_sam
+from pipeline.segmentation.parameters import trained_state
 from pipeline.segmentation.pretrained import read_pretrained
 from pipeline.segmentation.sam_checkpoint import build_sam, save_compact_base, save_pretrained_base
 from pipeline.segmentation.sam_official import to_official, to_transformers
 from pipeline.segmentation.segmenter import save_segmenter
-from pipeline.segmentation.tuning import STRATEGIES, trained_state
+from pipeline.segmentation.tuning import STRATEGIES
 from tests.segmentation.tiny_sam import HIDDEN, SIZE, official_sam, pictures
 
 

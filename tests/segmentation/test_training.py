@@ -14,10 +14,11 @@ from pipeline.core.resume import Scratch
 from pipeline.segmentation import training
 from pipeline.segmentation.augment import augment
 from pipeline.segmentation.inference import class_map, dice, predict_native, probabilities
+from pipeline.segmentation.parameters import trained_state
 from pipeline.segmentation.sam_checkpoint import build_sam
 from pipeline.segmentation.segmenter import load_segmenter, save_segmenter
 from pipeline.segmentation.training import ImagePool, Recipe, cosine, dice_loss, fit, mean_loss, one_hot, phases
-from pipeline.segmentation.tuning import STRATEGIES, trained_state
+from pipeline.segmentation.tuning import STRATEGIES
 from pipeline.segmentation.unet import bottleneck, build_unet, load_unet, save_unet
 
 CPU = torch.device("cpu")

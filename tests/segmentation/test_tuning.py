@@ -6,9 +6,10 @@ from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.core.presets import compose
 from pipeline.segmentation.compact_sam import build_compact_sam
+from pipeline.segmentation.parameters import count_parameters, trained_state
 from pipeline.segmentation.sam import Sam
 from pipeline.segmentation.sam_checkpoint import load_base
-from pipeline.segmentation.tuning import STRATEGIES, choose_trained, count_parameters, merge, trained_state
+from pipeline.segmentation.tuning import STRATEGIES, choose_trained, merge
 
 RANK = 4
 ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")

@@ -11,15 +11,14 @@ from PIL import Image
 from pipeline.core.errors import InputError
 from pipeline.segmentation import export, from_images
 from pipeline.segmentation.onnx_export import export_onnx
+from pipeline.segmentation.parameters import trained_state
 from pipeline.segmentation.segmenter import (
     build_segmenter,
-    has_frozen_encoder,
     load_segmenter,
     prepare_base,
     save_segmenter,
 )
 from pipeline.segmentation.strategies import STRATEGIES
-from pipeline.segmentation.tuning import trained_state
 
 CPU = torch.device("cpu")
 IMAGES = torch.zeros(2, 1, 32, 32)
@@ -114,9 +113,9 @@ def test_a_random_encoder_that_stays_is_said(tmp_path, settings, caplog):
 
 def test_only_a_sam_has_embeddings(smoke_config):
     sam, unet = smoke_config.segmenters["sam"], smoke_config.segmenters["unet"]
-    assert not has_frozen_encoder(unet.model_copy(update={"train": "decoder"}))
-    assert not has_frozen_encoder(sam)
-    assert has_frozen_encoder(sam.model_copy(update={"train": "decoder"}))
+    assert not unet.model_copy(update={"train": "decoder"}).frozen_encoder
+    assert not sam.frozen_encoder
+    assert sam.model_copy(update={"train": "decoder"}).frozen_encoder
 
 
 def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):
