@@ -76,7 +76,7 @@ def run(
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
     resamples = params.compare.bootstrap
-    results = summary.summarise(scores, params.arms, baseline, resamples, params.seed)
+    results = summary.summarise(scores, params.arms, baseline, held_out_names, resamples, params.seed)
     rows, shapes = load_quality(quality, usefulness, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
     labels, replicate, segmenter = grid.labels[0], grid.replicates[0], grid.segmenters[0]

@@ -1,9 +1,9 @@
 """Segmenters beside each other on real data alone: which model is better, before anything synthetic."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
+from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdicts
 from pipeline.comparison.summary import ScoreTable, patient_resamples
 
 WORDS = {"helps": "better", "hurts": "worse"}
@@ -31,12 +31,21 @@ def between_segmenters(
         for name in segmenters:
             own = scores[cohort, name, labels, baseline]
             dice, patients = own.per_case("dice"), own.case_patients
-            difference = word = None
+            difference = None
             if name != first:
                 rng = patient_resamples(seed, cohort)
                 difference = paired_difference(dice, other, patients, resamples, rng)
-                word = verdict(difference)
-                word = Verdict(word.word, WORDS.get(word.word, word.text))
             whole = estimate(dice, patients, resamples, patient_resamples(seed, cohort))
-            found.append(Standing(cohort, labels, name, whole, difference, word))
-    return found
+            found.append(Standing(cohort, labels, name, whole, difference, None))
+    return _judged(found)
+
+
+def _judged(standings: Sequence[Standing]) -> list[Standing]:
+    words = iter(verdicts([one.difference for one in standings if one.difference]))
+    judged = (replace(one, verdict=next(words)) if one.difference else one for one in standings)
+    return [
+        replace(one, verdict=replace(one.verdict, text=WORDS.get(one.verdict.word, one.verdict.text)))
+        if one.verdict
+        else one
+        for one in judged
+    ]

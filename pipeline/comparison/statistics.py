@@ -1,10 +1,11 @@
 """Means, intervals and verdicts from per-case scores.
 
-Two questions have two intervals. Over patients: would *these models* score so on other patients of the cohort? Over
-replicates (label subset, generator seed, initialisation): would *this method* score so when it is run again?
-Cases of one patient resemble each other, so patients are resampled, not cases: the cluster bootstrap of Davison &
-Hinkley, "Bootstrap Methods and their Application" (1997), section 3.8, with percentile limits (Efron & Tibshirani, "An
-Introduction to the Bootstrap" (1993), chapter 13). Replicates are few, so theirs is Student's t interval.
+Three questions have three intervals. Over patients: would *these models* score so on other patients of the cohort? Over
+replicates (label subset, generator seed, initialisation): would *this method* score so when it is run again on these
+patients? Over both: would it, run again, on other patients? Cases of one patient resemble each other, so patients are
+resampled, not cases: the cluster bootstrap of Davison & Hinkley, "Bootstrap Methods and their Application" (1997),
+section 3.8, with percentile limits (Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13). Replicates are
+few, so theirs is Student's t interval. The third one is that of comparison/crossed.py, and verdicts rest on it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,10 @@ from typing import Literal
 
 import numpy as np
 
+from pipeline.comparison.crossed import Crossed, crossed, holm
+
 LEVEL = 0.95
+POWER = 0.8
 MIN_REPLICATES = 5
 """Fewer replicates than this never say "helps" or "hurts"."""
 
@@ -34,21 +38,33 @@ class Interval:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over cases and replicates with both intervals; None where there are fewer than two to vary over."""
+    """A mean over cases and replicates with its intervals; None where there are fewer than two to vary over."""
 
     mean: float
     patients: Interval | None
     replicates: Interval | None
+    crossed: Crossed | None
     n_patients: int
     n_replicates: int
+
+    @property
+    def both(self) -> Interval | None:
+        """Over patients and replicates; its ``n`` is that of the patients."""
+        return None if self.crossed is None else Interval(*self.crossed.interval(LEVEL), self.n_patients)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``word`` for machines and colours, ``text`` for people."""
+    """``word`` for machines and colours, ``text`` for people.
+
+    p_value: adjusted for the number of comparisons; None where there are too few replicates or patients.
+    detectable: the smallest true difference that would probably have been found, as a fraction.
+    """
 
     word: Literal["helps", "hurts", "not shown", "too few"]
     text: str
+    p_value: float | None = None
+    detectable: float | None = None
 
 
 def patient_interval(
@@ -87,6 +103,7 @@ def estimate(values: np.ndarray, patients: Sequence[str], resamples: int, genera
         mean=float(values.mean()),
         patients=patient_interval(values.mean(axis=0), patients, resamples, generator),
         replicates=replicate_interval(values.mean(axis=1)),
+        crossed=crossed(values, patients),
         n_patients=len(set(patients)),
         n_replicates=len(values),
     )
@@ -109,22 +126,30 @@ def paired_difference(
     return estimate(arm - baseline, patients, resamples, generator)
 
 
-def verdict(difference: Estimate) -> Verdict:
-    """What a paired difference of a score where higher is better allows to be said.
+def verdicts(differences: Sequence[Estimate]) -> list[Verdict]:
+    """What a family of paired differences, of a score where higher is better, allows to be said of each.
 
-    "helps" and "hurts" need both intervals on the same side of zero and at least five replicates.
+    "helps" and "hurts" need at least five replicates, a p-value below 5 % over patients and replicates after Holm's
+    correction for the number of comparisons, and the other two intervals on the same side of zero.
     """
+    asked = [place for place, one in enumerate(differences) if _too_few(one) is None]
+    adjusted = dict(zip(asked, holm([differences[place].crossed.p_value for place in asked]), strict=True))
+    return [_verdict(one, adjusted.get(place), len(asked)) for place, one in enumerate(differences)]
+
+
+def _too_few(difference: Estimate) -> str | None:
     if difference.n_replicates < MIN_REPLICATES:
-        return Verdict("too few", f"too few replicates to say: {difference.n_replicates} of {MIN_REPLICATES}")
-    if difference.patients is None:
-        return Verdict("too few", "too few patients to say: 1")
-    patients, replicates = difference.patients.side, difference.replicates.side
-    if patients == replicates == 1:
-        return Verdict("helps", "helps")
-    if patients == replicates == -1:
-        return Verdict("hurts", "hurts")
-    if patients and not replicates:
-        return Verdict("not shown", "no difference shown (replicates disagree)")
-    if replicates and not patients:
-        return Verdict("not shown", "no difference shown (patients disagree)")
-    return Verdict("not shown", "no difference shown")
+        return f"too few replicates to say: {difference.n_replicates} of {MIN_REPLICATES}"
+    return "too few patients to say: 1" if difference.n_patients < 2 else None
+
+
+def _verdict(difference: Estimate, p_value: float | None, family: int) -> Verdict:
+    if p_value is None:
+        return Verdict("too few", _too_few(difference))
+    detectable = difference.crossed.detectable((1 - LEVEL) / family, POWER)
+    sides = {one.side for one in (difference.patients, difference.replicates, difference.both)}
+    if p_value < 1 - LEVEL and sides == {1}:
+        return Verdict("helps", "helps", p_value, detectable)
+    if p_value < 1 - LEVEL and sides == {-1}:
+        return Verdict("hurts", "hurts", p_value, detectable)
+    return Verdict("not shown", "no evidence of a difference", p_value, detectable)

@@ -1,7 +1,7 @@
 """From per-case scores of every cell to one result per cohort, segmenter, number of labels and arm."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.comparison.oracle import OracleBox
-from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdict
+from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdicts
 from pipeline.comparison.synthetic import Budget, Quality, Shape
 from pipeline.core import seeds
 from pipeline.core.errors import InputError
@@ -172,8 +172,14 @@ def _number(text: str) -> float:
     return {"": np.nan, "True": 1.0, "False": 0.0}[text] if text in ("", "True", "False") else float(text)
 
 
-def summarise(scores: ScoreTable, arms: dict[str, Arm], baseline: str, resamples: int, seed: int) -> list[Result]:
-    """One result per cohort, segmenter, number of labels and arm, in the order of the table."""
+def summarise(
+    scores: ScoreTable, arms: dict[str, Arm], baseline: str, held_out: Collection[str], resamples: int, seed: int
+) -> list[Result]:
+    """One result per cohort, segmenter, number of labels and arm, in the order of the table.
+
+    Verdicts are corrected for the number of comparisons: among arms with synthetic data on the cohorts ``held_out``,
+    which are the question, and among all the others.
+    """
     results = []
     for (cohort, segmenter, labels, arm), own in scores.items():
         dice, patients = own.per_case("dice"), own.case_patients
@@ -196,12 +202,23 @@ def summarise(scores: ScoreTable, arms: dict[str, Arm], baseline: str, resamples
                 dice=estimate(dice, patients, resamples, patient_resamples(seed, cohort)),
                 difference=difference,
                 beyond_warped=from_arm(twin) if twin else None,
-                verdict=None if difference is None else verdict(difference),
+                verdict=None,
                 structures=tuple(_structure_means(own)),
                 replicate_means={metric: [_mean(row) for row in own.per_case(metric)] for metric in METRICS},
             )
         )
-    return results
+    return _judged(results, held_out)
+
+
+def _judged(results: Sequence[Result], held_out: Collection[str]) -> list[Result]:
+    compared = [place for place, one in enumerate(results) if one.difference]
+    question = [place for place in compared if results[place].synthetic and results[place].cohort in held_out]
+    judged = list(results)
+    for family in (question, [place for place in compared if place not in set(question)]):
+        found = verdicts([results[place].difference for place in family])
+        for place, word in zip(family, found, strict=True):
+            judged[place] = replace(results[place], verdict=word)
+    return judged
 
 
 def patient_resamples(seed: int, cohort: str) -> np.random.Generator:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from pipeline.comparison import figures
-from pipeline.comparison.statistics import estimate, verdict
+from pipeline.comparison.statistics import estimate, verdicts
 from pipeline.comparison.summary import Result
 from pipeline.core.params import Arm
 
@@ -38,7 +38,7 @@ def results(replicates=3, patients=12, segmenter="sam"):
                     dice=estimate(values, names, 50, draws),
                     difference=difference,
                     beyond_warped=None,
-                    verdict=difference and verdict(difference),
+                    verdict=verdicts([difference])[0] if difference else None,
                     structures=(),
                     replicate_means={"dice": values.mean(axis=1).tolist()},
                 )

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from pipeline.comparison.crossed import Crossed
 from pipeline.comparison.statistics import (
     Estimate,
     Interval,
@@ -9,7 +10,7 @@ from pipeline.comparison.statistics import (
     paired_difference,
     patient_interval,
     replicate_interval,
-    verdict,
+    verdicts,
 )
 
 
@@ -102,30 +103,45 @@ def test_same_generator_same_interval():
     assert patient_interval(values, names(30), 100, rng(7)) == patient_interval(values, names(30), 100, rng(7))
 
 
-def difference(patients, replicates, n=5):
+def difference(patients, replicates, n=5, error=0.001):
     return Estimate(
         mean=float(np.mean(patients)),
         patients=Interval(*patients, 20),
         replicates=Interval(*replicates, n) if n > 1 else None,
+        crossed=Crossed(float(np.mean(patients)), error, 8.0) if n > 1 else None,
         n_patients=20,
         n_replicates=n,
     )
 
 
+def verdict(one):
+    return verdicts([one])[0]
+
+
 @pytest.mark.parametrize(
-    ("patients", "replicates", "word"),
+    ("patients", "replicates", "error", "word"),
     [
-        ((0.01, 0.02), (0.005, 0.03), "helps"),
-        ((-0.02, -0.01), (-0.03, -0.005), "hurts"),
-        ((0.01, 0.02), (-0.01, 0.04), "not shown"),
-        ((-0.01, 0.02), (0.01, 0.02), "not shown"),
-        ((-0.01, 0.02), (-0.01, 0.02), "not shown"),
-        ((0.01, 0.02), (-0.02, -0.01), "not shown"),
-        ((0.0, 0.02), (0.01, 0.02), "not shown"),
+        ((0.01, 0.02), (0.005, 0.03), 0.001, "helps"),
+        ((-0.02, -0.01), (-0.03, -0.005), 0.001, "hurts"),
+        ((0.01, 0.02), (0.005, 0.03), 0.01, "not shown"),
+        ((0.01, 0.02), (-0.01, 0.04), 0.001, "not shown"),
+        ((-0.01, 0.02), (0.01, 0.02), 0.001, "not shown"),
+        ((0.01, 0.02), (-0.02, -0.01), 0.001, "not shown"),
+        ((0.0, 0.02), (0.01, 0.02), 0.001, "not shown"),
     ],
 )
-def test_verdict_needs_both_intervals_on_one_side(patients, replicates, word):
-    assert verdict(difference(patients, replicates)).word == word
+def test_a_verdict_needs_every_interval_on_one_side(patients, replicates, error, word):
+    assert verdict(difference(patients, replicates, error=error)).word == word
+
+
+def test_the_more_is_asked_the_more_it_takes():
+    """p = .02 for each: enough alone, not among four; those too few to say do not count."""
+    one = difference((0.01, 0.02), (0.005, 0.03), error=0.0052)
+    assert verdict(one).word == "helps"
+    assert {found.word for found in verdicts([one] * 4)} == {"not shown"}
+    few = difference((0.01, 0.02), (0.005, 0.03), 2)
+    assert [found.word for found in verdicts([few, one, few])] == ["too few", "helps", "too few"]
+    assert verdicts([one] * 4)[0].detectable > verdict(one).detectable
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 4])

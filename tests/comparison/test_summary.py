@@ -59,7 +59,7 @@ def folder(tmp_path):
 
 
 def results_of(folder, grid=GRID, cohorts=("far",)):
-    return summarise(load_scores(folder, grid, cohorts), ARMS, "real", 200, 0)
+    return summarise(load_scores(folder, grid, cohorts), ARMS, "real", ["far"], 200, 0)
 
 
 def test_known_means_and_paired_differences(folder):
@@ -100,7 +100,7 @@ def test_a_case_is_the_mean_of_its_structures(tmp_path):
     own = scores["far", "sam", 10, "real"]
     assert own.case_ids == ["b", "a"]
     assert own.per_case("dice").tolist() == [[pytest.approx(0.6), 1.0]]
-    (result,) = summarise(scores, ARMS, "real", 100, 0)
+    (result,) = summarise(scores, ARMS, "real", ["far"], 100, 0)
     assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
 
 
@@ -202,7 +202,7 @@ def two_segmenters(folder):
 
 
 def test_differences_are_taken_within_a_segmenter(tmp_path):
-    results = summarise(two_segmenters(tmp_path), ARMS, "real", 100, 0)
+    results = summarise(two_segmenters(tmp_path), ARMS, "real", ["far"], 100, 0)
     assert [(one.segmenter, one.arm) for one in results] == [
         ("sam", "real"), ("sam", "synthetic"), ("unet", "real"), ("unet", "synthetic")
     ]  # fmt: skip
@@ -247,7 +247,7 @@ def test_subgroups_are_means_of_their_own_cases(tmp_path):
 def test_patients_are_resampled_alike_for_every_segmenter(tmp_path):
     rows = [row(f"p{i}", 0.5 + 0.017 * i) for i in range(20)]
     write_cells(tmp_path, {f"{name}-10-0-{arm}": rows for name in TWO.segmenters for arm in TWO.arms})
-    results = summarise(load_scores(tmp_path, TWO, ["far"]), ARMS, "real", 30, 0)
+    results = summarise(load_scores(tmp_path, TWO, ["far"]), ARMS, "real", ["far"], 30, 0)
     assert len({one.dice.patients for one in results}) == 1
 
 
