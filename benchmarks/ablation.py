@@ -166,7 +166,7 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     """Mean Dice at model resolution of a promptless segmenter trained on n labels and ``extra`` cases."""
     import torch
 
-    from pipeline.comparison.arms import training_pool
+    from pipeline.arms.pool import training_pool
     from pipeline.core import seeds
     from pipeline.core.compute import setup
     from pipeline.core.dataset import read_dataset

@@ -15,6 +15,7 @@ def run(
     train: Path,
     synthetic: Path,
     curated: Path,
+    generous: Path,
     embeddings: Path,
     synthetic_embeddings: Path,
     labels: int,
@@ -26,13 +27,13 @@ def run(
 ) -> None:
     """Fine-tune SAM or a U-Net on n real cases plus what the arm adds, for the same number of steps in every arm.
 
-    SAM's frozen encoder never runs here but for warped copies: embeddings are read from disk.
+    SAM's frozen encoder never runs here but for what is derived from the labels: embeddings are read from disk.
     """
     from dataclasses import replace
 
     import torch
 
-    from pipeline.comparison.arms import training_pool
+    from pipeline.arms.pool import training_pool
     from pipeline.core import files, processes, seeds
     from pipeline.core.compute import check_precision, setup
     from pipeline.core.dataset import open_dataset, read_dataset
@@ -55,9 +56,11 @@ def run(
     spec, size = params.arms[arm], settings.base.image_size
     if settings.frozen_encoder and spec.augment != "standard":
         raise InputError(f"arm '{arm}': stored embeddings have standard augmentation only; train '{segmenter}' lora")
+    if settings.frozen_encoder and spec.generous:
+        raise InputError(f"arm '{arm}': of generous samples no embeddings are stored; train '{segmenter}' lora")
     dataset = read_dataset(train, splits=["train", "val"] if spec.validated else ["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
-    extra_path = curated if spec.curated else synthetic
+    extra_path = generous if spec.generous else curated if spec.curated else synthetic
     extra = open_dataset(extra_path).cases if spec.extra == "synthetic" else []
     seed = seeds.derive(params.seed, "finetune", labels, replicate)
     arm_pool = training_pool(arm, spec, cases, extra, size, params.warp, seed)

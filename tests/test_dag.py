@@ -13,7 +13,7 @@ from pipeline.core.stage import _arguments
 
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
-DOMAINS = ("cohorts", "diffusion", "quality", "segmentation", "comparison")
+DOMAINS = ("cohorts", "diffusion", "quality", "arms", "segmentation", "comparison")
 
 
 def body(name: str) -> dict:

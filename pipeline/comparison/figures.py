@@ -18,6 +18,18 @@ _GREYS = 248
 """Grey levels of a tile; the palette's remaining places are for colours."""
 
 _BLUE, _SKY, _ORANGE, _RED, _GREY, _GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
+_VIOLET, _TEAL, _BROWN, _OLIVE = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12"
+KINDS = {"copy_paste": "copy-paste", "repeated": "real again"}
+"""Words for the kinds of extra cases whose names are not words."""
+
+CONTROLS = {
+    "warped": ("control: warped real", _ORANGE, "s"),
+    "copy_paste": ("control: copy-paste", _BROWN, "^"),
+    "rendered": ("control: rendered", _OLIVE, "<"),
+    "repeated": ("control: real again", _GREY, "d"),
+}
+"""Series of the kinds made without a generator."""
+
 _STYLE = {
     "svg.hashsalt": "fetal-head",
     "svg.fonttype": "none",
@@ -41,8 +53,11 @@ def describe(spec: Arm) -> str:
     strong = spec.augment == "strong"
     if spec.extra == "none":
         return "real only, strongly augmented" if strong else "real only"
-    words = f"{spec.extra} ×{spec.ratio:g}"
+    words = f"{KINDS.get(spec.extra, spec.extra)} ×{spec.ratio:g}"
+    if spec.real < 1:
+        words += f", {spec.real:.0%} of the real ones" if spec.real else ", no real ones"
     words += ", curated" * spec.curated + ", shuffled masks" * spec.shuffled + ", strongly augmented" * strong
+    words += ", generator of more labels" * spec.generous
     return words + f", {spec.pretrain:.0%} of the steps before the real ones" * bool(spec.pretrain)
 
 
@@ -50,16 +65,32 @@ def series(spec: Arm) -> tuple[str, str, str]:
     """Name, colour and marker of the series an arm belongs to."""
     if spec.extra == "none":
         return ("real only, strongly augmented", _GREEN, "P") if spec.augment == "strong" else ("real only", _GREY, "o")
-    if spec.extra == "warped":
-        return "control: warped real", _ORANGE, "s"
+    if spec.extra in CONTROLS:
+        return CONTROLS[spec.extra]
     if spec.shuffled:
         return "control: shuffled masks", _RED, "X"
+    if spec.generous:
+        return "synthetic, generator of more labels", _VIOLET, "v"
+    if spec.real < 1:
+        return ("synthetic, fewer real", _TEAL, "p") if spec.real else ("synthetic alone", _TEAL, "*")
     return ("synthetic, curated", _BLUE, "o") if spec.curated else ("synthetic", _SKY, "D")
 
 
 def legend(arms: Iterable[Arm]) -> list[tuple[str, str, str]]:
     """(name, colour, sign) of every series the arms belong to, in their order."""
-    signs = {"o": "●", "s": "■", "X": "✖", "D": "◆", "P": "✚"}
+    signs = {
+        "o": "●",
+        "s": "■",
+        "X": "✖",
+        "D": "◆",
+        "P": "✚",
+        "v": "▼",
+        "p": "⬟",
+        "*": "★",
+        "^": "▲",
+        "<": "◀",
+        "d": "♦",
+    }
     return [(name, colour, signs[marker]) for name, colour, marker in dict.fromkeys(map(series, arms))]
 
 

@@ -26,6 +26,13 @@ PROMPTS = {
     "predicted_box": "prompted with boxes it found itself",
 }
 
+WITHOUT_GENERATOR = {
+    "warped": "warped real images",
+    "copy_paste": "heads in the place of other heads",
+    "rendered": "speckle drawn into masks",
+    "repeated": "the labelled cases once more",
+}
+
 SHAPES = {
     "area": ("Area", "% of the image", 100, 1),
     "aspect": ("Aspect ratio", "minor over major axis", 1, 2),
@@ -101,15 +108,16 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
                 ),
             )
         )
-    warped = [one for one in results if one.spec.extra == "warped" and one.difference is not None]
-    if warped:
-        sentences.append(
-            (
-                True,
-                f"Control, warped real images without any diffusion: {_span(warped)}. "
-                "A synthetic arm has to beat this one before diffusion deserves the credit.",
+    for kind, words in WITHOUT_GENERATOR.items():
+        those = [one for one in results if one.spec.extra == kind and one.difference is not None]
+        if those:
+            sentences.append(
+                (
+                    True,
+                    f"Control, {words} without any diffusion: {_span(those)}. "
+                    "A synthetic arm has to beat this one before diffusion deserves the credit.",
+                )
             )
-        )
     return sentences
 
 

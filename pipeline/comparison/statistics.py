@@ -5,7 +5,8 @@ replicates (label subset, generator seed, initialisation): would *this method* s
 patients? Over both: would it, run again, on other patients? Cases of one patient resemble each other, so patients are
 resampled, not cases: the cluster bootstrap of Davison & Hinkley, "Bootstrap Methods and their Application" (1997),
 section 3.8, with percentile limits (Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13).
-Replicates are few, so theirs is Student's t interval. The third one is that of comparison/crossed.py; verdicts rest on it.
+Replicates are few, so theirs is Student's t interval. The third one, on which verdicts rest, is that of
+comparison/crossed.py.
 """
 
 from collections.abc import Sequence

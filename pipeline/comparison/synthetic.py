@@ -226,43 +226,62 @@ def load_budgets(
         synthetic: cell name → synthetic set.
         training: what `finetune` wrote down of each cell.
     """
+    grid = params.grid
+    made = {n: _made([cell_name(n, r) for r in grid.replicates], samples, synthetic, curated) for n in grid.labels}
     budgets = []
-    for labels in params.grid.labels:
-        cells = [cell_name(labels, r) for r in params.grid.replicates]
-        own = [{case.id for case in label_subset(train_cases, labels, r, params.seed)} for r in params.grid.replicates]
-        sets = [synthetic[cell] for cell in cells]
-        filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
-        sampled = _range([len(synthetic_rows(samples / f"{cell}.csv")) for cell in cells])
-        for segmenter, arm in product(params.grid.segmenters, params.grid.arms):
-            spec = params.arms[arm]
-            uses = spec.extra == "synthetic"
-            trained = [
-                read_json(training / f"{cell_name(segmenter, labels, r, arm)}.json", "run `dvc repro finetune`")
-                for r in params.grid.replicates
-            ]
-            seen = []
-            for ids, data, facts in zip(own, sets, trained, strict=True):
+    for segmenter, labels, arm in product(grid.segmenters, grid.labels, grid.arms):
+        spec = params.arms[arm]
+        source = None
+        if spec.extra == "synthetic":
+            source = made[max(grid.labels) if spec.generous else labels]
+        seen = []
+        for place, r in enumerate(grid.replicates):
+            ids = {case.id for case in label_subset(train_cases, labels, r, params.seed)}
+            path = training / f"{cell_name(segmenter, labels, r, arm)}.json"
+            facts = read_json(path, "run `dvc repro finetune`")
+            chosen_on = facts["labels"] - labels
+            if source:
                 # Generator and segmenter choose their weights on the same val split.
-                chosen_on = max(facts["labels"] - labels, data.provenance["selected_on"] if uses else 0)
-                seen.append(len(ids | set(data.labels) if uses else ids) + chosen_on)
-            kept = _range([one["kept"] for one in filtered]) if spec.curated else sampled
-            budgets.append(
-                Budget(
-                    segmenter=segmenter,
-                    labels=labels,
-                    arm=arm,
-                    spec=spec,
-                    trainable=trained[0]["trainable_parameters"],
-                    parameters=trained[0]["parameters"],
-                    seen=_range(seen),
-                    unlabelled=_range([data.provenance["unlabelled"] for data in sets]) if uses else (0, 0),
-                    extra=round(spec.ratio * labels),
-                    available=kept if uses else None,
-                    sampled=sampled if spec.curated else None,
-                    dropped=_dropped(filtered) if spec.curated else None,
-                )
+                chosen_on = max(chosen_on, source.sets[place].provenance["selected_on"])
+                ids |= set(source.sets[place].labels)
+            seen.append(len(ids) + chosen_on)
+        budgets.append(
+            Budget(
+                segmenter=segmenter,
+                labels=labels,
+                arm=arm,
+                spec=spec,
+                trainable=facts["trainable_parameters"],
+                parameters=facts["parameters"],
+                seen=_range(seen),
+                unlabelled=_range([data.provenance["unlabelled"] for data in source.sets]) if source else (0, 0),
+                extra=round(spec.ratio * labels),
+                available=(source.kept if spec.curated else source.sampled) if source else None,
+                sampled=source.sampled if spec.curated else None,
+                dropped=source.dropped if spec.curated else None,
             )
-    return sorted(budgets, key=lambda one: params.grid.segmenters.index(one.segmenter))
+        )
+    return budgets
+
+
+@dataclass(frozen=True)
+class _Made:
+    """The synthetic sets of one number of labels, one a replicate, and what curation kept of them."""
+
+    sets: Sequence[Dataset]
+    sampled: tuple[int, int]
+    kept: tuple[int, int]
+    dropped: dict[str, tuple[int, int]]
+
+
+def _made(cells: Sequence[str], samples: Path, synthetic: Mapping[str, Dataset], curated: Path) -> _Made:
+    filtered = [read_dataset(curated / cell, splits=NO_PIXELS).provenance["curated"] for cell in cells]
+    return _Made(
+        sets=[synthetic[cell] for cell in cells],
+        sampled=_range([len(synthetic_rows(samples / f"{cell}.csv")) for cell in cells]),
+        kept=_range([one["kept"] for one in filtered]),
+        dropped=_dropped(filtered),
+    )
 
 
 def synthetic_rows(path: Path) -> list[dict[str, str]]:

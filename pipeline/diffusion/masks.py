@@ -10,11 +10,11 @@ import numpy as np
 from pipeline.core import seeds
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
+from pipeline.core.field_of_view import field_of_view
 from pipeline.core.generation import MaskShares
 from pipeline.core.geometry import Letterbox, letterbox
 from pipeline.core.params import Warp
 from pipeline.core.warp import plausible_warp, warp
-from pipeline.diffusion.sector import field_of_view
 from pipeline.diffusion.shapes import fit_shape_model
 
 

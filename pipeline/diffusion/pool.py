@@ -9,11 +9,11 @@ from torch import Tensor
 
 from pipeline.core import seeds
 from pipeline.core.case import Case
+from pipeline.core.field_of_view import field_of_view
 from pipeline.core.generation import Diffusion
 from pipeline.core.geometry import Letterbox, letterbox
 from pipeline.diffusion.augmentation import apply_changes, draw_changes
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.sector import field_of_view
 
 SECTOR_BIT = 256
 

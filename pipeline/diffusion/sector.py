@@ -1,4 +1,4 @@
-"""The field of view of an ultrasound image, from the image alone: outside it every pixel is black by geometry.
+"""The field of view of an ultrasound image as something the denoiser is told.
 
 Told where the sector is, the denoiser need not guess it, and a sampled image gets the sector of a real one. A sector
 is convex, so a model keeps those of its training images as outlines, for masks that come without a sector.
@@ -8,26 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from scipy import ndimage
 from skimage.draw import polygon2mask
 from skimage.measure import approximate_polygon, find_contours
-from skimage.morphology import convex_hull_image
 from torch import Tensor
-
-DARK = 10
-"""Grey level up to which a pixel counts as black; fluid inside the sector is bridged by the convex hull."""
-
-
-def field_of_view(image: np.ndarray) -> np.ndarray:
-    """bool (S, S): the convex hull of the largest bright region of a uint8 (S, S) image (all of it if none)."""
-    radius = max(1, len(image) // 32)
-    bright = ndimage.binary_closing(np.pad(image > DARK, radius), iterations=radius)[radius:-radius, radius:-radius]
-    bright = ndimage.binary_opening(bright, iterations=radius)
-    labels, count = ndimage.label(bright)
-    if count == 0:
-        return np.ones(image.shape, dtype=bool)
-    largest = 1 + np.argmax(ndimage.sum_labels(bright, labels, np.arange(1, count + 1)))
-    return convex_hull_image(labels == largest)
 
 
 def outline(sector: np.ndarray) -> list[tuple[float, float]]:

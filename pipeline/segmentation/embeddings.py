@@ -238,19 +238,19 @@ def embedding_pool(
     seed: int,
     scratch: Scratch,
 ) -> EmbeddingPool:
-    """What an arm's decoder is trained on; copies that no store holds, the warped ones, are encoded into ``scratch``.
+    """What an arm's decoder is trained on; what no store holds, derived examples, is encoded into ``scratch``.
 
     Args:
-        arm_pool: see ``comparison.arms.Pool``: ``examples()``, ``warped_examples()``, ``warped`` and ``mask_of``.
+        arm_pool: see ``arms.pool.Pool``: ``examples()``, ``derived_examples()``, ``derived`` and ``mask_of``.
     """
     digest = base_digest(base)
     opened = [Embeddings(path, digest) for path in stores]
     size, device = network.image_size, next(network.parameters()).device
-    if arm_pool.warped:
+    if arm_pool.derived:
         own = scratch.folder / "embeddings"
         if is_main() and not (own / "index.json").exists():
-            images = ((case_id, image) for case_id, image, _ in arm_pool.warped_examples())
-            encode(network, images, arm_pool.warped, own, base=digest, views=views, augmentation=augmentation,
+            images = ((case_id, image) for case_id, image, _ in arm_pool.derived_examples())
+            encode(network, images, arm_pool.derived, own, base=digest, views=views, augmentation=augmentation,
                    seed=seed, device=device)  # fmt: skip
         wait_for_all(cpu=device.type == "cpu")
         opened.append(Embeddings(own, digest))

@@ -108,15 +108,17 @@ class World:
     oracle: list[str] = field(default_factory=list)
     segmenters: list[str] = field(default_factory=lambda: ["sam"])
     countries: tuple[str | None, ...] = (None,)
+    labels: list[int] = field(default_factory=lambda: [4])
+    arms: dict[str, dict] = field(default_factory=lambda: ARMS)
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
         config = yaml.safe_load(compose(presets, "smoke"))
         keep = {"phantom_a", "phantom_b", "phantom_d"}
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
-        config["grid"] |= {"labels": [4], "replicates": self.replicates, "arms": list(ARMS)}
+        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
-        config["arms"] = ARMS
+        config["arms"] = self.arms
         config["oracle"]["arms"] = self.oracle
         config["compare"] = {"baseline": "real", "bootstrap": 100}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
@@ -125,16 +127,16 @@ class World:
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
         write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
         write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
-        for r in self.replicates:
-            self._cell(r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
+        for n, r in product(self.labels, self.replicates):
+            self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
 
-    def _cell(self, r, train, cohorts, seed):
-        name = cell_name(4, r)
-        own = label_subset(train, 4, r, seed)
+    def _cell(self, n, r, train, cohorts, seed):
+        name = cell_name(n, r)
+        own = label_subset(train, n, r, seed)
         made = [
             replace(
-                own[i % 4], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % 4].id
+                own[i % n], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % n].id
             )
             for i in range(16)
         ]
@@ -146,7 +148,7 @@ class World:
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
-            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % 4].id, "distance": 1.0}
+            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
             for i, one in enumerate(made)
         ]
         real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
@@ -162,10 +164,10 @@ class World:
         )
         useful = Measure("usefulness", "tstr", None, 0.9, 6, 0.95, "real labels", 0.7, "the mean mask", 0.88, 0.92)
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
-        for segmenter, arm in product(self.segmenters, ARMS):
-            cell = cell_name(segmenter, 4, r, arm)
+        for segmenter, arm in product(self.segmenters, self.arms):
+            cell = cell_name(segmenter, n, r, arm)
             trainable = 4321 if segmenter == "unet" else 1234
-            facts = {"labels": 4 + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
+            facts = {"labels": n + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
             write_json(self.root / "training" / f"{cell}.json", facts)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
@@ -401,6 +403,18 @@ def test_boxes_of_segmenters_that_take_none_are_pruned(tmp_path):
     page = world.run()
     assert not stray.exists() and (tmp_path / "oracle/sam-4-0-real.csv").exists()
     assert "phantom_b sam 4 real 97.0 94.0 7" in text_of(page)
+
+
+def test_a_generous_arm_says_how_many_labels_it_has_seen(tmp_path):
+    arms = {
+        "real": {"extra": "none", "ratio": 0},
+        "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
+        "generous": {"extra": "synthetic", "ratio": 2, "curated": True, "generous": True},
+    }
+    text = text_of(World(tmp_path, labels=[3, 6], arms=arms).build().run())
+    assert "3 synthetic synthetic ×2, curated 3 3 6" in text
+    assert "3 generous synthetic ×2, curated, generator of more labels 6 more than 3 3 6" in text
+    assert "6 generous synthetic ×2, curated, generator of more labels 6 3 12" in text
 
 
 def test_a_weights_path_stays_at_home(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.comparison.arms import training_pool
+from pipeline.arms.pool import training_pool
 from pipeline.core import files
 from pipeline.core.errors import InputError
 from pipeline.core.geometry import stack_images, stack_masks, to_uint8

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.comparison.arms import training_pool
+from pipeline.arms.pool import training_pool
 from pipeline.core import processes
 from pipeline.core.dataset import read_dataset
 from pipeline.core.dataset_writer import write_dataset

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+
+from pipeline.arms.copy_paste import exchange
+from pipeline.arms.derived import KINDS, derived_examples
+from pipeline.arms.rendering import render
+from pipeline.core.moments import area_moments
+from pipeline.core.params import Warp
+
+STILL = Warp(rotate_deg=0, scale=0, aspect=0, shift=0, elastic=0)
+WARP = Warp(rotate_deg=8, scale=0.1, aspect=0.1, shift=0.03, elastic=0.005)
+SIZE = 64
+
+
+def ellipse(row, column, a, b, turn=0.0):
+    y, x = np.mgrid[:SIZE, :SIZE].astype(float)
+    u = np.cos(turn) * (y - row) + np.sin(turn) * (x - column)
+    v = -np.sin(turn) * (y - row) + np.cos(turn) * (x - column)
+    return ((u / a) ** 2 + (v / b) ** 2 <= 1).astype(np.uint8)
+
+
+def flat(mask, inside, outside):
+    return np.where(mask > 0, inside, outside)[None].astype(np.float32)
+
+
+def overlap(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.fixture
+def labels(ring):
+    return [ring(i) for i in range(5)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_a_function_of_labels_seed_and_number(kind, labels):
+    few = list(derived_examples(kind, labels, 4, 32, WARP, 1))
+    more = list(derived_examples(kind, labels, 9, 32, WARP, 1))
+    other = list(derived_examples(kind, labels, 4, 32, WARP, 2))
+    for (name, image, mask), (same, again, equal) in zip(few, more, strict=False):
+        assert name == same
+        np.testing.assert_array_equal(image, again)
+        np.testing.assert_array_equal(mask, equal)
+    assert any((a[1] != b[1]).any() for a, b in zip(few, other, strict=True))
+    for i, (name, image, mask) in enumerate(more):
+        assert name == f"{kind}-{i}"
+        assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((1, 32, 32), np.float32, (32, 32), np.uint8)
+        assert image.min() >= -1 and image.max() <= 1 and set(np.unique(mask)) == {0, 1}
+
+
+@pytest.mark.parametrize("kind", ["copy_paste", "rendered"])
+def test_one_patient_is_enough(kind, labels):
+    assert len(list(derived_examples(kind, labels[:1], 3, 32, WARP, 0))) == 3
+
+
+@pytest.mark.parametrize("kind", ["warped", "rendered"])
+def test_masks_are_the_labels_own_where_nothing_is_bent(kind, labels):
+    own = [mask for _, _, mask in derived_examples("warped", labels, 5, 32, STILL, 0)]
+    for (_, _, mask), same in zip(derived_examples(kind, labels, 5, 32, STILL, 0), own, strict=True):
+        np.testing.assert_array_equal(mask, same)
+
+
+def test_a_structure_takes_the_place_of_the_other_one():
+    source, target = ellipse(20, 20, 8, 12), ellipse(40, 34, 14, 10, 0.4)
+    image, mask = exchange((flat(source, 0.8, -0.2), source), (flat(target, 0.3, -0.6), target))
+    assert overlap(mask > 0, target > 0) > 0.97
+    core = ellipse(40, 34, 10, 6, 0.4) > 0
+    assert image[0][core].mean() == pytest.approx(0.8, abs=0.02), "grey of the source inside"
+    assert image[0, :8].mean() == pytest.approx(-0.6, abs=0.01), "the target's background stays"
+
+
+def test_an_exchange_with_itself_changes_nothing_inside():
+    own = ellipse(30, 30, 10, 14, 0.3)
+    image = np.random.default_rng(0).uniform(-1, 1, (1, SIZE, SIZE)).astype(np.float32)
+    got, mask = exchange((image, own), (image, own))
+    np.testing.assert_array_equal(mask, own)
+    np.testing.assert_allclose(got, image, atol=1e-5)
+
+
+def test_structures_keep_their_kinds_when_exchanged():
+    source = ellipse(30, 26, 12, 10)
+    source[ellipse(30, 46, 5, 5) > 0] = 2
+    target = np.rot90(source).copy()
+    _, mask = exchange((flat(source, 0.5, -0.5), source), (flat(target, 0.5, -0.5), target))
+    assert {1, 2} <= set(np.unique(mask))
+    np.testing.assert_allclose(area_moments(mask > 0)[0], area_moments(target > 0)[0], atol=1.5)
+
+
+def test_a_rendered_mask_has_the_look_of_another_image():
+    """A bright rim of the one is a bright rim of the other, at its own outline."""
+    theirs, own = ellipse(32, 32, 20, 20), ellipse(24, 30, 10, 13)
+    rim = theirs - ellipse(32, 32, 17, 17)
+    look = np.where(rim > 0, 0.9, np.where(theirs > 0, -0.5, -0.1))[None].astype(np.float32)
+    drawn = render(own, look, theirs, np.ones(own.shape, bool), np.random.default_rng(0))[0]
+    own_rim = own - ellipse(24, 30, 8.5, 11.5)
+    assert drawn[own_rim > 0].mean() > 0.4
+    assert drawn[ellipse(24, 30, 6, 9) > 0].mean() == pytest.approx(-0.5, abs=0.1)
+    assert drawn[50:].mean() == pytest.approx(-0.1, abs=0.1)
+
+
+def test_rendering_takes_no_look_from_outside_the_field_of_view():
+    own = ellipse(32, 32, 8, 8)
+    image = flat(own, 0.2, -1)
+    seen = ellipse(32, 32, 16, 16) > 0
+    image[0][seen & (own == 0)] = -0.2
+    assert render(own, image, own, seen, np.random.default_rng(0))[0][~seen].mean() == pytest.approx(-0.2, abs=0.05)
