@@ -34,7 +34,7 @@ def run(
     import yaml
     from markupsafe import Markup
 
-    from pipeline.comparison import figures, summary
+    from pipeline.comparison import answers, figures, summary
     from pipeline.comparison import report as page
     from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.segmenters import between_segmenters
@@ -92,9 +92,10 @@ def run(
     shown = [arm for arm in (baseline, page.best_synthetic(like_these)) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     context = {
-        "answer": page.answer(away, baseline),
-        "asked": page.asked(away),
-        "controls": page.controls(away),
+        "answer": answers.answer(away, baseline),
+        "asked": answers.asked(away),
+        "advice": answers.advice(away),
+        "controls": answers.controls(away),
         "unseen": unseen,
         "phantoms": [name for name in cohorts if page.is_phantom(name, params.cohorts[name].raw)],
         "grid": grid,

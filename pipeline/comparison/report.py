@@ -8,7 +8,18 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.comparison import figures
-from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, Interval
+from pipeline.comparison.answers import claim
+from pipeline.comparison.numbers import (
+    fixed,
+    interval,
+    mean_and_std,
+    p_value,
+    percent,
+    points,
+    significant,
+    span,
+)
+from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, POWER
 from pipeline.comparison.summary import Result, ScoreTable
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
@@ -24,13 +35,6 @@ PROMPTS = {
     "none": "without any prompt",
     "whole_box": "prompted with a box around the whole image",
     "predicted_box": "prompted with boxes it found itself",
-}
-
-WITHOUT_GENERATOR = {
-    "warped": "warped real images",
-    "copy_paste": "heads in the place of other heads",
-    "rendered": "speckle drawn into masks",
-    "repeated": "the labelled cases once more",
 }
 
 SHAPES = {
@@ -56,115 +60,6 @@ class Picture:
 def is_phantom(name: str, raw: str) -> bool:
     """Whether a cohort is simulated, by its name or the folder its raw data come from."""
     return name.startswith("phantom") or any(part.startswith("phantom") for part in Path(raw).parts)
-
-
-def asked(results: Sequence[Result]) -> list[Result]:
-    """The results the question is about: arms with synthetic data that have a difference from the baseline."""
-    return [one for one in results if one.synthetic and one.difference is not None]
-
-
-def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
-    """The headline and one sentence below it, from the held-out results of arms with synthetic data."""
-    ones = asked(results)
-    if not ones:
-        return (
-            "Not asked in this run",
-            "It takes a held-out cohort and an arm with synthetic data beside the real-only one.",
-        )
-    words = [one.verdict.word for one in ones]
-    total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
-    comparisons = "comparison" if total == 1 else "comparisons"
-    if words.count("too few") == total:
-        head = "Too few replicates to say" if ones[0].dice.n_replicates < MIN_REPLICATES else "Too few patients to say"
-    elif helps == total:
-        head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
-    elif hurts == total:
-        head = "No: it hurt" if total == 1 else f"No: it hurt in all {total} held-out comparisons"
-    elif helps and hurts:
-        head = f"Mixed: it helped in {helps} and hurt in {hurts} of {total} held-out comparisons"
-    elif helps:
-        head = f"It helped in {helps} of {total} held-out comparisons; in the others no difference was shown"
-    elif hurts:
-        head = f"No: it hurt in {hurts} of {total} held-out comparisons, and no gain was shown in the others"
-    else:
-        head = "No difference shown"
-    return head, f"Over {total} held-out {comparisons}, {_span(ones)} from the arm “{baseline}”, case by case."
-
-
-def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
-    """(as it should be, sentence) for every kind of control in the held-out results."""
-    sentences = []
-    shuffled = [one for one in results if one.spec.shuffled and one.difference is not None]
-    if shuffled:
-        lost = all(one.difference.mean < 0 for one in shuffled)
-        sentences.append(
-            (
-                lost,
-                f"Control, synthetic images with shuffled masks: {_span(shuffled)}. "
-                + (
-                    "It must lose, and it did."
-                    if lost
-                    else "It must lose and did not everywhere: treat the gains above with suspicion."
-                ),
-            )
-        )
-    for kind, words in WITHOUT_GENERATOR.items():
-        those = [one for one in results if one.spec.extra == kind and one.difference is not None]
-        if those:
-            sentences.append(
-                (
-                    True,
-                    f"Control, {words} without any diffusion: {_span(those)}. "
-                    "A synthetic arm has to beat this one before diffusion deserves the credit.",
-                )
-            )
-    return sentences
-
-
-def _span(results: Sequence[Result]) -> str:
-    values = sorted(one.difference.mean for one in results)
-    if len(values) == 1:
-        return f"Dice changed by {points(values[0])} points"
-    return f"Dice changed by {points(values[0])} to {points(values[-1])} points"
-
-
-def points(value: float) -> str:
-    """A difference of fractions as signed points: ``+1.20``, ``−0.34``, ``0.00``."""
-    rounded = round(100 * value, 2)
-    return "0.00" if rounded == 0 else f"{rounded:+.2f}".replace("-", "−")
-
-
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
-
-
-def fixed(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
-
-
-def significant(value: float | None) -> str:
-    """Three significant digits, without an exponent; a dash where there is no value."""
-    if value is None:
-        return "–"
-    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 2
-    return f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−")
-
-
-def mean_and_std(value: tuple[float | None, float | None], factor: float, digits: int) -> str:
-    """``32.3 ± 11.9``; a dash where there is no value."""
-    return "–" if None in value else " ± ".join(fixed(factor * one, digits) for one in value)
-
-
-def interval(value: Interval | None, form=percent) -> str:
-    return "–" if value is None else f"{form(value.low)} to {form(value.high)}"
-
-
-def span(value: tuple | None, form="{:d}") -> str:
-    """A range over replicates: one number where both ends are equal."""
-    if value is None:
-        return "–"
-    low, high = (form.format(one) for one in value)
-    return low if low == high else f"{low}–{high}"
 
 
 def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Sequence[Case]) -> list[Picture]:
@@ -298,11 +193,13 @@ def render(context: dict) -> str:
         "interval": interval,
         "signed_interval": lambda value: interval(value, points),
         "span": span,
+        "claim": claim,
+        "p_value": p_value,
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
     names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES}
-    names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL}
+    names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL, "POWER": POWER}
     return templates.get_template("report.html.j2").render(
         **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
     )

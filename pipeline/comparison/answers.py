@@ -1,0 +1,140 @@
+"""The answers of the report in words: did it help, by how much, which ratio to use, did the controls behave."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipeline.comparison.figures import describe
+from pipeline.comparison.numbers import interval, points
+from pipeline.comparison.statistics import MIN_REPLICATES
+from pipeline.comparison.summary import Result
+
+WITHOUT_GENERATOR = {
+    "warped": "warped real images",
+    "copy_paste": "heads in the place of other heads",
+    "rendered": "speckle drawn into masks",
+    "repeated": "the labelled cases once more",
+}
+
+
+def asked(results: Sequence[Result]) -> list[Result]:
+    """The results the question is about: arms with synthetic data that have a difference from the baseline."""
+    return [one for one in results if one.synthetic and one.difference is not None]
+
+
+def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
+    """The headline and one sentence below it, from the held-out results of arms with synthetic data."""
+    ones = asked(results)
+    if not ones:
+        return (
+            "Not asked in this run",
+            "It takes a held-out cohort and an arm with synthetic data beside the real-only one.",
+        )
+    words = [one.verdict.word for one in ones]
+    total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
+    comparisons = "comparison" if total == 1 else "comparisons"
+    if words.count("too few") == total:
+        head = "Too few replicates to say" if ones[0].dice.n_replicates < MIN_REPLICATES else "Too few patients to say"
+    elif helps == total:
+        head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
+    elif hurts == total:
+        head = "No: it hurt" if total == 1 else f"No: it hurt in all {total} held-out comparisons"
+    elif helps and hurts:
+        head = f"Mixed: it helped in {helps} and hurt in {hurts} of {total} held-out comparisons"
+    elif helps:
+        head = f"It helped in {helps} of {total} held-out comparisons; in the others no difference was shown"
+    elif hurts:
+        head = f"No: it hurt in {hurts} of {total} held-out comparisons, and no gain was shown in the others"
+    else:
+        head = "No difference shown"
+    return head, f"Over {total} held-out {comparisons}, {_span(ones)} from the arm “{baseline}”, case by case."
+
+
+def claim(result: Result) -> str:
+    """A paired difference in a sentence to be quoted, with its interval over patients and replicates and its n."""
+    one, found = result.difference, result.verdict
+    counts = f"n = {_count(one.n_patients, 'patient')}, {_count(one.n_replicates, 'replicate')}"
+    size = (
+        f"{100 * abs(one.mean):.1f} Dice points" if found.word in ("helps", "hurts") else f"{points(one.mean)} points"
+    )
+    limits = "" if one.both is None else f", 95 % interval {interval(one.both, points)}"
+    if found.word in ("helps", "hurts"):
+        return f"{found.word} by {size}{limits}, {counts}"
+    if found.word == "too few":
+        return f"{found.text} ({size}, {counts})"
+    return f"no evidence: {size}{limits}, {counts}; {points(found.detectable)[1:]} would have been found"
+
+
+def advice(results: Sequence[Result]) -> list[tuple[str, int, str]]:
+    """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
+
+    The smallest ratio that helps in every cohort; arms whose generator saw more labels are no choice.
+    """
+    groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
+    for one in asked(results):
+        if not one.spec.generous:
+            groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
+    return [(*key, _advise(arms)) for key, arms in groups.items()]
+
+
+def _advise(arms: Mapping[str, Sequence[Result]]) -> str:
+    def words(arm):
+        return [one.verdict.word for one in arms[arm]]
+
+    by_ratio = sorted(arms, key=lambda arm: arms[arm][0].spec.ratio)
+    best = max(arms, key=lambda arm: np.mean([one.difference.mean for one in arms[arm]]))
+    for arm in by_ratio:
+        if set(words(arm)) == {"helps"}:
+            return f"use “{arm}” ({describe(arms[arm][0].spec)}): {_gains(arms[arm])}"
+    if all(set(words(arm)) == {"too few"} for arm in arms):
+        return f"{arms[best][0].verdict.text}; the highest mean is that of “{best}”, {_gains(arms[best])}"
+    for arm in by_ratio:
+        if "helps" in words(arm) and "hurts" not in words(arm):
+            where = ", ".join(one.cohort for one in arms[arm] if one.verdict.word == "helps")
+            return f"“{arm}” helps on {where} only: {_gains(arms[arm])}"
+    return f"no ratio is shown to help; the highest mean is that of “{best}”, {_gains(arms[best])}"
+
+
+def _gains(results: Sequence[Result]) -> str:
+    return ", ".join(f"{points(one.difference.mean)} points on {one.cohort}" for one in results)
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
+    """(as it should be, sentence) for every kind of control in the held-out results."""
+    sentences = []
+    shuffled = [one for one in results if one.spec.shuffled and one.difference is not None]
+    if shuffled:
+        lost = all(one.difference.mean < 0 for one in shuffled)
+        sentences.append(
+            (
+                lost,
+                f"Control, synthetic images with shuffled masks: {_span(shuffled)}. "
+                + (
+                    "It must lose, and it did."
+                    if lost
+                    else "It must lose and did not everywhere: treat the gains above with suspicion."
+                ),
+            )
+        )
+    for kind, words in WITHOUT_GENERATOR.items():
+        those = [one for one in results if one.spec.extra == kind and one.difference is not None]
+        if those:
+            sentences.append(
+                (
+                    True,
+                    f"Control, {words} without any diffusion: {_span(those)}. "
+                    "A synthetic arm has to beat this one before diffusion deserves the credit.",
+                )
+            )
+    return sentences
+
+
+def _span(results: Sequence[Result]) -> str:
+    values = sorted(one.difference.mean for one in results)
+    if len(values) == 1:
+        return f"Dice changed by {points(values[0])} points"
+    return f"Dice changed by {points(values[0])} to {points(values[-1])} points"
