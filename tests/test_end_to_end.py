@@ -121,6 +121,7 @@ def test_a_second_run_runs_nothing(repo):
 def test_changing_one_ratio_runs_that_arm_only(clone):
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
     assert stages_run(clone) == {
+        "generous@0",
         "finetune@sam-8-0-synthetic",
         "predict@sam-8-0-synthetic",
         "evaluate@sam-8-0-synthetic",
@@ -128,18 +129,24 @@ def test_changing_one_ratio_runs_that_arm_only(clone):
     }
 
 
-def test_adding_an_arm_runs_that_arm_only(clone):
-    def change(params):
-        params["arms"]["warped_1"] = {"extra": "warped", "ratio": 1}
-        params["grid"]["arms"].append("warped_1")
-
-    edit(clone, change)
-    assert stages_run(clone) == {
-        "finetune@sam-8-0-warped_1",
-        "predict@sam-8-0-warped_1",
-        "evaluate@sam-8-0-warped_1",
-        "compare",
+def test_adding_arms_runs_those_arms_only(clone):
+    new = {
+        "pasted": {"extra": "copy_paste", "ratio": 1},
+        "alone": {"extra": "synthetic", "ratio": 2, "real": 0},
+        "generous": {"extra": "synthetic", "ratio": 2, "curated": True, "generous": True},
     }
+
+    def change(params, names):
+        params["arms"] |= new
+        params["grid"]["arms"] += names
+
+    edit(clone, lambda p: change(p, ["pasted", "alone"]))
+    cells = {f"{stage}@sam-8-0-{arm}" for stage in ("finetune", "predict", "evaluate") for arm in ("pasted", "alone")}
+    assert stages_run(clone) == cells | {"generous@0", "compare"}
+    page = (clone / "results/report.html").read_text()
+    assert "control: copy-paste" in page and "synthetic ×2, no real ones" in page
+    edit(clone, lambda p: change(p, ["generous"]))
+    assert {"generous@0", "finetune@sam-8-0-generous"} <= stages_run(clone, "--dry")
 
 
 def test_a_frozen_encoder_sees_every_image_once_for_all_arms(clone):
@@ -156,8 +163,8 @@ def test_a_frozen_encoder_sees_every_image_once_for_all_arms(clone):
         params["segmenters"]["sam"].update(steps=10)
 
     edit(clone, change)
-    assert stages_run(clone, "--dry", "finetune@sam-8-0-real") == {"finetune@sam-8-0-real"}
-    assert stages_run(clone, "--dry", "finetune@sam-8-0-synthetic_1") == {"finetune@sam-8-0-synthetic_1"}
+    for cell in ("finetune@sam-8-0-real", "finetune@sam-8-0-synthetic_1"):
+        assert stages_run(clone, "--dry", cell) == {"generous@0", cell}
 
 
 def test_a_second_segmenter_runs_its_own_cells_alone(clone):
@@ -167,6 +174,7 @@ def test_a_second_segmenter_runs_its_own_cells_alone(clone):
 
     edit(clone, change)
     assert stages_run(clone) == {
+        "generous@0",
         "base_weights@unet",
         "encode_cohorts@unet",
         "encode_synthetic@unet-8-0",

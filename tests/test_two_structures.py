@@ -64,6 +64,8 @@ def params(tmp_path_factory):
     changed["segmenters"]["sam"]["base"]["views"] = 2
     changed["segmenters"]["unet"].update(deep_supervision=True)
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
+    rare = {"real": 0.5, "curated": True, "generous": True}
+    changed["arms"]["generous"] = changed["arms"]["synthetic"] | rare
     for cohort in changed["cohorts"].values():
         cohort["classes"] = CLASSES
     path.write_text(yaml.safe_dump(changed))
@@ -99,16 +101,16 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(describe, synthetic="./synthetic", train=train, **scores, out="./page", distributions="./curves")
     stage(gate, quality="./quality.json", page="./page", out="./gate.json")
     stage(curate, filter="./filter", **made, out="./curated")
-    sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated"}
+    sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated", "generous": "./curated"}
     held_out = {"test": train, "held_out": "cohorts/held_out"}
-    for name in ("sam", "unet"):
+    for name, arm in (("sam", "synthetic"), ("unet", "generous")):
         own = {"segmenter": name, "base": f"./{name}"}
         stage(base_weights, segmenter=name, out=f"./{name}", live=f"./live_{name}_base")
         stage(encode_cohorts, **own, train=train, held_out="cohorts/held_out", out=f"./{name}_embeddings")
         stage(encode_synthetic, **own, synthetic="./synthetic", out=f"./{name}_synthetic")
         encoded = {"embeddings": f"./{name}_embeddings", "synthetic_embeddings": f"./{name}_synthetic"}
         written = {"out": f"./{name}_tuned", "metrics": f"./{name}.json", "live": f"./live_{name}"}
-        stage(finetune, **own, **sets, **encoded, arm="synthetic", **written, **cell)
+        stage(finetune, **own, **sets, **encoded, arm=arm, **written, **cell)
         fine_tuned = {"base": f"./{name}", "segmenter": f"./{name}_tuned"}
         stage(predict, **fine_tuned, embeddings=f"./{name}_embeddings", out=f"./{name}_predictions", **held_out)
         stage(evaluate, predictions=f"./{name}_predictions", out=f"./{name}.csv", **held_out)
