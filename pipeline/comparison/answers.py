@@ -120,16 +120,14 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
                 ),
             )
         )
-    for kind, words in WITHOUT_GENERATOR.items():
-        those = [one for one in results if one.spec.extra == kind and one.difference is not None]
-        if those:
-            sentences.append(
-                (
-                    True,
-                    f"Control, {words} without any diffusion: {_span(those)}. "
-                    "A synthetic arm has to beat this one before diffusion deserves the credit.",
-                )
-            )
+    cheap = {
+        words: [one for one in results if one.spec.extra == kind and one.difference is not None]
+        for kind, words in WITHOUT_GENERATOR.items()
+    }
+    if any(cheap.values()):
+        parts = (f"{words}, {_span(those)}" for words, those in cheap.items() if those)
+        credit = "A synthetic arm has to beat them before diffusion deserves the credit."
+        sentences.append((True, f"Controls without any diffusion: {'; '.join(parts)}. {credit}"))
     return sentences
 
 

@@ -128,7 +128,7 @@ def _ratio_panel(panel, results: Sequence[Result]) -> None:
         groups.setdefault(series(one.spec), []).append(one)
     step = 0.03 * max(1.0, *(one.spec.ratio for one in results))
     real = [one for one in results if one.spec.extra == "none" and one.spec.augment == "standard"]
-    for place, ((label, colour, marker), members) in enumerate(groups.items()):
+    for place, ((_, colour, marker), members) in enumerate(groups.items()):
         members = sorted(members, key=lambda one: one.spec.ratio)
         # Arms of one ratio would hide each other's bars.
         xs = [one.spec.ratio + (step * (place - len(groups) / 2) if one.spec.ratio else 0) for one in members]
@@ -140,7 +140,7 @@ def _ratio_panel(panel, results: Sequence[Result]) -> None:
         ]
         bars = np.maximum(bars, 0)
         panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
-        if label.startswith("synthetic") and real:
+        if real and all(one.synthetic and one.spec.real == 1 for one in members):
             panel.plot([0, *xs], [100 * real[0].dice.mean, *ys], color=colour, lw=1.6, zorder=2)
         for x, one in zip(xs, members, strict=True):
             if len(one.dice_of_replicates) > 1:
