@@ -242,6 +242,24 @@ def test_a_removed_arm_leaves_no_trace(clone):
     assert yaml.safe_load((fresh / "dvc.lock").read_text())["stages"]["compare"] == pruned
 
 
+def test_two_workers_leave_the_lock_of_a_run_in_sequence(clone):
+    lock = clone / "dvc.lock"
+    whole = yaml.safe_load(lock.read_text())
+    kinds = ("finetune", "predict", "evaluate", "oracle", "compare")
+    kept = {name: one for name, one in whole["stages"].items() if name.split("@")[0] not in kinds}
+    lock.write_text(yaml.safe_dump(whole | {"stages": kept}))
+    shutil.rmtree(clone / ".dvc/cache/runs")
+    for folder in ("models/segmenter", "data/predictions", "data/evaluation"):
+        shutil.rmtree(clone / folder)
+    output = sh(clone, sys.executable, "-m", "pipeline.core.workers", "--workers", "2")
+    assert f"{len(whole['stages'])} of {len(whole['stages'])}: compare" in output
+    assert yaml.safe_load(lock.read_text()) == whole
+    assert "Data and pipelines are up to date" in sh(clone, "dvc", "repro")
+    edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=400))
+    output = sh(clone, sys.executable, "-m", "pipeline.core.workers", check=False)
+    assert "FAILED" in output and "arm 'synthetic': ratio 400 of 8 labels" in output and "Traceback" not in output
+
+
 def test_a_colleague_pulls_and_runs_nothing(repo, tmp_path):
     shutil.copytree(repo, tmp_path / "mine", symlinks=True)
     mine, remote, theirs = (tmp_path / name for name in ("mine", "remote", "theirs"))

@@ -1,0 +1,110 @@
+"""Independent stages side by side, through DVC itself: the lock file and the cache end as after `dvc repro`.
+
+    python -m pipeline.core.workers --workers 2
+
+Each stage is a `dvc repro --single-item` of its own, started when everything it depends on is done. DVC locks its
+repository for moments only and each path for as long as a stage reads or writes it. Set ``compute.threads`` to the
+cores of one worker; it is part of the lock, because it changes floating-point sums.
+"""
+
+import argparse
+import logging
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from pipeline.core.command import command_line
+from pipeline.core.errors import InputError
+
+LOGS = Path(".scratch/workers")
+DEVICE = "CUDA_VISIBLE_DEVICES"
+log = logging.getLogger("pipeline.workers")
+
+
+def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]:
+    """Stage → the stages it needs, of the whole pipeline or of what ``targets`` need."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with Repo(str(repo)) as opened:
+        graph = opened.index.graph
+        try:
+            found = [stage for target in targets for stage in opened.stage.collect(target, graph=graph)]
+        except DvcException as error:
+            raise InputError(f"{', '.join(targets)}: {error}") from None
+        if targets:
+            from networkx import descendants
+
+            graph = graph.subgraph(set(found).union(*(descendants(graph, stage) for stage in found)))
+        return {stage.addressing: {one.addressing for one in graph.successors(stage)} for stage in graph.nodes}
+
+
+def in_order(
+    needs: Mapping[str, set[str]], workers: int, start: Callable[[str, int], bool]
+) -> Iterator[tuple[str, bool]]:
+    """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
+
+    After a failure nothing new is started, and what runs is waited for.
+
+    Args:
+        start: (stage, worker number) → whether it succeeded; called in threads.
+    """
+    waiting, done, failed = dict(needs), set(), False
+    idle, running = list(range(workers)), {}
+    with ThreadPoolExecutor(workers) as threads:
+        while (waiting and not failed) or running:
+            ready = [stage for stage, needed in waiting.items() if needed <= done] if not failed else []
+            for stage in ready[: len(idle)]:
+                del waiting[stage]
+                worker = idle.pop(0)
+                running[threads.submit(start, stage, worker)] = (stage, worker)
+            for one in wait(running, return_when=FIRST_COMPLETED).done:
+                stage, worker = running.pop(one)
+                idle.append(worker)
+                done.add(stage)
+                failed = failed or not one.result()
+                yield stage, one.result()
+
+
+def reproduce(stage: str, worker: int, devices: Sequence[str] = ()) -> bool:
+    """`dvc repro` of one stage, its output in a log; on a GPU of its own where ``devices`` names some."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
+    with _log_of(stage).open("w") as output:
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", stage]
+        return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
+
+
+def _log_of(stage: str) -> Path:
+    return LOGS / f"{stage.replace('/', '_')}.log"
+
+
+def _errors(path: Path) -> str:
+    """What a log complains of."""
+    lines = path.read_text().splitlines()
+    return " ".join([line for line in lines if line.startswith("ERROR")] or lines[-5:]) + f" (all of it: {path})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--devices", nargs="+", default=(), help="GPUs by number, dealt out to the workers")
+    args = parser.parse_args()
+    with command_line():
+        if args.workers < 1:
+            raise InputError(f"--workers {args.workers}: at least 1")
+        needs = dependencies(Path(), args.targets)
+        start = lambda stage, worker: reproduce(stage, worker, args.devices)  # noqa: E731
+        failed = []
+        for count, (stage, fine) in enumerate(in_order(needs, args.workers, start), 1):
+            log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
+            failed += [] if fine else [stage]
+        if failed:
+            raise InputError("; ".join(f"stage {stage} failed: {_errors(_log_of(stage))}" for stage in failed))
+
+
+if __name__ == "__main__":
+    main()
