@@ -36,6 +36,9 @@ def run(
 
     from pipeline.comparison import answers, figures, summary
     from pipeline.comparison import report as page
+    from pipeline.comparison.explorer import explorer
+    from pipeline.comparison.heat_map import heat_maps
+    from pipeline.comparison.learning import worth
     from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.segmenters import between_segmenters
     from pipeline.comparison.subgroups import by_subgroup
@@ -76,7 +79,8 @@ def run(
     cohorts = [*held_out_names, unseen]
     scores = summary.load_scores(evaluation, grid, cohorts)
     resamples = params.compare.bootstrap
-    results = summary.summarise(scores, params.arms, baseline, held_out_names, resamples, params.seed)
+    patients = summary.patients_of(scores, resamples, params.seed)
+    results = summary.summarise(scores, params.arms, baseline, held_out_names, patients)
     rows, shapes = load_quality(quality, usefulness, grid), load_shapes(quality, grid)
     own = read_dataset(test, splits=["train", "test"])
     labels, replicate, segmenter = grid.labels[0], grid.replicates[0], grid.segmenters[0]
@@ -91,6 +95,9 @@ def run(
     like_these = [one for one in away if (one.segmenter, one.labels) == (segmenter, labels)]
     shown = [arm for arm in (baseline, page.best_synthetic(like_these)) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
+    asked = answers.asked(results)
+    evaluated = {name: read_dataset(held_out / name, splits=["test"]).cases for name in held_out_names}
+    evaluated[unseen] = own.split("test")
     context = {
         "answer": answers.answer(away, baseline),
         "asked": answers.asked(away),
@@ -102,9 +109,21 @@ def run(
         "arms": {name: params.arms[name] for name in grid.arms},
         "baseline": baseline,
         "bootstrap": resamples,
-        "standings": between_segmenters(scores, grid.segmenters, baseline, resamples, params.seed),
+        "standings": between_segmenters(scores, grid.segmenters, baseline, patients),
         "trained": {one.segmenter: f"{one.trainable:,}" for one in budgets},
-        "subgroups": by_subgroup(scores, resamples, params.seed),
+        "subgroups": by_subgroup(scores, {baseline, *(one.arm for one in asked)}, baseline, resamples, params.seed),
+        "heat_maps": heat_maps(asked),
+        "largest": max((abs(one.difference.mean) for one in asked), default=0.0),
+        "worths": worth(scores, asked, baseline, patients, params.seed),
+        "infinity": float("inf"),
+        "curve_figures": {
+            name: Markup(
+                figures.learning_curves(ones, baseline, f"curve-{name}", f"Dice over number of labels, cohort {name}")
+            )
+            for name, ones in of_cohort.items()
+            if len(grid.labels) > 1
+        },
+        "explorer_data": page.embedded_json(explorer(scores, results, evaluated, predictions, baseline, replicate)),
         "held_out": held_out_names,
         "results": of_cohort,
         "legend": figures.legend(params.arms[name] for name in grid.arms),
@@ -138,7 +157,7 @@ def run(
             name: page.case_pictures(
                 scores,
                 name,
-                read_dataset(held_out / name, splits=["test"]).cases,
+                evaluated[name],
                 predictions,
                 segmenter,
                 labels,

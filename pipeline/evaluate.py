@@ -5,19 +5,19 @@ from pathlib import Path
 from pipeline.core.stage import Output, main
 
 PARAMS = ("cohorts",)
-HEAD = "head"
-"""The one structure whose circumference is a head circumference."""
 
 
 def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -> None:
     """Score every test case of every cohort; a missing prediction counts with the worst scores.
 
-    The circumference is that of the structure named ``head``; of any other it is left empty.
+    The circumference is that of the structure named ``head``; of any other it is left empty. ``area`` is the share of
+    the image that the structure covers in the reference.
     """
     from dataclasses import asdict
 
     import numpy as np
 
+    from pipeline.core.case import HEAD
     from pipeline.core.dataset import read_dataset
     from pipeline.core.predictions import read_predictions
     from pipeline.core.tables import write_table
@@ -34,8 +34,8 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
                     continue
                 scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure == HEAD)
                 key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
-                groups = {"country": case.country, "device": case.device}
-                rows.append({**key, **groups, **asdict(scores)})
+                about = {"country": case.country, "device": case.device, "area": float((case.mask == k).mean())}
+                rows.append({**key, **about, **asdict(scores)})
     write_table(out, rows)
 
 

@@ -13,7 +13,7 @@ class Loads(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
-        self.fetched += [tag for _ in range(tag in ("script", "link", "iframe", "object"))]
+        self.fetched += [tag for _ in range(tag in ("link", "iframe", "object"))]
         self.fetched += [
             value
             for key, value in attrs.items()
@@ -25,5 +25,7 @@ class Loads(HTMLParser):
 
 
 def text_of(html):
-    plain = re.sub(r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<svg.*?</svg>", "", html, flags=re.DOTALL))
+    plain = re.sub(
+        r"<[^>]+>", " ", re.sub(r"<style>.*?</style>|<script.*?</script>|<svg.*?</svg>", "", html, flags=re.DOTALL)
+    )
     return re.sub(r"\s+", " ", plain)

@@ -1,4 +1,4 @@
-"""Figures of the report: SVG charts, and small PNG tiles of masks, samples and contours. Their bytes repeat."""
+"""Charts of the report as inline SVG whose bytes repeat."""
 
 import html
 import io
@@ -6,16 +6,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from PIL import Image
 
 from pipeline.comparison.summary import Result
-from pipeline.core.outline import outline
 from pipeline.core.params import Arm
-
-SAMPLE_HEIGHT, CASE_HEIGHT = 110, 190
-REFERENCE, PREDICTION = "#ffc400", "#19d3ff"
-_GREYS = 248
-"""Grey levels of a tile; the palette's remaining places are for colours."""
 
 _BLUE, _SKY, _ORANGE, _RED, _GREY, _GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
 _VIOLET, _TEAL, _BROWN, _OLIVE = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12"
@@ -211,6 +204,56 @@ def _difference_limits(results: Sequence[Result]) -> tuple[float, float]:
     return 100 * (min(values) - margin), 100 * (max(values) + margin)
 
 
+def learning_curves(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
+    """Mean Dice of one cohort's arms over the number of labels, one panel per segmenter, as inline SVG.
+
+    The baseline with its interval over patients (and replicates, where there are several) as a band, and the arms with
+    synthetic data; of more than ``_CURVES`` those with the highest means.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    segmenters = list(dict.fromkeys(one.segmenter for one in results))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(1.7 + 3.6 * len(segmenters), 3.5), layout="constrained")
+        panels = figure.subplots(1, len(segmenters), sharey=True, squeeze=False)[0]
+        for panel, segmenter in zip(panels, segmenters, strict=True):
+            _curves_panel(panel, [one for one in results if one.segmenter == segmenter], baseline)
+            panel.set_title(segmenter if len(segmenters) > 1 else "", loc="left")
+        panels[0].set_ylabel("mean Dice (%)")
+        return _svg(figure, name, title)
+
+
+_CURVES = 5
+_DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
+
+
+def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
+    arms: dict[str, list[Result]] = {}
+    for one in sorted(results, key=lambda one: one.labels):
+        if one.synthetic or one.arm == baseline:
+            arms.setdefault(one.arm, []).append(one)
+    best = sorted(arms, key=lambda arm: -np.mean([one.dice.mean for one in arms[arm]]))
+    kept = [arm for arm in arms if arm == baseline or arm in [one for one in best if one != baseline][:_CURVES]]
+    for place, arm in enumerate(sorted(kept, key=lambda arm: arm != baseline)):
+        _, colour, marker = series(arms[arm][0].spec)
+        xs, ys = [one.labels for one in arms[arm]], [100 * one.dice.mean for one in arms[arm]]
+        style = _DASHES[place % len(_DASHES)]
+        panel.plot(xs, ys, ls=style, color=colour, marker=marker, ms=5, lw=1.6, label=arm, zorder=3)
+        limits = [one.dice.both or one.dice.patients for one in arms[arm]]
+        if arm == baseline and all(limits):
+            low, high = ([100 * getattr(limit, end) for limit in limits] for end in ("low", "high"))
+            panel.fill_between(xs, low, high, color=colour, alpha=0.15, lw=0, zorder=1)
+    labels = sorted({one.labels for one in results})
+    panel.set_xscale("log")
+    panel.set_xticks(labels, [str(n) for n in labels])
+    panel.minorticks_off()
+    panel.set_xlabel("labelled cases")
+    panel.grid(axis="y")
+    panel.set_axisbelow(True)
+    panel.legend(loc="lower right", fontsize=8)
+
+
 def _svg(figure, name: str, title: str) -> str:
     """Inline SVG with ids of its own, an accessible name, and nothing that points outside the page."""
     buffer = io.StringIO()
@@ -225,38 +268,3 @@ def _svg(figure, name: str, title: str) -> str:
     return text.replace(
         "<svg", f'<svg role="img" aria-label="{html.escape(title)}" style="max-width:{width * 1.4:.0f}px"', 1
     )
-
-
-def tile(image: np.ndarray, height: int, contours: Sequence[tuple[np.ndarray, str]] = ()) -> bytes:
-    """PNG of a grey image enlarged or reduced to ``height``, with the outlines of class maps in colours over it.
-
-    Args:
-        image: uint8 (H, W).
-        contours: (class map uint8 (H, W), colour) pairs, later ones on top.
-    """
-    size = (max(1, round(image.shape[1] * height / image.shape[0])), height)
-    grey = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
-    indices = np.round(grey * ((_GREYS - 1) / 255)).astype(np.uint8)
-    for place, (class_map, _) in enumerate(contours):
-        large = np.asarray(Image.fromarray(class_map).resize(size, Image.Resampling.NEAREST))
-        indices[outline(large)] = _GREYS + place
-    return _palette_png(indices, [colour for _, colour in contours])
-
-
-def mask_tile(mask: np.ndarray, height: int) -> bytes:
-    """PNG of a class map: background dark, structures in light greys."""
-    levels = np.linspace(25, 225, int(mask.max()) + 1).astype(np.uint8)
-    size = (max(1, round(mask.shape[1] * height / mask.shape[0])), height)
-    large = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-    return _palette_png(np.round(levels[large] * ((_GREYS - 1) / 255)).astype(np.uint8), [])
-
-
-def _palette_png(indices: np.ndarray, colours: Sequence[str]) -> bytes:
-    """A palette image is a third of an RGB one, and the page carries dozens."""
-    ramp = [level for step in np.linspace(0, 255, _GREYS).round().astype(int) for level in (step, step, step)]
-    extra = [int(colour[i : i + 2], 16) for colour in colours for i in (1, 3, 5)]
-    picture = Image.fromarray(indices, mode="P")
-    picture.putpalette([int(value) for value in ramp] + extra)
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()

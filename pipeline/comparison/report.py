@@ -1,14 +1,17 @@
 """The report: one HTML page that answers whether synthetic data helped, in words, numbers and pictures."""
 
 import base64
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from markupsafe import Markup
 
 from pipeline.comparison import figures
 from pipeline.comparison.answers import claim
+from pipeline.comparison.heat_map import shade
 from pipeline.comparison.numbers import (
     fixed,
     interval,
@@ -18,9 +21,11 @@ from pipeline.comparison.numbers import (
     points,
     significant,
     span,
+    worth,
 )
 from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, POWER
 from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.comparison.tiles import BASELINE, CASE_HEIGHT, PREDICTION, REFERENCE, SAMPLE_HEIGHT, mask_tile, tile
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
 from pipeline.core.measures import CATALOGUE, QUESTIONS
@@ -83,9 +88,9 @@ def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Seque
             raise InputError(f"sample '{row['id']}' or its neighbour '{row['nearest']}' is gone; run `dvc repro score`")
         case = by_id[row["id"]]
         tiles = (
-            figures.mask_tile(case.mask, figures.SAMPLE_HEIGHT),
-            figures.tile(case.image, figures.SAMPLE_HEIGHT),
-            figures.tile(real[row["nearest"]].image, figures.SAMPLE_HEIGHT),
+            mask_tile(case.mask, SAMPLE_HEIGHT),
+            tile(case.image, SAMPLE_HEIGHT),
+            tile(real[row["nearest"]].image, SAMPLE_HEIGHT),
         )
         caption = f"obedience {float(row['obedience']):.2f} · distance {float(row['distance']):.2f}"
         pictures.append(
@@ -144,8 +149,8 @@ def case_pictures(
         tiles, lines = [], []
         for arm in arms:
             predicted = maps[arm].get(case.id, np.zeros_like(case.mask))
-            contours = [(case.mask, figures.REFERENCE), (predicted, figures.PREDICTION)]
-            tiles.append(figures.tile(case.image, figures.CASE_HEIGHT, contours))
+            contours = [(case.mask, REFERENCE), (predicted, PREDICTION)]
+            tiles.append(tile(case.image, CASE_HEIGHT, contours))
             lines.append(f"{arm}: Dice {percent(dice[arm][place])} %")
         pictures.append(Picture(tuple(tiles), tuple(lines), case.id, badge))
     return pictures
@@ -165,6 +170,11 @@ def _telling(dice: np.ndarray) -> list[tuple[str, int]]:
     for why, place in wanted:
         chosen[int(place)] = f"{chosen[int(place)]}, {why}" if chosen.get(int(place), why) != why else why
     return [(why, place) for place, why in chosen.items()]
+
+
+def embedded_json(value: dict) -> str:
+    """JSON that may stand inside a script element."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/"))
 
 
 def versions() -> dict[str, str]:
@@ -195,11 +205,12 @@ def render(context: dict) -> str:
         "span": span,
         "claim": claim,
         "p_value": p_value,
+        "worth": worth,
+        "shade": shade,
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
     names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES}
     names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL, "POWER": POWER}
-    return templates.get_template("report.html.j2").render(
-        **names, reference_colour=figures.REFERENCE, prediction_colour=figures.PREDICTION, **context
-    )
+    colours = {"reference_colour": REFERENCE, "baseline_colour": BASELINE, "prediction_colour": PREDICTION}
+    return templates.get_template("report.html.j2").render(**names, **colours, **context)

@@ -1,10 +1,10 @@
 """Segmenters beside each other on real data alone: which model is better, before anything synthetic."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdicts
-from pipeline.comparison.summary import ScoreTable, patient_resamples
+from pipeline.comparison.statistics import Estimate, Patients, Verdict, estimate, paired_difference, verdicts
+from pipeline.comparison.summary import ScoreTable
 
 WORDS = {"helps": "better", "hurts": "worse"}
 
@@ -22,21 +22,16 @@ class Standing:
 
 
 def between_segmenters(
-    scores: ScoreTable, segmenters: Sequence[str], baseline: str, resamples: int, seed: int
+    scores: ScoreTable, segmenters: Sequence[str], baseline: str, patients: Mapping[str, Patients]
 ) -> list[Standing]:
     """One standing per cohort, number of labels and segmenter."""
     first, found = segmenters[0], []
     for cohort, labels in dict.fromkeys((cohort, labels) for cohort, _, labels, _ in scores):
         other = scores[cohort, first, labels, baseline].per_case("dice")
         for name in segmenters:
-            own = scores[cohort, name, labels, baseline]
-            dice, patients = own.per_case("dice"), own.case_patients
-            difference = None
-            if name != first:
-                rng = patient_resamples(seed, cohort)
-                difference = paired_difference(dice, other, patients, resamples, rng)
-            whole = estimate(dice, patients, resamples, patient_resamples(seed, cohort))
-            found.append(Standing(cohort, labels, name, whole, difference, None))
+            dice = scores[cohort, name, labels, baseline].per_case("dice")
+            difference = None if name == first else paired_difference(dice, other, patients[cohort])
+            found.append(Standing(cohort, labels, name, estimate(dice, patients[cohort]), difference, None))
     return _judged(found)
 
 

@@ -68,22 +68,32 @@ class Verdict:
     detectable: float | None = None
 
 
-def patient_interval(
-    values: np.ndarray, patients: Sequence[str], resamples: int, generator: np.random.Generator
-) -> Interval | None:
-    """Percentile interval of the mean case score under resampling of patients with all their cases.
+class Patients:
+    """The patients of a cohort's cases and ``resamples`` draws of them, the same for every mean over these cases.
 
     Args:
-        values: float (N,), one score per case, averaged over replicates.
-        patients: the N cases' patients.
+        of_cases: the patient of each of the N cases.
     """
-    names, patient_of = np.unique(np.asarray(patients), return_inverse=True)
-    if len(names) < 2:
-        return None
-    totals, counts = np.bincount(patient_of, weights=values), np.bincount(patient_of)
-    drawn = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=resamples)
-    low, high = np.quantile(drawn @ totals / (drawn @ counts), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high), len(names))
+
+    def __init__(self, of_cases: Sequence[str], resamples: int, generator: np.random.Generator):
+        self.of_cases = list(of_cases)
+        names, self._patient_of = np.unique(np.asarray(self.of_cases), return_inverse=True)
+        self.n = len(names)
+        self._drawn = generator.multinomial(self.n, np.full(self.n, 1 / self.n), size=resamples)
+        self._cases_drawn = self._drawn @ np.bincount(self._patient_of)
+
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """Mean score of every resample, float (resamples,); ``values``: float (N,), one score per case."""
+        return self._drawn @ np.bincount(self._patient_of, weights=values) / self._cases_drawn
+
+    def interval(self, values: np.ndarray) -> Interval | None:
+        """Percentile interval of the mean of N scores under resampling of patients with all their cases."""
+        return None if self.n < 2 else Interval(*percentile_limits(self.means(values)), self.n)
+
+
+def percentile_limits(draws: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
 
 
 def replicate_interval(means: Sequence[float]) -> Interval | None:
@@ -98,25 +108,19 @@ def replicate_interval(means: Sequence[float]) -> Interval | None:
     return Interval(float(mean - half), float(mean + half), n)
 
 
-def estimate(values: np.ndarray, patients: Sequence[str], resamples: int, generator: np.random.Generator) -> Estimate:
-    """Mean of float (R, N) scores, replicates by cases, with both intervals."""
+def estimate(values: np.ndarray, patients: Patients) -> Estimate:
+    """Mean of float (R, N) scores, replicates by cases, with its intervals."""
     return Estimate(
         mean=float(values.mean()),
-        patients=patient_interval(values.mean(axis=0), patients, resamples, generator),
+        patients=patients.interval(values.mean(axis=0)),
         replicates=replicate_interval(values.mean(axis=1)),
-        crossed=crossed(values, patients),
-        n_patients=len(set(patients)),
+        crossed=crossed(values, patients.of_cases),
+        n_patients=patients.n,
         n_replicates=len(values),
     )
 
 
-def paired_difference(
-    arm: np.ndarray,
-    baseline: np.ndarray,
-    patients: Sequence[str],
-    resamples: int,
-    generator: np.random.Generator,
-) -> Estimate:
+def paired_difference(arm: np.ndarray, baseline: np.ndarray, patients: Patients) -> Estimate:
     """Arm minus baseline, case by case and replicate by replicate, both float (R, N).
 
     Raises:
@@ -124,7 +128,7 @@ def paired_difference(
     """
     if arm.shape != baseline.shape:
         raise ValueError(f"arm {arm.shape} and baseline {baseline.shape} must hold the same replicates and cases")
-    return estimate(arm - baseline, patients, resamples, generator)
+    return estimate(arm - baseline, patients)
 
 
 def verdicts(differences: Sequence[Estimate]) -> list[Verdict]:

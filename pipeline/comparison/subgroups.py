@@ -1,16 +1,25 @@
-"""Dice by country and device, where a cohort says which: a mean over everyone can hide who is served badly."""
+"""Dice by country, device and size of the head: a mean over everyone can hide who is served badly."""
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.comparison.statistics import Interval, patient_interval
-from pipeline.comparison.summary import GROUPS, ScoreTable, patient_resamples
+from pipeline.comparison.statistics import Interval, Patients
+from pipeline.comparison.summary import GROUPS, Scores, ScoreTable
+from pipeline.core import seeds
+
+HEAD_SIZE = "head size"
+MIN_CASES = 9
+"""Thirds of fewer cases than this say nothing."""
 
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Mean Dice of the cases of one value of ``kind`` (country or device), over cases and replicates."""
+    """Mean Dice of the cases of one value of ``kind`` (country, device, head size), over cases and replicates.
+
+    difference: paired, from the baseline arm; gain: its interval over patients.
+    """
 
     cohort: str
     kind: str
@@ -20,23 +29,64 @@ class Subgroup:
     arm: str
     dice: float
     patients: Interval | None
+    difference: float | None
+    gain: Interval | None
     n_cases: int
     n_patients: int
 
 
-def by_subgroup(scores: ScoreTable, resamples: int, seed: int) -> list[Subgroup]:
-    """Of every cohort with at least two known countries or devices; nothing of the others."""
-    found = []
-    for kind in GROUPS:
+def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamples: int, seed: int) -> list[Subgroup]:
+    """Of ``arms``, in every cohort that has at least two known countries or devices or enough heads of known size."""
+    found, drawn = [], {}
+    for kind in (*GROUPS, HEAD_SIZE):
         for (cohort, segmenter, labels, arm), own in scores.items():
-            values = np.array(own.case_groups(kind))
-            known = sorted(set(values) - {""})
-            dice, patients = own.per_case("dice").mean(axis=0), np.array(own.case_patients)
-            for value in known if len(known) > 1 else ():
-                mine = values == value
-                limits = patient_interval(dice[mine], patients[mine], resamples, patient_resamples(seed, cohort))
+            for value, mine in _groups(own, kind) if arm in arms else ():
+                key = (cohort, kind, value)
+                if key not in drawn:
+                    names = np.array(own.case_patients)[mine]
+                    drawn[key] = Patients(names, resamples, seeds.numpy_generator(seed, "compare", *key))
+                dice = own.per_case("dice").mean(axis=0)[mine]
+                gained = None
+                if arm != baseline:
+                    gained = dice - scores[cohort, segmenter, labels, baseline].per_case("dice").mean(axis=0)[mine]
                 found.append(
-                    Subgroup(cohort, kind, value, segmenter, labels, arm, float(dice[mine].mean()), limits,
-                             int(mine.sum()), len(set(patients[mine])))
-                )  # fmt: skip
+                    Subgroup(
+                        cohort=cohort,
+                        kind=kind,
+                        value=value,
+                        segmenter=segmenter,
+                        labels=labels,
+                        arm=arm,
+                        dice=float(dice.mean()),
+                        patients=drawn[key].interval(dice),
+                        difference=None if gained is None else float(gained.mean()),
+                        gain=None if gained is None else drawn[key].interval(gained),
+                        n_cases=int(mine.sum()),
+                        n_patients=drawn[key].n,
+                    )
+                )
     return found
+
+
+def _groups(own: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+    """(value, bool (C,)) of every group; none where there is only one."""
+    if kind == HEAD_SIZE:
+        yield from _thirds(own.case_head_areas())
+        return
+    values = np.array(own.case_groups(kind))
+    known = sorted(set(values) - {""})
+    for value in known if len(known) > 1 else ():
+        yield value, values == value
+
+
+def _thirds(areas: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Thirds of the cohort by the share of the image that the head covers."""
+    known = np.isfinite(areas)
+    if known.sum() < MIN_CASES:
+        return
+    low, high = np.quantile(areas[known], [1 / 3, 2 / 3])
+    if low == high:
+        return
+    yield f"small (below {low:.0%} of the image)", known & (areas < low)
+    yield "medium", known & (areas >= low) & (areas <= high)
+    yield f"large (above {high:.0%} of the image)", known & (areas > high)

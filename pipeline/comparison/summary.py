@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.comparison.oracle import OracleBox
-from pipeline.comparison.statistics import Estimate, Verdict, estimate, paired_difference, verdicts
+from pipeline.comparison.statistics import Estimate, Patients, Verdict, estimate, paired_difference, verdicts
 from pipeline.comparison.synthetic import Budget, Quality, Shape
 from pipeline.core import seeds
+from pipeline.core.case import HEAD
 from pipeline.core.errors import InputError
 from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
@@ -44,6 +45,7 @@ class Scores:
     patients: tuple[str, ...]
     structures: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
+    areas: np.ndarray
     values: dict[str, np.ndarray]
 
     @cached_property
@@ -64,6 +66,13 @@ class Scores:
     def case_groups(self, kind: str) -> list[str]:
         """Country or device of every case."""
         return [self.groups[kind][row] for row in self._cases[0]]
+
+    def case_head_areas(self) -> np.ndarray:
+        """float (C,): share of the image that each case's head covers, nan where that is not known."""
+        areas = np.full(len(self._cases[0]), np.nan)
+        heads = np.array(self.structures) == HEAD
+        areas[self._cases[1][heads]] = self.areas[heads]
+        return areas
 
     def per_case(self, metric: str) -> np.ndarray:
         """float (R, C): the mean over those structures of each case that have the metric, nan where none has."""
@@ -165,15 +174,29 @@ def _scores(replicates: Sequence[Sequence[dict[str, str]]]) -> Scores:
     columns = zip(*((row["id"], row["patient"], row["structure"]) for row in replicates[0]), strict=True)
     groups = {kind: tuple(row.get(kind, "") for row in replicates[0]) for kind in GROUPS}
     values = {metric: np.array([[_number(row[metric]) for row in rows] for rows in replicates]) for metric in METRICS}
-    return Scores(*columns, groups, values)
+    areas = np.array([_number(row.get("area", "")) for row in replicates[0]])
+    return Scores(*columns, groups, areas, values)
 
 
 def _number(text: str) -> float:
     return {"": np.nan, "True": 1.0, "False": 0.0}[text] if text in ("", "True", "False") else float(text)
 
 
+def patients_of(scores: ScoreTable, resamples: int, seed: int) -> dict[str, Patients]:
+    """The patients of each cohort, resampled alike for every arm and segmenter: intervals differ by these alone."""
+    of_cases = {cohort: own.case_patients for (cohort, *_), own in scores.items()}
+    return {
+        cohort: Patients(names, resamples, seeds.numpy_generator(seed, "compare", cohort))
+        for cohort, names in of_cases.items()
+    }
+
+
 def summarise(
-    scores: ScoreTable, arms: dict[str, Arm], baseline: str, held_out: Collection[str], resamples: int, seed: int
+    scores: ScoreTable,
+    arms: dict[str, Arm],
+    baseline: str,
+    held_out: Collection[str],
+    patients: dict[str, Patients],
 ) -> list[Result]:
     """One result per cohort, segmenter, number of labels and arm, in the order of the table.
 
@@ -182,12 +205,10 @@ def summarise(
     """
     results = []
     for (cohort, segmenter, labels, arm), own in scores.items():
-        dice, patients = own.per_case("dice"), own.case_patients
-        key = (cohort, segmenter, labels)
+        dice, key = own.per_case("dice"), (cohort, segmenter, labels)
 
-        def from_arm(other, key=key, dice=dice, patients=patients):
-            rng = patient_resamples(seed, key[0])
-            return paired_difference(dice, scores[*key, other].per_case("dice"), patients, resamples, rng)
+        def from_arm(other, key=key, dice=dice):
+            return paired_difference(dice, scores[*key, other].per_case("dice"), patients[key[0]])
 
         difference = None if arm == baseline else from_arm(baseline)
         twin = _warped_twin(arm, arms, [name for *others, name in scores if tuple(others) == key])
@@ -199,7 +220,7 @@ def summarise(
                 arm=arm,
                 spec=arms[arm],
                 n_cases=dice.shape[1],
-                dice=estimate(dice, patients, resamples, patient_resamples(seed, cohort)),
+                dice=estimate(dice, patients[cohort]),
                 difference=difference,
                 beyond_warped=from_arm(twin) if twin else None,
                 verdict=None,
@@ -219,11 +240,6 @@ def _judged(results: Sequence[Result], held_out: Collection[str]) -> list[Result
         for place, word in zip(family, found, strict=True):
             judged[place] = replace(results[place], verdict=word)
     return judged
-
-
-def patient_resamples(seed: int, cohort: str) -> np.random.Generator:
-    """The same resamples of a cohort's patients for every arm and segmenter: intervals differ by these alone."""
-    return seeds.numpy_generator(seed, "compare", cohort)
 
 
 def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.core.case import HEAD
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 
@@ -216,7 +217,7 @@ def measure(mask, classes: Sequence[str], pixel_mm: float | None) -> list[dict]:
     for index, name in enumerate(classes[1:], start=1):
         region = mask == index
         row = {"structure": name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
-        if name == "head" and row["area_px"]:
+        if name == HEAD and row["area_px"]:
             row["circumference_px"] = round(circumference := head_circumference_px(region), 2)
             row["circumference_mm"] = round(circumference * pixel_mm, 2) if pixel_mm else None
         rows.append(row)

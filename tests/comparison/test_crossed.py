@@ -3,7 +3,7 @@ import pytest
 from scipy import stats
 
 from pipeline.comparison.crossed import Crossed, crossed, holm
-from pipeline.comparison.statistics import LEVEL, paired_difference, verdicts
+from pipeline.comparison.statistics import LEVEL, Patients, paired_difference, verdicts
 
 
 def names(n, per_patient=1):
@@ -88,7 +88,7 @@ def test_a_missing_effect_is_found_no_more_often_than_said_and_a_large_one_mostl
     for _ in range(200):
         grid = [
             paired_difference(
-                world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), names(40), 200, draws
+                world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), Patients(names(40), 200, draws)
             )
             for effect in (0, 0, 0, 0, 0, 0.05)
         ]

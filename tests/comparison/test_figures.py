@@ -1,11 +1,8 @@
-import io
-
 import numpy as np
 import pytest
-from PIL import Image
 
 from pipeline.comparison import figures
-from pipeline.comparison.statistics import estimate, verdicts
+from pipeline.comparison.statistics import Patients, estimate, verdicts
 from pipeline.comparison.summary import Result
 from pipeline.core.params import Arm
 
@@ -20,13 +17,13 @@ SPECS = {
 
 def results(replicates=3, patients=12, segmenter="sam"):
     draws = np.random.default_rng(0)
-    names = [f"p{i}" for i in range(patients)]
-    base = draws.uniform(0.8, 0.95, (replicates, patients))
+    patients = Patients([f"p{i}" for i in range(patients)], 50, draws)
+    base = draws.uniform(0.8, 0.95, (replicates, patients.n))
     made = []
     for labels in (10, 40):
         for arm, gain in (("real", 0), ("one", 0.01), ("four", 0.02), ("warped", 0.003), ("shuffled", -0.2)):
             values = base + gain + draws.normal(0, 0.002, base.shape)
-            difference = None if arm == "real" else estimate(values - base, names, 50, draws)
+            difference = None if arm == "real" else estimate(values - base, patients)
             made.append(
                 Result(
                     cohort="far",
@@ -34,8 +31,8 @@ def results(replicates=3, patients=12, segmenter="sam"):
                     labels=labels,
                     arm=arm,
                     spec=SPECS[arm],
-                    n_cases=patients,
-                    dice=estimate(values, names, 50, draws),
+                    n_cases=patients.n,
+                    dice=estimate(values, patients),
                     difference=difference,
                     beyond_warped=None,
                     verdict=verdicts([difference])[0] if difference else None,
@@ -46,7 +43,11 @@ def results(replicates=3, patients=12, segmenter="sam"):
     return made
 
 
-@pytest.mark.parametrize("draw", [figures.dice_against_ratio, figures.differences])
+def curves(results, name, title):
+    return figures.learning_curves(results, "real", name, title)
+
+
+@pytest.mark.parametrize("draw", [figures.dice_against_ratio, figures.differences, curves])
 @pytest.mark.parametrize(("replicates", "patients"), [(3, 12), (1, 12), (1, 1)])
 def test_charts_repeat_and_load_nothing(draw, replicates, patients):
     svg = draw(results(replicates, patients), "one", 'Dice of "far" <cohort>')
@@ -95,33 +96,3 @@ def test_arms_in_words():
     first = Arm(extra="synthetic", ratio=4, pretrain=0.5)
     assert figures.describe(strong) == "real only, strongly augmented" == figures.series(strong)[0]
     assert figures.describe(first) == "synthetic ×4, 50% of the steps before the real ones"
-
-
-def decoded(png):
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
-def test_tile_keeps_proportions_and_draws_outlines_over_greys():
-    image = np.tile(np.linspace(0, 255, 32).astype(np.uint8), (24, 1))
-    inside = np.zeros((24, 32), np.uint8)
-    inside[6:18, 8:24] = 1
-    plain = decoded(figures.tile(image, 48))
-    drawn = decoded(figures.tile(image, 48, [(inside, figures.REFERENCE)]))
-    assert plain.shape == (48, 64, 3)
-    assert (plain[..., 0] == plain[..., 2]).all()
-    changed = (plain != drawn).any(axis=2)
-    assert (drawn[changed] == (255, 196, 0)).all()
-    assert changed[12, 16:48].all() and not changed[20, 30]
-
-
-def test_later_contours_lie_on_top():
-    inside = np.zeros((24, 24), np.uint8)
-    inside[6:18, 6:18] = 1
-    both = decoded(figures.tile(inside, 24, [(inside, figures.REFERENCE), (inside, figures.PREDICTION)]))
-    assert (both[6, 6:18] == (25, 211, 255)).all()
-
-
-def test_mask_tile_tells_classes_apart():
-    mask = np.repeat(np.arange(3, dtype=np.uint8), 8)[None].repeat(24, axis=0)
-    greys = decoded(figures.mask_tile(mask, 24))[0, ::8, 0].tolist()
-    assert greys == sorted(set(greys)) and len(greys) == 3

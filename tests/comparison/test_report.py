@@ -1,211 +1,19 @@
-"""The stage compare on small made-up inputs, written by the project's own writers."""
+"""The stage compare on small made-up inputs: what its page, metrics and table say."""
 
 import json
 import re
-from dataclasses import dataclass, field, replace
-from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import yaml
 
-from pipeline import compare
-from pipeline.comparison import answers, numbers, report
-from pipeline.comparison.crossed import Crossed
-from pipeline.comparison.statistics import Estimate, Verdict
-from pipeline.core.case import Case
-from pipeline.core.dataset_writer import write_dataset
+from pipeline.comparison import report
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
-from pipeline.core.labels import label_subset
-from pipeline.core.measures import Measure, as_json
-from pipeline.core.params import Arm, View, load_params
-from pipeline.core.predictions import write_predictions
-from pipeline.core.presets import compose
-from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table, write_table
+from tests.comparison.world import OUTPUTS, World
 from tests.self_contained import Loads, text_of
-
-CLASSES = ["background", "head"]
-ARMS = {
-    "real": {"extra": "none", "ratio": 0},
-    "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
-    "warped": {"extra": "warped", "ratio": 2},
-    "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
-}
-OUTPUTS = ("metrics.json", "table.csv", "report.html")
-
-
-def case(cohort, i, split):
-    image = np.random.default_rng(i).integers(0, 255, (24, 32)).astype(np.uint8)
-    mask = np.zeros((24, 32), np.uint8)
-    mask[5 : 15 + i % 4, 6:20] = 1
-    id_ = f"{cohort}-{i}"
-    return Case(id_, cohort, f"p{cohort}{i}", image, mask, split, pixel_mm=0.5, mask_source="annotated")
-
-
-def rows(cohort, cases, dice):
-    return [
-        {
-            "cohort": cohort,
-            "structure": "head",
-            "id": one.id,
-            "patient": one.patient,
-            "country": one.country,
-            "device": None,
-            "dice": float(min(dice + 0.01 * i, 1)),
-            "iou": 0.8,
-            "hd95_px": 3.0,
-            "assd_px": 1.0,
-            "hd95_mm": 1.5,
-            "assd_mm": 0.5,
-            "hc_error_mm": 2.0,
-            "hc_error_percent": 1.0,
-            "missing": False,
-        }
-        for i, one in enumerate(cases)
-    ]
-
-
-def masks(distance):
-    """The block of one descriptor; without a distance there is no synthetic value either."""
-    known = {"distance": distance, "mean": 0.25 if distance else None, "std": 0.05 if distance else None, "n": 16}
-    real = {"mean": 0.3, "std": 0.1, "n": 8}
-    return {
-        "reference": real,
-        "synthetic": known,
-        "unseen": {"distance": 0.12, **real},
-        "labels": {"distance": 0.2, **real},
-        "sources": {"parent": known, "shape_model": {**known, "distance": 0.4}},
-    }
-
-
-WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
-
-
-def measures(replicate):
-    """Four measures of the second kind of question asked first: the report sorts them."""
-    real, far = "real unseen images", "phantom_d images"
-    return [
-        Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
-        Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
-        Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
-        Measure("obedience", "dice", "head", 0.9, 16, 0.95, "the instrument", 0.6, "another's mask", spread=0.02),
-    ]
-
-
-@dataclass
-class World:
-    """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
-
-    root: Path
-    replicates: list[int] = field(default_factory=lambda: [0])
-    gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
-    held_out: str = "phantom_b"
-    selected_on: int = 0
-    chosen_on: int = 0
-    oracle: list[str] = field(default_factory=list)
-    segmenters: list[str] = field(default_factory=lambda: ["sam"])
-    countries: tuple[str | None, ...] = (None,)
-    labels: list[int] = field(default_factory=lambda: [4])
-    arms: dict[str, dict] = field(default_factory=lambda: ARMS)
-
-    def build(self):
-        presets = Path(__file__).parents[2] / "presets"
-        config = yaml.safe_load(compose(presets, "smoke"))
-        keep = {"phantom_a", "phantom_b", "phantom_d"}
-        config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
-        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
-        config["grid"]["segmenters"] = self.segmenters
-        config["arms"] = self.arms
-        config["oracle"]["arms"] = self.oracle
-        config["compare"] = {"baseline": "real", "bootstrap": 100}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(config))
-        train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
-        away = [case("b", i, "test") for i in range(7)]
-        away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
-        for n, r in product(self.labels, self.replicates):
-            self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
-        return self
-
-    def _cell(self, n, r, train, cohorts, seed):
-        name = cell_name(n, r)
-        own = label_subset(train, n, r, seed)
-        made = [
-            replace(
-                own[i % n], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % n].id
-            )
-            for i in range(16)
-        ]
-        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
-        origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
-        write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}
-        dropped = {"obedience": 9, "plausibility": 0, "novelty": 4}
-        curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
-        write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
-        scored = [
-            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
-            for i, one in enumerate(made)
-        ]
-        real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
-        write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
-        answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
-        write_json(
-            self.root / "quality" / f"{name}.json",
-            {
-                "measures": as_json(measures(r)),
-                "verdicts": answers,
-                "masks": {"head": {"area": masks(0.3), "angle": masks(None)}},
-            },
-        )
-        useful = Measure("usefulness", "tstr", None, 0.9, 6, 0.95, "real labels", 0.7, "the mean mask", 0.88, 0.92)
-        write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
-        for segmenter, arm in product(self.segmenters, self.arms):
-            cell = cell_name(segmenter, n, r, arm)
-            trainable = 4321 if segmenter == "unet" else 1234
-            facts = {"labels": n + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
-            write_json(self.root / "training" / f"{cell}.json", facts)
-            level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
-            write_table(
-                self.root / "evaluation" / f"{cell}.csv",
-                [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
-            )
-            if arm in self.oracle and segmenter == "sam":
-                boxed = [
-                    {"cohort": cohort, "structure": "head", "id": one.id, "patient": one.patient,
-                     "dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
-                    for cohort, cases in cohorts for one in cases
-                ]  # fmt: skip
-                write_table(self.root / "oracle" / f"{cell}.csv", boxed)
-            for cohort, cases in cohorts:
-                maps = [np.roll(one.mask, 2, axis=1) for one in cases]
-                path = self.root / "predictions" / cell / f"{cohort}.parquet"
-                write_predictions(path, [one.id for one in cases], maps)
-
-    def run(self, out="out"):
-        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
-        names = (
-            "evaluation",
-            "quality",
-            "usefulness",
-            "samples",
-            "synthetic",
-            "curated",
-            "predictions",
-            "live",
-            "training",
-            "oracle",
-            "held_out",
-        )
-        folders = {name: self.root / name for name in names}
-        outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
-        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
-        return (self.root / out / "report.html").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +36,9 @@ def test_page_answers_first_and_says_what_it_is_about(html):
 
 def test_page_has_every_part(html):
     ids = re.findall(r'<section id="(\w+)"', html)
-    assert ids == ["segmentation", "quality", "cases", "secondary", "budget", "reading", "provenance"]
+    assert ids == [
+        "segmentation", "ratios", "quality", "cases", "explorer", "secondary", "budget", "reading", "provenance",
+    ]  # fmt: skip
     assert html.count("<svg") == 4
     # Twelve samples of three tiles; the pictures of the held-out cases show two arms.
     assert html.count('alt="sample: ') == 36
@@ -267,7 +77,8 @@ def test_page_is_self_contained_small_and_described(html):
     parser = Loads()
     parser.feed(html)
     assert parser.fetched == [] and parser.mute == []
-    assert not re.search(r"https?://|@import|url\((?!#)", html)
+    # The name of SVG's namespace is no address.
+    assert not re.search(r"https?://|@import|url\((?!#)", html.replace("http://www.w3.org/2000/svg", ""))
     assert len(html) < 3_000_000
 
 
@@ -369,10 +180,10 @@ def test_one_segmenter_needs_no_name(html):
 
 def test_countries_stand_apart(two):
     text = text_of(two[1])
-    assert "By country and device" in text
+    assert "By country, device and head size" in text
     # Cases 1, 3 and 5 of seven are Algerian, 0, 2, 4 and 6 Spanish.
-    assert "phantom_b country: DZA sam 4 real 83.0" in text and "phantom_b country: ESP sam 4 real 83.0" in text
-    assert "device:" not in text
+    assert "phantom_b DZA sam 4 real 83.0" in text and "phantom_b ESP sam 4 real 83.0" in text
+    assert "By country Mean Dice" in text and "By device" not in text
 
 
 def test_prompts_are_those_of_the_sams():
@@ -424,122 +235,3 @@ def test_a_weights_path_stays_at_home(tmp_path):
     params["segmenters"]["sam"]["base"]["weights"] = "own/place/sam.pth"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     assert "own/place" not in world.run()
-
-
-def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):
-    return SimpleNamespace(
-        synthetic=extra == "synthetic" and not shuffled,
-        spec=Arm(extra=extra, ratio=1, shuffled=shuffled),
-        difference=SimpleNamespace(mean=mean),
-        dice=SimpleNamespace(n_replicates=replicates),
-        verdict=Verdict(word, word),
-    )
-
-
-@pytest.mark.parametrize(
-    ("words", "head"),
-    [
-        (["helps"], "Yes, on the held-out cohort"),
-        (["helps", "helps"], "Yes, in all 2"),
-        (["helps", "not shown"], "It helped in 1 of 2"),
-        (["hurts", "helps"], "Mixed"),
-        (["hurts", "not shown"], "No: it hurt in 1 of 2"),
-        (["not shown", "not shown"], "No difference shown"),
-        ([], "Not asked in this run"),
-    ],
-)
-def test_headline_says_no_more_than_the_verdicts(words, head):
-    assert answers.answer([result(word) for word in words], "real")[0].startswith(head)
-
-
-@pytest.mark.parametrize("word", ["too few"])
-def test_few_replicates_make_no_claim(word):
-    head, sentence = answers.answer([result(word, replicates=4)], "real")
-    assert head == "Too few replicates to say"
-    assert "help" not in sentence and "+1.00 points" in sentence
-
-
-def test_controls_that_fail_are_flagged():
-    (fine, text), *_ = answers.controls([result("too few", mean=-0.03, shuffled=True)])
-    assert fine and "−3.00 points" in text
-    (fine, text), *_ = answers.controls([result("too few", mean=0.001, shuffled=True)])
-    assert not fine and "suspicion" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "raw", "phantom"),
-    [
-        ("phantom_b", "elsewhere", True),
-        ("far", "data/raw/phantom/phantom_b", True),
-        ("spanish", "data/raw/spanish", False),
-    ],
-)
-def test_phantoms_are_known_by_name_or_folder(name, raw, phantom):
-    assert report.is_phantom(name, raw) is phantom
-
-
-def test_numbers_are_written_for_people():
-    assert [numbers.points(value) for value in (0.0123, -0.004, -0.00001)] == ["+1.23", "−0.40", "0.00"]
-    assert [numbers.significant(value) for value in (46.27, 0.00366, 0.0, 812.4, -0.0021)] == [
-        "46.3",
-        "0.00366",
-        "0.00",
-        "812",
-        "−0.00210",
-    ]
-    assert numbers.span((3, 3)) == "3" and numbers.span((3, 5)) == "3–5" and numbers.span(None) == "–"
-
-
-def test_gaps_between_names_and_files_are_errors():
-    with pytest.raises(InputError, match="dvc repro score"):
-        report.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
-
-
-def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):
-    spec = {"extra": "synthetic", "curated": True, **spec}
-    difference = Estimate(mean, None, None, Crossed(mean, 0.005, 10.0), 60, 5)
-    one = result(word, mean)
-    detectable = None if word == "too few" else 0.019
-    one.verdict = Verdict(word, {"too few": "too few replicates to say: 2 of 5"}.get(word, word), None, detectable)
-    one.difference, one.spec = difference, Arm(ratio=ratio, **spec)
-    one.cohort, one.arm, one.segmenter, one.labels = cohort, arm, "sam", 20
-    return one
-
-
-@pytest.mark.parametrize(
-    ("word", "mean", "text"),
-    [
-        ("helps", 0.031, "helps by 3.1 Dice points, 95 % interval +1.99 to +4.21, n = 60 patients, 5 replicates"),
-        ("hurts", -0.031, "hurts by 3.1 Dice points, 95 % interval −4.21 to −1.99, n = 60 patients, 5 replicates"),
-        (
-            "not shown",
-            0.004,
-            "no evidence: +0.40 points, 95 % interval −0.71 to +1.51, n = 60 patients, 5 replicates; "
-            "1.90 would have been found",
-        ),
-        ("too few", 0.004, "too few replicates to say: 2 of 5 (+0.40 points, n = 60 patients, 5 replicates)"),
-    ],
-)
-def test_a_claim_says_how_much_how_sure_and_on_whom(word, mean, text):
-    assert answers.claim(compared(word, mean)) == text
-
-
-def test_advice_is_the_smallest_ratio_that_helps_everywhere():
-    grid = [
-        compared("not shown", 0.01, arm="one", ratio=1), compared("helps", 0.02, "near", "one", 1),
-        compared("helps", 0.02), compared("helps", 0.03, "near"),
-        compared("helps", 0.04, arm="eight", ratio=8), compared("helps", 0.05, "near", "eight", 8),
-    ]  # fmt: skip
-    ((segmenter, labels, sentence),) = answers.advice(grid)
-    assert (segmenter, labels) == ("sam", 20)
-    assert sentence == "use “four” (synthetic ×4, curated): +2.00 points on far, +3.00 points on near"
-    ((*_, sentence),) = answers.advice(grid[:2])
-    assert sentence == "“one” helps on near only: +1.00 points on far, +2.00 points on near"
-
-
-def test_advice_claims_nothing_that_no_verdict_says():
-    ((*_, sentence),) = answers.advice([compared("not shown", 0.01), compared("hurts", -0.02, arm="one", ratio=1)])
-    assert sentence == "no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
-    ((*_, sentence),) = answers.advice([compared("too few", 0.01)])
-    assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
-    assert answers.advice([compared("helps", 0.1, generous=True)]) == []

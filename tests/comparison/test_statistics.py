@@ -6,9 +6,9 @@ from pipeline.comparison.crossed import Crossed
 from pipeline.comparison.statistics import (
     Estimate,
     Interval,
+    Patients,
     estimate,
     paired_difference,
-    patient_interval,
     replicate_interval,
     verdicts,
 )
@@ -24,6 +24,10 @@ def names(n, per_patient=1):
 
 def width(interval):
     return interval.high - interval.low
+
+
+def patient_interval(values, of_cases, resamples, generator):
+    return Patients(of_cases, resamples, generator).interval(values)
 
 
 def test_replicate_interval_is_students():
@@ -72,7 +76,7 @@ def test_copies_of_a_patients_case_add_no_certainty():
 
 def test_cases_weigh_equally_however_they_are_spread_over_patients():
     values = np.array([1.0, 1.0, 1.0, 0.0])
-    found = estimate(values[None], ["a", "a", "a", "b"], 500, rng())
+    found = estimate(values[None], Patients(["a", "a", "a", "b"], 500, rng()))
     assert found.mean == 0.75
     assert (found.patients.low, found.patients.high) == (0, 1)
 
@@ -82,20 +86,18 @@ def test_pairing_removes_what_arms_share():
     draws = rng(4)
     baseline = 0.8 + draws.normal(0, 0.05, (5, 1)) + draws.normal(0, 0.08, (1, 60))
     arm = baseline + 0.01 + draws.normal(0, 0.002, (5, 60))
-    difference = paired_difference(arm, baseline, names(60), 1000, rng())
+    patients = Patients(names(60), 1000, rng())
+    difference = paired_difference(arm, baseline, patients)
     assert difference.mean == pytest.approx(0.01, abs=0.001)
     assert difference.patients.side == difference.replicates.side == 1
-    assert width(difference.patients) < 0.1 * width(estimate(arm, names(60), 1000, rng()).patients)
-    mirrored = paired_difference(baseline, arm, names(60), 1000, rng())
-    assert (mirrored.mean, mirrored.patients.low) == (
-        pytest.approx(-difference.mean),
-        pytest.approx(-difference.patients.high, abs=2e-4),
-    )
+    assert width(difference.patients) < 0.1 * width(estimate(arm, patients).patients)
+    mirrored = paired_difference(baseline, arm, patients)
+    assert (mirrored.mean, mirrored.patients.low) == pytest.approx((-difference.mean, -difference.patients.high))
 
 
 def test_pairs_need_equal_shapes():
     with pytest.raises(ValueError, match="same replicates and cases"):
-        paired_difference(np.zeros((2, 3)), np.zeros((1, 3)), names(3), 10, rng())
+        paired_difference(np.zeros((2, 3)), np.zeros((1, 3)), Patients(names(3), 10, rng()))
 
 
 def test_same_generator_same_interval():
@@ -155,4 +157,4 @@ def test_fewer_than_five_replicates_never_help_or_hurt(n, sign):
 
 def test_one_patient_is_too_few():
     values = np.full((5, 4), 0.1)
-    assert verdict(estimate(values, ["p"] * 4, 100, rng())).text.startswith("too few patients")
+    assert verdict(estimate(values, Patients(["p"] * 4, 100, rng()))).text.startswith("too few patients")

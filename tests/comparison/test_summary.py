@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.comparison.segmenters import between_segmenters
 from pipeline.comparison.subgroups import by_subgroup
-from pipeline.comparison.summary import load_scores, long_table, metrics, summarise
+from pipeline.comparison.summary import load_scores, long_table, metrics, patients_of, summarise
 from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes, load_verdicts
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
@@ -19,7 +19,7 @@ GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arm
 ONE_CELL = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real",))
 
 
-def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False, country=None):
+def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False, country=None, area=None):
     return {
         "cohort": cohort,
         "structure": structure,
@@ -27,6 +27,7 @@ def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missin
         "patient": patient or id_,
         "country": country,
         "device": None,
+        "area": area,
         "dice": dice,
         "iou": dice / (2 - dice),
         "hd95_px": 10.0,
@@ -59,7 +60,19 @@ def folder(tmp_path):
 
 
 def results_of(folder, grid=GRID, cohorts=("far",)):
-    return summarise(load_scores(folder, grid, cohorts), ARMS, "real", ["far"], 200, 0)
+    return summarised(load_scores(folder, grid, cohorts))
+
+
+def summarised(scores):
+    return summarise(scores, ARMS, "real", ["far"], patients_of(scores, 200, 0))
+
+
+def standings(scores, segmenters):
+    return between_segmenters(scores, segmenters, "real", patients_of(scores, 100, 0))
+
+
+def subgroups(scores):
+    return by_subgroup(scores, list(ARMS), "real", 100, 0)
 
 
 def test_known_means_and_paired_differences(folder):
@@ -100,7 +113,7 @@ def test_a_case_is_the_mean_of_its_structures(tmp_path):
     own = scores["far", "sam", 10, "real"]
     assert own.case_ids == ["b", "a"]
     assert own.per_case("dice").tolist() == [[pytest.approx(0.6), 1.0]]
-    (result,) = summarise(scores, ARMS, "real", ["far"], 100, 0)
+    (result,) = summarised(scores)
     assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
 
 
@@ -202,7 +215,7 @@ def two_segmenters(folder):
 
 
 def test_differences_are_taken_within_a_segmenter(tmp_path):
-    results = summarise(two_segmenters(tmp_path), ARMS, "real", ["far"], 100, 0)
+    results = summarised(two_segmenters(tmp_path))
     assert [(one.segmenter, one.arm) for one in results] == [
         ("sam", "real"), ("sam", "synthetic"), ("unet", "real"), ("unet", "synthetic")
     ]  # fmt: skip
@@ -217,7 +230,7 @@ def test_differences_are_taken_within_a_segmenter(tmp_path):
 
 
 def test_segmenters_are_compared_on_real_data_alone(tmp_path):
-    sam, unet = between_segmenters(two_segmenters(tmp_path), TWO.segmenters, "real", 100, 0)
+    sam, unet = standings(two_segmenters(tmp_path), TWO.segmenters)
     assert (sam.segmenter, sam.difference, sam.verdict) == ("sam", None, None)
     assert (sam.dice.mean, unet.dice.mean) == (pytest.approx(0.7), pytest.approx(0.8))
     assert unet.difference.mean == pytest.approx(0.1)
@@ -232,22 +245,41 @@ def test_a_verdict_between_models_is_worded_for_models(tmp_path):
         write_cells(tmp_path, {f"{name}-10-{r}-real": rows})
     grid = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=range(5), arms=("real",))
     scores = load_scores(tmp_path, grid, ["far"])
-    assert between_segmenters(scores, ("sam", "unet"), "real", 100, 0)[1].verdict.text == "better"
-    assert between_segmenters(scores, ("unet", "sam"), "real", 100, 0)[1].verdict.text == "worse"
+    assert standings(scores, ("sam", "unet"))[1].verdict.text == "better"
+    assert standings(scores, ("unet", "sam"))[1].verdict.text == "worse"
 
 
 def test_subgroups_are_means_of_their_own_cases(tmp_path):
-    one, two, *others = by_subgroup(two_segmenters(tmp_path), 100, 0)
+    one, two, *others = subgroups(two_segmenters(tmp_path))
     assert others == [], "only one arm of one segmenter says which country its cases are from"
     assert (one.kind, one.value, one.segmenter, one.arm, one.n_cases) == ("country", "DZA", "sam", "real", 1)
     assert (one.dice, two.value, two.dice) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
     assert one.patients is None
 
 
+def test_head_sizes_are_thirds_of_the_cohort_with_paired_gains(tmp_path):
+    """Small heads gain ten points, the others nothing; a case without a known area is in no third."""
+    areas = [0.05 + 0.01 * i for i in range(12)]
+    real = [row(f"p{i}", 0.8, area=area) for i, area in enumerate(areas)] + [row("unknown", 0.1)]
+    more = [row(f"p{i}", 0.9 if i < 4 else 0.8, area=area) for i, area in enumerate(areas)] + [row("unknown", 0.1)]
+    write_cells(tmp_path, {"sam-10-0-real": real, "sam-10-0-synthetic": more})
+    grid = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real", "synthetic"))
+    found = [one for one in subgroups(load_scores(tmp_path, grid, ["far"])) if one.arm == "synthetic"]
+    assert [one.value.split()[0] for one in found] == ["small", "medium", "large"]
+    assert [one.n_cases for one in found] == [4, 4, 4]
+    assert [one.difference for one in found] == pytest.approx([0.1, 0, 0])
+    assert (found[0].gain.low, found[0].gain.high) == pytest.approx((0.1, 0.1))
+
+
+def test_few_heads_have_no_thirds(tmp_path):
+    write_cells(tmp_path, {"sam-10-0-real": [row(f"p{i}", 0.8, area=0.1 * i) for i in range(8)]})
+    assert subgroups(load_scores(tmp_path, ONE_CELL, ["far"])) == []
+
+
 def test_patients_are_resampled_alike_for_every_segmenter(tmp_path):
     rows = [row(f"p{i}", 0.5 + 0.017 * i) for i in range(20)]
     write_cells(tmp_path, {f"{name}-10-0-{arm}": rows for name in TWO.segmenters for arm in TWO.arms})
-    results = summarise(load_scores(tmp_path, TWO, ["far"]), ARMS, "real", ["far"], 30, 0)
+    results = summarised(load_scores(tmp_path, TWO, ["far"]))
     assert len({one.dice.patients for one in results}) == 1
 
 
@@ -260,15 +292,17 @@ def test_missing_cell_of_another_segmenter_is_named(tmp_path):
 
 def test_tables_without_country_and_device_are_of_unknown_origin(tmp_path):
     known = row("a", 0.8)
-    write_cells(tmp_path, {"sam-10-0-real": [{key: known[key] for key in known if key not in ("country", "device")}]})
+    write_cells(
+        tmp_path, {"sam-10-0-real": [{key: known[key] for key in known if key not in ("country", "device", "area")}]}
+    )
     scores = load_scores(tmp_path, ONE_CELL, ["far"])
     assert scores["far", "sam", 10, "real"].case_groups("device") == [""]
-    assert by_subgroup(scores, 100, 0) == []
+    assert subgroups(scores) == []
 
 
 def test_one_known_country_is_no_subgroup(tmp_path):
     write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.8, country="ESP"), row("b", 0.6)]})
-    assert by_subgroup(load_scores(tmp_path, ONE_CELL, ["far"]), 100, 0) == []
+    assert subgroups(load_scores(tmp_path, ONE_CELL, ["far"])) == []
 
 
 def write_quality(folder, name, kid, **changes):

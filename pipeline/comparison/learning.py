@@ -1,0 +1,105 @@
+"""Learning curves: Dice over the number of labels, and how many real labels an arm with synthetic data is worth."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.comparison.statistics import LEVEL, Patients
+from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.core import seeds
+from pipeline.core.params import Arm
+
+
+@dataclass(frozen=True)
+class Worth:
+    """An arm at ``labels`` labelled cases is as good as real data alone with ``value`` of them.
+
+    value, low, high: labelled cases, with 95 % limits; 0 and inf where they lie beyond the curve's ends ``ends``.
+    """
+
+    cohort: str
+    segmenter: str
+    labels: int
+    arm: str
+    spec: Arm
+    dice: float
+    value: float
+    low: float
+    high: float
+    ends: tuple[int, int]
+
+    @property
+    def replaced(self) -> float:
+        """Real labels that the arm's synthetic data stand for."""
+        return self.value - self.labels
+
+
+def equivalent(labels: Sequence[int], curve: np.ndarray, value: float) -> float:
+    """The number of labels at which the curve reaches ``value``.
+
+    The curve is made monotone first (isotonic regression: more labels are not believed to hurt) and is straight over
+    the logarithm of the number of labels between its points.
+
+    Args:
+        labels: K numbers, ascending.
+        curve: float (K,), mean Dice of real data alone.
+
+    Returns:
+        0 below the curve's first point, inf above its last.
+    """
+    from scipy.optimize import isotonic_regression
+
+    rising = isotonic_regression(curve).x
+    if value < rising[0]:
+        return 0.0
+    if value > rising[-1]:
+        return float("inf")
+    after = int(np.argmax(rising >= value))
+    if after == 0:
+        return float(labels[0])
+    share = (value - rising[after - 1]) / (rising[after] - rising[after - 1])
+    low, high = np.log(labels[after - 1]), np.log(labels[after])
+    return float(np.exp(low + share * (high - low)))
+
+
+def worth(
+    scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients], seed: int
+) -> list[Worth]:
+    """What each of the results ``asked`` is worth in real labels; nothing where the grid has one number of labels.
+
+    Limits are percentiles under resampling of patients and of replicates together, the same draws for the arm and for
+    the curve it is held against; replicates stay paired, since their label subsets are nested.
+    """
+    found = []
+    for one in asked:
+        where = (one.cohort, one.segmenter)
+        counts = sorted({n for cohort, segmenter, n, _ in scores if (cohort, segmenter) == where})
+        if len(counts) < 2:
+            continue
+        curve = np.stack([scores[*where, n, baseline].per_case("dice") for n in counts])
+        arm = scores[*where, one.labels, one.arm].per_case("dice")
+        draws = _draws(np.concatenate([curve, arm[None]]), patients[one.cohort], seed)
+        low, high = np.quantile(
+            [equivalent(counts, drawn[:-1], drawn[-1]) for drawn in draws],
+            [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
+            method="inverted_cdf",
+        )
+        value = equivalent(counts, curve.mean(axis=(1, 2)), arm.mean())
+        found.append(
+            Worth(
+                *where, one.labels, one.arm, one.spec, one.dice.mean, value, float(low), float(high),
+                (counts[0], counts[-1]),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _draws(values: np.ndarray, patients: Patients, seed: int) -> np.ndarray:
+    """Means of float (K, R, N) scores under joint resampling: float (resamples, K)."""
+    n_replicates = values.shape[1]
+    means = np.stack([[patients.means(row) for row in one] for one in values])
+    generator = seeds.numpy_generator(seed, "compare", "replicates")
+    resamples = means.shape[-1]
+    drawn = generator.multinomial(n_replicates, np.full(n_replicates, 1 / n_replicates), size=resamples)
+    return np.einsum("krb,br->bk", means, drawn / n_replicates)

@@ -1,0 +1,130 @@
+"""The answers in words, and what the page is made of besides its numbers."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pipeline.comparison import answers, numbers, report
+from pipeline.comparison.crossed import Crossed
+from pipeline.comparison.statistics import Estimate, Verdict
+from pipeline.core.errors import InputError
+from pipeline.core.params import Arm
+
+
+def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):
+    return SimpleNamespace(
+        synthetic=extra == "synthetic" and not shuffled,
+        spec=Arm(extra=extra, ratio=1, shuffled=shuffled),
+        difference=SimpleNamespace(mean=mean),
+        dice=SimpleNamespace(n_replicates=replicates),
+        verdict=Verdict(word, word),
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "head"),
+    [
+        (["helps"], "Yes, on the held-out cohort"),
+        (["helps", "helps"], "Yes, in all 2"),
+        (["helps", "not shown"], "It helped in 1 of 2"),
+        (["hurts", "helps"], "Mixed"),
+        (["hurts", "not shown"], "No: it hurt in 1 of 2"),
+        (["not shown", "not shown"], "No difference shown"),
+        ([], "Not asked in this run"),
+    ],
+)
+def test_headline_says_no_more_than_the_verdicts(words, head):
+    assert answers.answer([result(word) for word in words], "real")[0].startswith(head)
+
+
+@pytest.mark.parametrize("word", ["too few"])
+def test_few_replicates_make_no_claim(word):
+    head, sentence = answers.answer([result(word, replicates=4)], "real")
+    assert head == "Too few replicates to say"
+    assert "help" not in sentence and "+1.00 points" in sentence
+
+
+def test_controls_that_fail_are_flagged():
+    (fine, text), *_ = answers.controls([result("too few", mean=-0.03, shuffled=True)])
+    assert fine and "−3.00 points" in text
+    (fine, text), *_ = answers.controls([result("too few", mean=0.001, shuffled=True)])
+    assert not fine and "suspicion" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "raw", "phantom"),
+    [
+        ("phantom_b", "elsewhere", True),
+        ("far", "data/raw/phantom/phantom_b", True),
+        ("spanish", "data/raw/spanish", False),
+    ],
+)
+def test_phantoms_are_known_by_name_or_folder(name, raw, phantom):
+    assert report.is_phantom(name, raw) is phantom
+
+
+def test_numbers_are_written_for_people():
+    assert [numbers.points(value) for value in (0.0123, -0.004, -0.00001)] == ["+1.23", "−0.40", "0.00"]
+    assert [numbers.significant(value) for value in (46.27, 0.00366, 0.0, 812.4, -0.0021)] == [
+        "46.3",
+        "0.00366",
+        "0.00",
+        "812",
+        "−0.00210",
+    ]
+    assert numbers.span((3, 3)) == "3" and numbers.span((3, 5)) == "3–5" and numbers.span(None) == "–"
+
+
+def test_gaps_between_names_and_files_are_errors():
+    with pytest.raises(InputError, match="dvc repro score"):
+        report.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
+
+
+def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):
+    spec = {"extra": "synthetic", "curated": True, **spec}
+    difference = Estimate(mean, None, None, Crossed(mean, 0.005, 10.0), 60, 5)
+    one = result(word, mean)
+    detectable = None if word == "too few" else 0.019
+    one.verdict = Verdict(word, {"too few": "too few replicates to say: 2 of 5"}.get(word, word), None, detectable)
+    one.difference, one.spec = difference, Arm(ratio=ratio, **spec)
+    one.cohort, one.arm, one.segmenter, one.labels = cohort, arm, "sam", 20
+    return one
+
+
+@pytest.mark.parametrize(
+    ("word", "mean", "text"),
+    [
+        ("helps", 0.031, "helps by 3.1 Dice points, 95 % interval +1.99 to +4.21, n = 60 patients, 5 replicates"),
+        ("hurts", -0.031, "hurts by 3.1 Dice points, 95 % interval −4.21 to −1.99, n = 60 patients, 5 replicates"),
+        (
+            "not shown",
+            0.004,
+            "no evidence: +0.40 points, 95 % interval −0.71 to +1.51, n = 60 patients, 5 replicates; "
+            "1.90 would have been found",
+        ),
+        ("too few", 0.004, "too few replicates to say: 2 of 5 (+0.40 points, n = 60 patients, 5 replicates)"),
+    ],
+)
+def test_a_claim_says_how_much_how_sure_and_on_whom(word, mean, text):
+    assert answers.claim(compared(word, mean)) == text
+
+
+def test_advice_is_the_smallest_ratio_that_helps_everywhere():
+    grid = [
+        compared("not shown", 0.01, arm="one", ratio=1), compared("helps", 0.02, "near", "one", 1),
+        compared("helps", 0.02), compared("helps", 0.03, "near"),
+        compared("helps", 0.04, arm="eight", ratio=8), compared("helps", 0.05, "near", "eight", 8),
+    ]  # fmt: skip
+    ((segmenter, labels, sentence),) = answers.advice(grid)
+    assert (segmenter, labels) == ("sam", 20)
+    assert sentence == "use “four” (synthetic ×4, curated): +2.00 points on far, +3.00 points on near"
+    ((*_, sentence),) = answers.advice(grid[:2])
+    assert sentence == "“one” helps on near only: +1.00 points on far, +2.00 points on near"
+
+
+def test_advice_claims_nothing_that_no_verdict_says():
+    ((*_, sentence),) = answers.advice([compared("not shown", 0.01), compared("hurts", -0.02, arm="one", ratio=1)])
+    assert sentence == "no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
+    ((*_, sentence),) = answers.advice([compared("too few", 0.01)])
+    assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
+    assert answers.advice([compared("helps", 0.1, generous=True)]) == []

@@ -1,0 +1,200 @@
+"""Small made-up inputs of the stage compare, written by the project's own writers."""
+
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from pipeline import compare
+from pipeline.core.case import Case
+from pipeline.core.dataset_writer import write_dataset
+from pipeline.core.files import write_json
+from pipeline.core.labels import label_subset
+from pipeline.core.measures import Measure, as_json
+from pipeline.core.params import View, load_params
+from pipeline.core.predictions import write_predictions
+from pipeline.core.presets import compose
+from pipeline.core.prune import cell_name
+from pipeline.core.tables import write_table
+
+CLASSES = ["background", "head"]
+ARMS = {
+    "real": {"extra": "none", "ratio": 0},
+    "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
+    "warped": {"extra": "warped", "ratio": 2},
+    "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
+}
+OUTPUTS = ("metrics.json", "table.csv", "report.html")
+
+
+def case(cohort, i, split):
+    image = np.random.default_rng(i).integers(0, 255, (24, 32)).astype(np.uint8)
+    mask = np.zeros((24, 32), np.uint8)
+    mask[5 : 15 + i % 4, 6:20] = 1
+    id_ = f"{cohort}-{i}"
+    return Case(id_, cohort, f"p{cohort}{i}", image, mask, split, pixel_mm=0.5, mask_source="annotated")
+
+
+def rows(cohort, cases, dice):
+    return [
+        {
+            "cohort": cohort,
+            "structure": "head",
+            "id": one.id,
+            "patient": one.patient,
+            "country": one.country,
+            "device": None,
+            "area": 0.1 + 0.01 * i,
+            "dice": float(min(dice + 0.01 * i, 1)),
+            "iou": 0.8,
+            "hd95_px": 3.0,
+            "assd_px": 1.0,
+            "hd95_mm": 1.5,
+            "assd_mm": 0.5,
+            "hc_error_mm": 2.0,
+            "hc_error_percent": 1.0,
+            "missing": False,
+        }
+        for i, one in enumerate(cases)
+    ]
+
+
+def masks(distance):
+    """The block of one descriptor; without a distance there is no synthetic value either."""
+    known = {"distance": distance, "mean": 0.25 if distance else None, "std": 0.05 if distance else None, "n": 16}
+    real = {"mean": 0.3, "std": 0.1, "n": 8}
+    return {
+        "reference": real,
+        "synthetic": known,
+        "unseen": {"distance": 0.12, **real},
+        "labels": {"distance": 0.2, **real},
+        "sources": {"parent": known, "shape_model": {**known, "distance": 0.4}},
+    }
+
+
+WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+
+
+def measures(replicate):
+    """Four measures of the second kind of question asked first: the report sorts them."""
+    real, far = "real unseen images", "phantom_d images"
+    return [
+        Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
+        Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
+        Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
+        Measure("obedience", "dice", "head", 0.9, 16, 0.95, "the instrument", 0.6, "another's mask", spread=0.02),
+    ]
+
+
+@dataclass
+class World:
+    """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
+
+    root: Path
+    replicates: list[int] = field(default_factory=lambda: [0])
+    gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
+    held_out: str = "phantom_b"
+    selected_on: int = 0
+    chosen_on: int = 0
+    oracle: list[str] = field(default_factory=list)
+    segmenters: list[str] = field(default_factory=lambda: ["sam"])
+    countries: tuple[str | None, ...] = (None,)
+    labels: list[int] = field(default_factory=lambda: [4])
+    arms: dict[str, dict] = field(default_factory=lambda: ARMS)
+
+    def build(self):
+        presets = Path(__file__).parents[2] / "presets"
+        config = yaml.safe_load(compose(presets, "smoke"))
+        keep = {"phantom_a", "phantom_b", "phantom_d"}
+        config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
+        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
+        config["grid"]["segmenters"] = self.segmenters
+        config["arms"] = self.arms
+        config["oracle"]["arms"] = self.oracle
+        config["compare"] = {"baseline": "real", "bootstrap": 100}
+        (self.root / "params.yaml").write_text(yaml.safe_dump(config))
+        train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
+        away = [case("b", i, "test") for i in range(7)]
+        away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
+        for n, r in product(self.labels, self.replicates):
+            self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
+        return self
+
+    def _cell(self, n, r, train, cohorts, seed):
+        name = cell_name(n, r)
+        own = label_subset(train, n, r, seed)
+        made = [
+            replace(
+                own[i % n], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % n].id
+            )
+            for i in range(16)
+        ]
+        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
+        write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
+        thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}
+        dropped = {"obedience": 9, "plausibility": 0, "novelty": 4}
+        curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
+        write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
+        scored = [
+            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
+            for i, one in enumerate(made)
+        ]
+        real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
+        write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
+        answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
+        write_json(
+            self.root / "quality" / f"{name}.json",
+            {
+                "measures": as_json(measures(r)),
+                "verdicts": answers,
+                "masks": {"head": {"area": masks(0.3), "angle": masks(None)}},
+            },
+        )
+        useful = Measure("usefulness", "tstr", None, 0.9, 6, 0.95, "real labels", 0.7, "the mean mask", 0.88, 0.92)
+        write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
+        for segmenter, arm in product(self.segmenters, self.arms):
+            cell = cell_name(segmenter, n, r, arm)
+            trainable = 4321 if segmenter == "unet" else 1234
+            facts = {"labels": n + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
+            write_json(self.root / "training" / f"{cell}.json", facts)
+            level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
+            write_table(
+                self.root / "evaluation" / f"{cell}.csv",
+                [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
+            )
+            if arm in self.oracle and segmenter == "sam":
+                boxed = [
+                    {"cohort": cohort, "structure": "head", "id": one.id, "patient": one.patient,
+                     "dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
+                    for cohort, cases in cohorts for one in cases
+                ]  # fmt: skip
+                write_table(self.root / "oracle" / f"{cell}.csv", boxed)
+            for cohort, cases in cohorts:
+                maps = [np.roll(one.mask, 2, axis=1) for one in cases]
+                path = self.root / "predictions" / cell / f"{cohort}.parquet"
+                write_predictions(path, [one.id for one in cases], maps)
+
+    def run(self, out="out"):
+        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
+        names = (
+            "evaluation",
+            "quality",
+            "usefulness",
+            "samples",
+            "synthetic",
+            "curated",
+            "predictions",
+            "live",
+            "training",
+            "oracle",
+            "held_out",
+        )
+        folders = {name: self.root / name for name in names}
+        outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
+        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
+        return (self.root / out / "report.html").read_text()
