@@ -99,6 +99,12 @@ def test_every_path_of_the_command_is_a_dep_or_an_out(name):
         assert path in known
 
 
+@pytest.mark.parametrize("name", [name for name in STAGES if name != "compare"])
+def test_every_stage_but_the_last_is_found_in_the_run_cache(name):
+    """DVC remembers no run with an output outside its cache, unless that is a metric or a plot."""
+    assert all(isinstance(entry, str) for entry in body(name)["outs"])
+
+
 def test_imports_go_one_way():
     for path in (ROOT / "pipeline").rglob("*.py"):
         area = path.relative_to(ROOT / "pipeline").parts[0]
