@@ -38,7 +38,13 @@ def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]
             from networkx import descendants
 
             graph = graph.subgraph(set(found).union(*(descendants(graph, stage) for stage in found)))
-        return {stage.addressing: {one.addressing for one in graph.successors(stage)} for stage in graph.nodes}
+        return {stage_address(stage): {stage_address(one) for one in graph.successors(stage)} for stage in graph.nodes}
+
+
+def stage_address(stage) -> str:
+    """How commands run at the top of the repository name a stage of DVC."""
+    path, name = Path(stage.path_in_repo).as_posix(), getattr(stage, "name", None)
+    return path if name is None else name if path == "dvc.yaml" else f"{path}:{name}"
 
 
 def in_order(
