@@ -71,6 +71,7 @@ def project(tmp_path, monkeypatch, pause):
     (repo / ".gitignore").write_text("*.txt\n*.json\n")
     git(repo, "add", "-A")
     git(repo, "commit", "-qm", "start")
+    monkeypatch.chdir(repo)
     return repo
 
 
