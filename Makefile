@@ -41,7 +41,7 @@ lint: $(READY)
 	ruff format --check .
 
 lock: $(READY)
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.11 --upgrade \
 	  --no-header --no-annotate -o requirements.lock
 
 # uv installs the lock in about a minute; where it cannot be had, pip does the same more slowly.

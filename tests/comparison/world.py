@@ -1,5 +1,6 @@
 """Small made-up inputs of the stage compare, written by the project's own writers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -103,6 +104,10 @@ class World:
     countries: tuple[str | None, ...] = (None,)
     labels: list[int] = field(default_factory=lambda: [4])
     arms: dict[str, dict] = field(default_factory=lambda: ARMS)
+    n_unseen: int = 6
+    n_held_out: int = 7
+    bootstrap: int = 100
+    make_case: Callable[[str, int, str], Case] = case
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
@@ -113,10 +118,10 @@ class World:
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
         config["oracle"]["arms"] = self.oracle
-        config["compare"] = {"baseline": "real", "bootstrap": 100}
+        config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
-        train = [case("a", i, "train" if i < 8 else "test") for i in range(14)]
-        away = [case("b", i, "test") for i in range(7)]
+        train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
+        away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
         write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
         write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
@@ -175,9 +180,11 @@ class World:
                 ]  # fmt: skip
                 write_table(self.root / "oracle" / f"{cell}.csv", boxed)
             for cohort, cases in cohorts:
-                maps = [np.roll(one.mask, 2, axis=1) for one in cases]
-                path = self.root / "predictions" / cell / f"{cohort}.parquet"
-                write_predictions(path, [one.id for one in cases], maps)
+                shifted, path = self.root / f"{cohort}.parquet", self.root / "predictions" / cell / f"{cohort}.parquet"
+                if not shifted.exists():
+                    write_predictions(shifted, [one.id for one in cases], [np.roll(one.mask, 2, 1) for one in cases])
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.hardlink_to(shifted)
 
     def run(self, out="out"):
         params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
