@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+from pipeline.core.section import Fraction, NonNegative, Positive, PositiveFloat, Precision, Section
 
 
 class DiffusionAugment(Section):
@@ -52,7 +52,7 @@ class Latent(Section):
     rotate_deg: NonNegative
     scale: Annotated[float, Field(ge=0, lt=1)]
     shift: Annotated[float, Field(ge=0, lt=1)]
-    mixed_precision: Literal["no", "fp16", "bf16"]
+    mixed_precision: Precision
     checkpoint_every: Positive
 
 
@@ -83,7 +83,7 @@ class Diffusion(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     ema: Ema
     select: Literal["last", "validation"]
-    mixed_precision: Literal["no", "fp16", "bf16"]
+    mixed_precision: Precision
     compile: bool
     checkpoint_every: Positive
     preview_every: Positive

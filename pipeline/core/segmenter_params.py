@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.core.section import NonNegative, Positive, PositiveFloat, Section
+from pipeline.core.section import NonNegative, Positive, PositiveFloat, Precision, Section
 
 
 class CompactSam(Section):
@@ -53,7 +53,7 @@ class SamBase(Section):
 class Tuning(Section):
     """How long and how fast a segmenter is fine-tuned."""
 
-    mixed_precision: Literal["no", "fp16", "bf16"]
+    mixed_precision: Precision
     steps: Positive
     batch: Positive
     learning_rate: PositiveFloat

@@ -46,6 +46,19 @@ def test_committed_params_are_the_quick_preset():
     assert (PRESETS.parent / "params.yaml").read_text() == compose(PRESETS, "quick")
 
 
+@pytest.mark.parametrize("preset", ["quick", "smoke", "paper"])
+def test_a_file_that_dvc_has_written_anew_says_the_same(preset, tmp_path):
+    """`dvc exp run -S` changes one value and writes the whole file, as YAML of another version."""
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(PRESETS, preset))
+    before = load_params(path).as_dict()
+    apply_overrides(path, ["sample.steps=9"])
+    before["sample"]["steps"] = 9
+    assert load_params(path).as_dict() == before
+
+
 def test_unknown_preset_lists_the_known_ones():
     with pytest.raises(InputError, match=r"no preset 'hc19'.*quick"):
         compose(PRESETS, "hc19")
