@@ -53,10 +53,10 @@ def test_a_file_that_dvc_has_written_anew_says_the_same(preset, tmp_path):
 
     path = tmp_path / "params.yaml"
     path.write_text(compose(PRESETS, preset))
-    before = load_params(path).as_dict()
+    before = load_params(path).model_dump()
     apply_overrides(path, ["sample.steps=9"])
     before["sample"]["steps"] = 9
-    assert load_params(path).as_dict() == before
+    assert load_params(path).model_dump() == before
 
 
 def test_unknown_preset_lists_the_known_ones():
