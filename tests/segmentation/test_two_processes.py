@@ -1,6 +1,7 @@
 """Fine-tuning shared by two processes, which run this file."""
 
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -97,14 +98,20 @@ def results(ring, tmp_path_factory):
     write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", classes=("background", "head"))
     prepare(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    start = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", __file__, folder]
+    # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    start = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1",
+             "--rdzv_backend", "c10d", "--rdzv_id", "test", "--rdzv_endpoint", meeting, __file__, folder]  # fmt: skip
     with (folder / "said").open("w") as said:
-        two = subprocess.Popen(start, cwd=folder, env=environment, stdout=said, stderr=said)
+        two = [subprocess.Popen(start, cwd=folder, env=environment, stdout=said, stderr=said) for _ in range(2)]
         try:
             train_all(folder, "alone")
-            assert two.wait(600) == 0, (folder / "said").read_text()[-6000:]
+            assert [one.wait(600) for one in two] == [0, 0], (folder / "said").read_text()[-6000:]
         finally:
-            two.kill()
+            for one in two:
+                one.kill()
     return [torch.load(folder / f"{name}.pt") for name in ("alone-0", "together-0", "together-1")]
 
 
