@@ -64,7 +64,7 @@ def main() -> None:
         workers = Path(temporary) / "workers"
         shutil.copytree(one, workers, symlinks=True)
         seconds = {
-            "two workers, one thread each": sh(workers, "python", "-m", "pipeline.core.workers", "--workers", "2"),
+            "two workers, one thread each": sh(workers, "python", "-m", "pipeline.launch.workers", "--workers", "2"),
             "dvc repro, one thread": sh(one, "dvc", "repro"),
             "dvc repro, two threads": sh(two, "dvc", "repro"),
         }

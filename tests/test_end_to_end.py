@@ -251,12 +251,12 @@ def test_two_workers_leave_the_lock_of_a_run_in_sequence(clone):
     shutil.rmtree(clone / ".dvc/cache/runs")
     for folder in ("models/segmenter", "data/predictions", "data/evaluation"):
         shutil.rmtree(clone / folder)
-    output = sh(clone, sys.executable, "-m", "pipeline.core.workers", "--workers", "2")
+    output = sh(clone, sys.executable, "-m", "pipeline.launch.workers", "--workers", "2")
     assert f"{len(whole['stages'])} of {len(whole['stages'])}: compare" in output
     assert yaml.safe_load(lock.read_text()) == whole
     assert "Data and pipelines are up to date" in sh(clone, "dvc", "repro")
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=400))
-    output = sh(clone, sys.executable, "-m", "pipeline.core.workers", check=False)
+    output = sh(clone, sys.executable, "-m", "pipeline.launch.workers", check=False)
     assert "FAILED" in output and "arm 'synthetic': ratio 400 of 8 labels" in output and "Traceback" not in output
 
 

@@ -1,6 +1,6 @@
 """Independent stages side by side, through DVC itself: the lock file and the cache end as after `dvc repro`.
 
-    python -m pipeline.core.workers --workers 2
+    python -m pipeline.launch.workers --workers 2
 
 Each stage is a `dvc repro --single-item` of its own, started when everything it depends on is done. DVC locks its
 repository for moments only and each path for as long as a stage reads or writes it. Set ``compute.threads`` to the

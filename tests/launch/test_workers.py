@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from pipeline.core.workers import in_order
+from pipeline.launch.workers import in_order
 
 NEEDS = {
     "a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "e": set(),

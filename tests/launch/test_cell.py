@@ -11,9 +11,9 @@ import psutil
 import pytest
 import yaml
 
-from pipeline.core.cell import pull_and_reproduce, reproduce_and_push
-from pipeline.core.cluster import Job, pinned_revision, run_on_cluster
 from pipeline.core.errors import InputError
+from pipeline.launch.cell import pull_and_reproduce, reproduce_and_push
+from pipeline.launch.cluster import Job, pinned_revision, run_on_cluster
 
 STAGE = """
 import json, os, pathlib, sys, time
@@ -110,7 +110,7 @@ def test_what_is_missing_on_the_remote_is_run_first(project, tmp_path):
 def test_the_command_line_says_what_it_ran_and_what_is_wrong(project, tmp_path):
     def cell(name):
         options = {"repository": project, "revision": pinned_revision(project), "workspace": tmp_path / "a"}
-        command = [sys.executable, "-m", "pipeline.core.cell", name, "--storage", tmp_path / "remote"]
+        command = [sys.executable, "-m", "pipeline.launch.cell", name, "--storage", tmp_path / "remote"]
         command += [part for key, value in options.items() for part in (f"--{key}", value)]
         return subprocess.run([str(one) for one in command], capture_output=True, text=True)
 

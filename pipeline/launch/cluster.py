@@ -1,8 +1,8 @@
 """The pipeline on a Ray cluster: every stage is a task that reproduces it from this revision and pushes it.
 
-    python -m pipeline.core.cluster --address auto --storage s3://bucket/path
+    python -m pipeline.launch.cluster --address auto --storage s3://bucket/path
 
-A task is `python -m pipeline.core.cell` on whichever node has room, started when all it needs has been pushed. A task
+A task is `python -m pipeline.launch.cell` on whichever node has room, started when all it needs has been pushed. A task
 whose worker or node is lost starts again elsewhere. In the end `dvc repro --pull` on this machine takes all of it from
 the remote, so that the lock file and the cache are those of a run here. Nodes need this project's environment (`ray
 start` from it), git access to the repository and access to the remote.
@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.core.cell import call, pull_and_reproduce
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
-from pipeline.core.workers import dependencies, in_order, stage_address
+from pipeline.launch.cell import call, pull_and_reproduce
+from pipeline.launch.workers import dependencies, in_order, stage_address
 
 AT_ONCE = 256
 """Stages handed to Ray at a time; it queues what has no room."""
@@ -78,7 +78,7 @@ def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[st
 def run_cell(stage: str, job: Job) -> list[str]:
     """On a node: the stages that ran there. The process and all it starts die with the worker that calls this."""
     command = [
-        *(sys.executable, "-m", "pipeline.core.cell", stage, "--repository", job.repository),
+        *(sys.executable, "-m", "pipeline.launch.cell", stage, "--repository", job.repository),
         *("--revision", job.revision, "--workspace", job.workspace, "--end-with-parent"),
         *(("--storage", job.storage) if job.storage else ()),
     ]
