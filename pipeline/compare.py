@@ -96,12 +96,13 @@ def run(
     shown = [arm for arm in (baseline, page.best_synthetic(like_these)) if arm]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     asked = answers.asked(results)
+    worths = worth(scores, asked, baseline, patients, params.seed)
     evaluated = {name: read_dataset(held_out / name, splits=["test"]).cases for name in held_out_names}
     evaluated[unseen] = own.split("test")
     context = {
         "answer": answers.answer(away, baseline),
         "asked": answers.asked(away),
-        "advice": answers.advice(away),
+        "advice": answers.advice(away, worths),
         "controls": answers.controls(away),
         "unseen": unseen,
         "phantoms": [name for name in cohorts if page.is_phantom(name, params.cohorts[name].raw)],
@@ -114,7 +115,7 @@ def run(
         "subgroups": by_subgroup(scores, {baseline, *(one.arm for one in asked)}, baseline, resamples, params.seed),
         "heat_maps": heat_maps(asked),
         "largest": max((abs(one.difference.mean) for one in asked), default=0.0),
-        "worths": worth(scores, asked, baseline, patients, params.seed),
+        "worths": worths,
         "infinity": float("inf"),
         "curve_figures": {
             name: Markup(

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.comparison.figures import describe
-from pipeline.comparison.numbers import interval, points
+from pipeline.comparison.learning import Worth
+from pipeline.comparison.numbers import in_labels, interval, points
 from pipeline.comparison.statistics import MIN_REPLICATES
 from pipeline.comparison.summary import Result
 
@@ -65,38 +66,45 @@ def claim(result: Result) -> str:
     return f"no evidence: {size}{limits}, {counts}; {points(found.detectable)[1:]} would have been found"
 
 
-def advice(results: Sequence[Result]) -> list[tuple[str, int, str]]:
+def advice(results: Sequence[Result], worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
     """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
 
-    The smallest ratio that helps in every cohort; arms whose generator saw more labels are no choice.
+    The smallest ratio that helps in every cohort, and what it is worth in real labels where there is a learning curve;
+    arms whose generator saw more labels are no choice.
     """
+    known = {(one.cohort, one.segmenter, one.labels, one.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
     for one in asked(results):
         if not one.spec.generous:
             groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
-    return [(*key, _advise(arms)) for key, arms in groups.items()]
+    return [(*key, _advise(arms, known)) for key, arms in groups.items()]
 
 
-def _advise(arms: Mapping[str, Sequence[Result]]) -> str:
+def _advise(arms: Mapping[str, Sequence[Result]], worths: Mapping[tuple, Worth]) -> str:
     def words(arm):
         return [one.verdict.word for one in arms[arm]]
+
+    def gains(arm):
+        return ", ".join(_gain(one, worths) for one in arms[arm])
 
     by_ratio = sorted(arms, key=lambda arm: arms[arm][0].spec.ratio)
     best = max(arms, key=lambda arm: np.mean([one.difference.mean for one in arms[arm]]))
     for arm in by_ratio:
         if set(words(arm)) == {"helps"}:
-            return f"use “{arm}” ({describe(arms[arm][0].spec)}): {_gains(arms[arm])}"
+            return f"use “{arm}” ({describe(arms[arm][0].spec)}): {gains(arm)}"
     if all(set(words(arm)) == {"too few"} for arm in arms):
-        return f"{arms[best][0].verdict.text}; the highest mean is that of “{best}”, {_gains(arms[best])}"
+        return f"{arms[best][0].verdict.text}; the highest mean is that of “{best}”, {gains(best)}"
     for arm in by_ratio:
         if "helps" in words(arm) and "hurts" not in words(arm):
             where = ", ".join(one.cohort for one in arms[arm] if one.verdict.word == "helps")
-            return f"“{arm}” helps on {where} only: {_gains(arms[arm])}"
-    return f"no ratio is shown to help; the highest mean is that of “{best}”, {_gains(arms[best])}"
+            return f"“{arm}” helps on {where} only: {gains(arm)}"
+    return f"no ratio is shown to help; the highest mean is that of “{best}”, {gains(best)}"
 
 
-def _gains(results: Sequence[Result]) -> str:
-    return ", ".join(f"{points(one.difference.mean)} points on {one.cohort}" for one in results)
+def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
+    found = worths.get((result.cohort, result.segmenter, result.labels, result.arm))
+    worth = "" if found is None else f", worth {in_labels(found.value, found.ends)} labels"
+    return f"{points(result.difference.mean)} points on {result.cohort}{worth}"
 
 
 def _count(n: int, noun: str) -> str:

@@ -51,7 +51,7 @@ def p_value(value: float | None) -> str:
     return "<.001" if value < 0.001 else f"{value:.3f}".removeprefix("0")
 
 
-def worth(value: float, ends: tuple[int, int]) -> str:
+def in_labels(value: float, ends: tuple[int, int]) -> str:
     """A number of labels on a learning curve: ``31``, or ``fewer than 5`` and ``more than 220`` beyond its ends."""
     if value == 0:
         return f"fewer than {ends[0]}"

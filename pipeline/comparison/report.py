@@ -14,6 +14,7 @@ from pipeline.comparison.answers import claim
 from pipeline.comparison.heat_map import shade
 from pipeline.comparison.numbers import (
     fixed,
+    in_labels,
     interval,
     mean_and_std,
     p_value,
@@ -21,7 +22,6 @@ from pipeline.comparison.numbers import (
     points,
     significant,
     span,
-    worth,
 )
 from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, POWER
 from pipeline.comparison.summary import Result, ScoreTable
@@ -205,7 +205,7 @@ def render(context: dict) -> str:
         "span": span,
         "claim": claim,
         "p_value": p_value,
-        "worth": worth,
+        "in_labels": in_labels,
         "shade": shade,
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),

@@ -6,6 +6,7 @@ import pytest
 
 from pipeline.comparison import answers, numbers, report
 from pipeline.comparison.crossed import Crossed
+from pipeline.comparison.learning import Worth
 from pipeline.comparison.statistics import Estimate, Verdict
 from pipeline.core.errors import InputError
 from pipeline.core.params import Arm
@@ -128,3 +129,10 @@ def test_advice_claims_nothing_that_no_verdict_says():
     ((*_, sentence),) = answers.advice([compared("too few", 0.01)])
     assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
     assert answers.advice([compared("helps", 0.1, generous=True)]) == []
+
+
+def test_advice_says_what_an_arm_is_worth_in_labels():
+    grid = [compared("helps", 0.02), compared("helps", 0.03, "near")]
+    worths = [Worth("far", "sam", 20, "four", grid[0].spec, 0.9, 31.2, 25.0, 44.0, (5, 50))]
+    ((*_, sentence),) = answers.advice(grid, worths)
+    assert sentence.endswith("+2.00 points on far, worth 31 labels, +3.00 points on near")

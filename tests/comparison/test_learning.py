@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pipeline.comparison.learning import equivalent, worth
-from pipeline.comparison.numbers import worth as in_words
+from pipeline.comparison.numbers import in_labels
 from pipeline.comparison.statistics import Patients, estimate
 from pipeline.comparison.summary import Result, Scores
 from pipeline.core.params import Arm
@@ -25,7 +25,7 @@ def test_beyond_the_ends_there_is_no_number():
     curve = np.array([0.80, 0.85, 0.90, 0.95])
     assert equivalent(LABELS, curve, 0.79) == 0
     assert equivalent(LABELS, curve, 0.96) == np.inf
-    assert [in_words(value, (5, 40)) for value in (0, 31.4, np.inf)] == ["fewer than 5", "31", "more than 40"]
+    assert [in_labels(value, (5, 40)) for value in (0, 31.4, np.inf)] == ["fewer than 5", "31", "more than 40"]
 
 
 def test_a_dip_of_the_curve_is_levelled():
