@@ -25,7 +25,6 @@ from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 
 RUNNING = "Running stage '"
-_BUSY = "cell-in-progress"
 log = logging.getLogger("pipeline.cell")
 
 
@@ -64,12 +63,12 @@ def _clone(workspace: Path, repository: str, revision: str) -> Iterator[Path]:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 continue
-            busy = folder / ".git" / _BUSY
+            busy = folder.with_suffix(".busy")
             if busy.exists():
                 continue
-            if not (folder / ".git").exists():
-                call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
             busy.touch()
+            if not folder.exists():
+                call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
             call(folder, "git", "checkout", "--quiet", "--detach", "--force", revision)
             try:
                 yield folder

@@ -129,7 +129,7 @@ def test_a_clone_that_a_killed_process_left_behind_is_not_used_again(project, tm
     revision = pinned_revision(project)
     reproduce_and_push("first", str(project), revision, tmp_path / "a", str(tmp_path / "remote"))
     (left,) = [one for one in (tmp_path / "a").iterdir() if one.is_dir()]
-    (left / ".git/cell-in-progress").touch()
+    left.with_suffix(".busy").touch()
     reproduce_and_push("cell0", str(project), revision, tmp_path / "a", str(tmp_path / "remote"))
     assert sorted(one.name for one in (tmp_path / "a").iterdir() if one.is_dir()) == [left.name, f"{left.name[:-1]}1"]
 
