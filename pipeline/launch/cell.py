@@ -67,10 +67,10 @@ def _clone(workspace: Path, repository: str, revision: str) -> Iterator[Path]:
             if busy.exists():
                 continue
             busy.touch()
-            if not folder.exists():
-                call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
-            call(folder, "git", "checkout", "--quiet", "--detach", "--force", revision)
             try:
+                if not folder.exists():
+                    call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
+                call(folder, "git", "checkout", "--quiet", "--detach", "--force", revision)
                 yield folder
             finally:
                 busy.unlink()
