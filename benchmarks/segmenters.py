@@ -92,10 +92,12 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", default=["small_unet", "sam", "unet"])
     parser.add_argument("--encoder", help="weights for the encoders of U-Nets, instead of those of the parameters")
+    parser.add_argument("--augment", choices=("standard", "strong"), default="standard")
     parser.add_argument("--steps", type=int, default=300, help="of the first model")
     parser.add_argument("--equal-steps", action="store_true", help="the same number of steps for every model instead")
     args = parser.parse_args()
     config = load_params(args.params)
+    augmentation = config.augment if args.augment == "standard" else config.strong_augment
     torch.set_num_threads(config.compute.threads)
     dataset = read_dataset(args.train, splits=["train", "val", "test"])
     cohorts = {f"{args.train.name} val": dataset.split("val"), f"{args.train.name} test": dataset.split("test")}
@@ -105,7 +107,7 @@ def main() -> None:
 
         def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
             cases = label_subset(dataset.cases, n, replicate, config.seed)
-            return ImagePool(stack_images(cases, model.size), stack_masks(cases, model.size), config.augment)
+            return ImagePool(stack_images(cases, model.size), stack_masks(cases, model.size), augmentation)
 
         cost = {model.name: seconds_per_step(model, pool_of(model, args.labels[0], 0)) for model in models}
         first = cost[models[0].name]

@@ -69,8 +69,8 @@ def claim(result: Result) -> str:
 def advice(results: Sequence[Result], worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
     """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
 
-    The smallest ratio that helps in every cohort, and what it is worth in real labels where there is a learning curve;
-    arms whose generator saw more labels are no choice.
+    The smallest ratio that helps in every cohort, and what it is worth in real labels where it helps and there is a
+    learning curve; arms whose generator saw more labels are no choice.
     """
     known = {(one.cohort, one.segmenter, one.labels, one.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
@@ -103,7 +103,8 @@ def _advise(arms: Mapping[str, Sequence[Result]], worths: Mapping[tuple, Worth])
 
 def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
     found = worths.get((result.cohort, result.segmenter, result.labels, result.arm))
-    worth = "" if found is None else f", worth {in_labels(found.value, found.ends)} labels"
+    said = found is not None and result.verdict.word == "helps"
+    worth = f", worth {in_labels(found.value, found.ends)} labels" if said else ""
     return f"{points(result.difference.mean)} points on {result.cohort}{worth}"
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,16 +108,20 @@ def run_on_cluster(job: Job, address: str, targets: list[str], repo: Path) -> Co
         room |= {"max_retries": job.retries, "scheduling_strategy": "SPREAD"}
         ran, failures, start = Counter(), [], time.monotonic()
 
-        def task(stage: str, _: int) -> bool:
+        def task(stages: Sequence[str], _: int) -> str | None:
+            (stage,) = stages
             try:
                 ran.update(ray.get(remote.options(name=stage, **room).remote(stage, job)))
             except ray.exceptions.RayTaskError as error:
                 failures.append(f"stage {stage} failed: {error.cause}")
             except ray.exceptions.RayError as error:
                 failures.append(f"stage {stage} was lost {job.retries + 1} times: {str(error).splitlines()[0]}")
-            return not failures
+            else:
+                return None
+            return stage
 
-        for count, (stage, fine) in enumerate(in_order(needs, min(len(needs), AT_ONCE), task), 1):
+        ended = in_order(needs, min(len(needs), AT_ONCE), task, chained=False)
+        for count, (stage, fine) in enumerate(ended, 1):
             spent = time.monotonic() - start
             log.info("%d of %d, %.0f s: %s%s", count, len(needs), spent, stage, "" if fine else " FAILED")
     finally:

@@ -2,14 +2,16 @@
 
     python -m pipeline.launch.workers --workers 2
 
-Each stage is a `dvc repro --single-item` of its own, started when everything it depends on is done. DVC locks its
-repository for moments only and each path for as long as a stage reads or writes it. Set ``compute.threads`` to the
-cores of one worker; it is part of the lock, because it changes floating-point sums.
+Each stage is run by `dvc repro --single-item`, started when everything it depends on is done; stages that only follow
+one another, as those of a cell, share a start. DVC locks its repository for moments only and each path for as long as a
+stage reads or writes it. Set ``compute.threads`` to the cores of one worker; it is part of the lock, because it changes
+floating-point sums.
 """
 
 import argparse
 import logging
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
@@ -48,14 +50,18 @@ def stage_address(stage) -> str:
 
 
 def in_order(
-    needs: Mapping[str, set[str]], workers: int, start: Callable[[str, int], bool]
+    needs: Mapping[str, set[str]],
+    workers: int,
+    start: Callable[[Sequence[str], int], str | None],
+    chained: bool = True,
 ) -> Iterator[tuple[str, bool]]:
     """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
 
     After a failure nothing new is started, and what runs is waited for.
 
     Args:
-        start: (stage, worker number) → whether it succeeded; called in threads.
+        start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
+        chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
     """
     waiting, done, failed = dict(needs), set(), False
     idle, running = list(range(workers)), {}
@@ -63,24 +69,49 @@ def in_order(
         while (waiting and not failed) or running:
             ready = [stage for stage, needed in waiting.items() if needed <= done] if not failed else []
             for stage in ready[: len(idle)]:
-                del waiting[stage]
+                chain = _chain(stage, waiting, done) if chained else [stage]
+                for one in chain:
+                    del waiting[one]
                 worker = idle.pop(0)
-                running[threads.submit(start, stage, worker)] = (stage, worker)
+                running[threads.submit(start, chain, worker)] = (chain, worker)
             for one in wait(running, return_when=FIRST_COMPLETED).done:
-                stage, worker = running.pop(one)
+                chain, worker = running.pop(one)
                 idle.append(worker)
-                done.add(stage)
-                failed = failed or not one.result()
-                yield stage, one.result()
+                for stage in chain:
+                    fine = stage != one.result()
+                    yield stage, fine
+                    if not fine:
+                        failed = True
+                        break
+                    done.add(stage)
 
 
-def reproduce(stage: str, worker: int, devices: Sequence[str] = ()) -> bool:
-    """`dvc repro` of one stage, its output in a log; on a GPU of its own where ``devices`` names some."""
+def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
+    """The stage and those after it, as long as each makes exactly one other one ready."""
+    chain = [first]
+    while True:
+        behind = done.union(chain)
+        enabled = [stage for stage, needed in waiting.items() if chain[-1] in needed and needed <= behind]
+        if len(enabled) != 1:
+            return chain
+        chain += enabled
+
+
+def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> str | None:
+    """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some.
+
+    Returns:
+        The stage that failed, if one did.
+    """
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
-    with _log_of(stage).open("w") as output:
-        command = ["dvc", "--wait-for-lock", "repro", "--single-item", stage]
-        return subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
+    with _log_of(stages[0]).open("w") as output:
+        command = ["dvc", "--wait-for-lock", "repro", "--single-item", *stages]
+        fine = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
+    if fine:
+        return None
+    named = re.findall(r"failed to reproduce '([^']+)'", _log_of(stages[0]).read_text())
+    return named[-1] if named and named[-1] in stages else stages[0]
 
 
 def _log_of(stage: str) -> Path:
@@ -103,13 +134,17 @@ def main() -> None:
         if args.workers < 1:
             raise InputError(f"--workers {args.workers}: at least 1")
         needs = dependencies(Path(), args.targets)
-        start = lambda stage, worker: reproduce(stage, worker, args.devices)  # noqa: E731
-        failed = []
+        logs, failed = {}, []
+
+        def start(stages: Sequence[str], worker: int) -> str | None:
+            logs.update(dict.fromkeys(stages, _log_of(stages[0])))
+            return reproduce(stages, worker, args.devices)
+
         for count, (stage, fine) in enumerate(in_order(needs, args.workers, start), 1):
             log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
             failed += [] if fine else [stage]
         if failed:
-            raise InputError("; ".join(f"stage {stage} failed: {_errors(_log_of(stage))}" for stage in failed))
+            raise InputError("; ".join(f"stage {stage} failed: {_errors(logs[stage])}" for stage in failed))
 
 
 if __name__ == "__main__":

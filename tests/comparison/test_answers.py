@@ -136,3 +136,5 @@ def test_advice_says_what_an_arm_is_worth_in_labels():
     worths = [Worth("far", "sam", 20, "four", grid[0].spec, 0.9, 31.2, 25.0, 44.0, (5, 50))]
     ((*_, sentence),) = answers.advice(grid, worths)
     assert sentence.endswith("+2.00 points on far, worth 31 labels, +3.00 points on near")
+    unsure = [compared("not shown", 0.02)]
+    assert "worth" not in answers.advice(unsure, worths)[0][-1]
