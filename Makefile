@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make repro            run the pipeline as params.yaml says; ends with the path of the report"
-	@echo "make preset PRESET=x  write params.yaml from presets/x.yaml (quick, phantom, hc18, paper, smoke)"
+	@echo "make preset PRESET=x  write params.yaml from presets/x.yaml (quick, phantom, hc18, paper, paper_unet, smoke)"
 	@echo "make test             the test suite; make test-slow: the tests that kill processes or run long"
 	@echo "make experiments      what DVC's experiments changed, and what came of it"
 	@echo "make dag              the stages as a graph, one node a stage"
@@ -30,8 +30,9 @@ repro: $(READY)
 preset: $(READY)
 	python -m pipeline.core.presets $(PRESET)
 
+# Two files at a time, each on one thread: the suite is for two cores.
 test: $(READY)
-	python -m pytest
+	OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadfile
 
 test-slow: $(READY)
 	python -m pytest -m slow
