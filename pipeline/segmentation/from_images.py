@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.core.case import HEAD
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 
@@ -211,6 +210,7 @@ def measure(mask, classes: Sequence[str], pixel_mm: float | None) -> list[dict]:
 
     The structure "head" has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in millimetres.
     """
+    from pipeline.core.case import HEAD
     from pipeline.segmentation.biometry import head_circumference_px
 
     rows = []
