@@ -124,7 +124,7 @@ def run(
             for name, ones in of_cohort.items()
             if len(grid.labels) > 1
         },
-        "explorer_data": page.embedded_json(explorer(scores, results, evaluated, predictions, baseline, replicate)),
+        "explorer": explorer(scores, results, evaluated, predictions, baseline, replicate),
         "held_out": held_out_names,
         "results": of_cohort,
         "legend": figures.legend(params.arms[name] for name in grid.arms),

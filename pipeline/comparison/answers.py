@@ -103,8 +103,10 @@ def _advise(arms: Mapping[str, Sequence[Result]], worths: Mapping[tuple, Worth])
 
 def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
     found = worths.get((result.cohort, result.segmenter, result.labels, result.arm))
-    said = found is not None and result.verdict.word == "helps"
-    worth = f", worth {in_labels(found.value, found.ends)} labels" if said else ""
+    worth = ""
+    if found is not None and result.verdict.word == "helps" and found.low > result.labels:
+        value, low, high = (in_labels(number, found.ends) for number in (found.value, found.low, found.high))
+        worth = f", worth {value} labels ({low} to {high})"
     return f"{points(result.difference.mean)} points on {result.cohort}{worth}"
 
 

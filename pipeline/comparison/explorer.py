@@ -24,7 +24,7 @@ SCALE = 4
 STRIDE = 6
 """Of the outline's points, about two a pixel, one in so many is kept: off by a thirtieth of a pixel on a head."""
 OUTLINES = 4500
-"""About as many outlines as the page carries; with more cases or models, fewer arms of each are shown."""
+"""About as many predicted outlines as the page carries: with many cases or models fewer arms of each, at least one."""
 
 
 def explorer(
@@ -43,8 +43,9 @@ def explorer(
         replicate: the first of the grid, whose scores come first in ``scores``.
 
     Returns:
-        {"baseline", "cohorts": {name: {"cases": [{id, picture, size, truth}], "views": [{segmenter, labels, arms:
-        [{arm, outlines, dice, change}]}]}}}, the baseline first among ``arms``; Dice and change in per cent and points.
+        {"scale", "arms" of the grid, "shown" of each view, "cohorts": {name: {"cases": [{id, picture, size, truth}],
+        "views": [{segmenter, labels, arms: [{arm, outlines, dice, change}]}]}}}, the baseline first among ``arms``;
+        Dice and change in per cent and points.
     """
     total = sum(_count(scores, name) for name in cases)
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
@@ -68,7 +69,8 @@ def explorer(
                 for segmenter, labels in views
             ],
         }
-    return {"baseline": baseline, "scale": SCALE, "cohorts": cohorts}
+    arms = len({one.arm for one in results})
+    return {"scale": SCALE, "arms": arms, "shown": min(most + 1, arms), "cohorts": cohorts}
 
 
 def _count(scores: ScoreTable, cohort: str) -> int:
@@ -118,7 +120,8 @@ def _path(class_map: np.ndarray, size: tuple[int, int]) -> str:
         reduced = Image.fromarray((class_map == k).astype(np.uint8) * 255).resize(size, Image.Resampling.BOX)
         for line in find_contours(np.pad(np.asarray(reduced, np.float32), 1), 127.5):
             # Row r of the padded map is the pixel whose centre lies at r - 1/2.
-            corners = np.round((line[:-1:STRIDE, ::-1] - 0.5) * SCALE).astype(int)
+            stride = min(STRIDE, max(1, len(line) // 8))
+            corners = np.round((line[:-1:stride, ::-1] - 0.5) * SCALE).astype(int)
             if len(corners) > 2:
                 steps = " ".join(f"{x} {y}" for x, y in np.diff(corners, axis=0))
                 parts.append(f"M{corners[0][0]} {corners[0][1]}l{steps}z")

@@ -68,6 +68,8 @@ def worth(
 ) -> list[Worth]:
     """What each of the results ``asked`` is worth in real labels; nothing where the grid has one number of labels.
 
+    Arms that have seen more labels than their own, generous or validated ones, stand for no number of labels.
+
     Limits are percentiles under resampling of patients and of replicates together, the same draws for the arm and for
     the curve it is held against; replicates stay paired, since their label subsets are nested.
     """
@@ -75,7 +77,7 @@ def worth(
     for one in asked:
         where = (one.cohort, one.segmenter)
         counts = sorted({n for cohort, segmenter, n, _ in scores if (cohort, segmenter) == where})
-        if len(counts) < 2:
+        if len(counts) < 2 or one.spec.generous or one.spec.validated:
             continue
         curve = np.stack([scores[*where, n, baseline].per_case("dice") for n in counts])
         arm = scores[*where, one.labels, one.arm].per_case("dice")

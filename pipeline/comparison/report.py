@@ -207,6 +207,7 @@ def render(context: dict) -> str:
         "p_value": p_value,
         "in_labels": in_labels,
         "shade": shade,
+        "embedded_json": embedded_json,
         "describe": figures.describe,
         "base64": lambda data: base64.b64encode(data).decode(),
     }

@@ -11,8 +11,10 @@ one unless ``--storage`` names another.
 
 import argparse
 import fcntl
+import hashlib
 import logging
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -55,9 +57,12 @@ def pull_and_reproduce(folder: Path, targets: Sequence[str], storage: str | None
 @contextmanager
 def _clone(workspace: Path, repository: str, revision: str) -> Iterator[Path]:
     """A clone at the revision that no other process uses; one that a killed process left behind is not used again."""
-    workspace.mkdir(parents=True, exist_ok=True)
+    if not re.fullmatch(r"[0-9a-f]{7,40}", revision):
+        raise InputError(f"revision '{revision}': a commit is wanted, as `git rev-parse HEAD` prints it")
+    workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+    origin = hashlib.sha256(repository.encode()).hexdigest()[:6]
     for number in range(10_000):
-        folder = workspace / f"{revision[:12]}-{number}"
+        folder = workspace / f"{revision[:12]}-{origin}-{number}"
         with folder.with_suffix(".lock").open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,7 +123,7 @@ def main() -> None:
     if args.end_with_parent:
         _end_with_parent()
     with command_line():
-        ran = reproduce_and_push(args.stage, args.repository, args.revision, args.workspace, args.storage)
+        ran = reproduce_and_push(args.stage, args.repository, args.revision, args.workspace.expanduser(), args.storage)
         log.info("%s is pushed; run here: %s", args.stage, ", ".join(ran) or "nothing, it was done before")
         print("\n".join(ran))
 

@@ -23,8 +23,6 @@ from pipeline.core.errors import InputError
 from pipeline.launch.cell import call, pull_and_reproduce
 from pipeline.launch.workers import dependencies, in_order, stage_address
 
-AT_ONCE = 256
-"""Stages handed to Ray at a time; it queues what has no room."""
 log = logging.getLogger("pipeline.cluster")
 
 
@@ -115,12 +113,14 @@ def run_on_cluster(job: Job, address: str, targets: list[str], repo: Path) -> Co
             except ray.exceptions.RayTaskError as error:
                 failures.append(f"stage {stage} failed: {error.cause}")
             except ray.exceptions.RayError as error:
-                failures.append(f"stage {stage} was lost {job.retries + 1} times: {str(error).splitlines()[0]}")
+                failures.append(f"stage {stage} is lost, after {job.retries} retries: {str(error).splitlines()[0]}")
             else:
                 return None
             return stage
 
-        ended = in_order(needs, min(len(needs), AT_ONCE), task, chained=False)
+        # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
+        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(job.cpus, 0.1)))
+        ended = in_order(needs, min(len(needs), at_once), task, chained=False)
         for count, (stage, fine) in enumerate(ended, 1):
             spent = time.monotonic() - start
             log.info("%d of %d, %.0f s: %s%s", count, len(needs), spent, stage, "" if fine else " FAILED")
@@ -136,8 +136,8 @@ def main() -> None:
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
     parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
     parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
-    parser.add_argument("--storage", help="address of the shared DVC remote (default: that of the project)")
-    parser.add_argument("--workspace", default="/tmp/fetal-head-cells", help="folder of every node for clones")
+    parser.add_argument("--storage", help="address of the shared DVC remote, here the default one from then on")
+    parser.add_argument("--workspace", default="~/.cache/fetal-head-cells", help="folder of every node for clones")
     parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
     parser.add_argument("--gpus", type=float, default=0)
     parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")

@@ -3,9 +3,9 @@
     python -m pipeline.launch.workers --workers 2
 
 Each stage is run by `dvc repro --single-item`, started when everything it depends on is done; stages that only follow
-one another, as those of a cell, share a start, and so do cells while many are left. DVC locks its repository for
-moments only and each path for as long as a stage reads or writes it. Set ``compute.threads`` to the cores of one
-worker; it is part of the lock, because it changes floating-point sums.
+one another, as those of a cell, share a start. DVC locks its repository while it reads and writes its lock file, and
+each path for as long as a stage reads or writes it. Set ``compute.threads`` to the cores of one worker; it is part of
+the lock, because it changes floating-point sums.
 """
 
 import argparse
@@ -57,34 +57,27 @@ def in_order(
 ) -> Iterator[tuple[str, bool]]:
     """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
 
-    After a failure nothing new is started, and what runs is waited for.
+    After a failure no worker is given anything new, and what they have is waited for.
 
     Args:
         start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
-        chained: give a worker several ready stages at once, and with each the next ones that nothing else could run
-            meanwhile: that saves starts.
+        chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
     """
     waiting, done, failed = dict(needs), set(), False
     idle, running = list(range(workers)), {}
     with ThreadPoolExecutor(workers) as threads:
         while (waiting and not failed) or running:
             ready = [stage for stage, needed in waiting.items() if needed <= done] if not failed else []
-            # Many at a time while there are many, one at the end: few starts, and no worker that the others wait for.
-            share = max(1, len(ready) // (2 * workers)) if chained else 1
-            while ready and idle:
-                batch = []
-                for stage in ready[:share]:
-                    chain = _chain(stage, waiting, done) if chained else [stage]
-                    for one in chain:
-                        del waiting[one]
-                    batch += chain
-                del ready[:share]
+            for stage in ready[: len(idle)]:
+                chain = _chain(stage, waiting, done) if chained else [stage]
+                for one in chain:
+                    del waiting[one]
                 worker = idle.pop(0)
-                running[threads.submit(start, batch, worker)] = (batch, worker)
+                running[threads.submit(start, chain, worker)] = (chain, worker)
             for one in wait(running, return_when=FIRST_COMPLETED).done:
-                batch, worker = running.pop(one)
+                chain, worker = running.pop(one)
                 idle.append(worker)
-                for stage in batch:
+                for stage in chain:
                     fine = stage != one.result()
                     yield stage, fine
                     if not fine:

@@ -1,5 +1,6 @@
 """The answers in words, and what the page is made of besides its numbers."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -135,6 +136,8 @@ def test_advice_says_what_an_arm_is_worth_in_labels():
     grid = [compared("helps", 0.02), compared("helps", 0.03, "near")]
     worths = [Worth("far", "sam", 20, "four", grid[0].spec, 0.9, 31.2, 25.0, 44.0, (5, 50))]
     ((*_, sentence),) = answers.advice(grid, worths)
-    assert sentence.endswith("+2.00 points on far, worth 31 labels, +3.00 points on near")
+    assert sentence.endswith("+2.00 points on far, worth 31 labels (25 to 44), +3.00 points on near")
     unsure = [compared("not shown", 0.02)]
     assert "worth" not in answers.advice(unsure, worths)[0][-1]
+    dipped = [replace(worths[0], value=15.0, low=0.0)]
+    assert "worth" not in answers.advice(grid, dipped)[0][-1], "no more than its own labels"

@@ -79,3 +79,4 @@ def test_with_many_cases_only_the_best_arms_are_shown(monkeypatch, tmp_path):
     page = World(tmp_path).build().run()
     data = json.loads(re.search(r'id="ex-data">(.*?)</script>', page, re.DOTALL)[1])
     assert [one["arm"] for one in data["cohorts"]["phantom_b"]["views"][0]["arms"]] == ["real", "synthetic"]
+    assert "2 of 4 arms" in page

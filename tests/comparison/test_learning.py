@@ -53,6 +53,18 @@ def world(draws, truth, n_replicates=5, n_patients=60):
     return worth(table, [asked], "real", {"far": patients}, 0)[0]
 
 
+@pytest.mark.parametrize("more", [{"generous": True, "curated": True}, {"validated": True}])
+def test_an_arm_that_saw_more_labels_stands_for_no_number_of_them(more):
+    names = ("p0", "p1")
+    scores = Scores(names, names, ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((1, 2), 0.9)})
+    patients = Patients(names, 10, np.random.default_rng(0))
+    dice = estimate(scores.per_case("dice"), patients)
+    spec = Arm(extra="synthetic", ratio=4, **more)
+    table = {("far", "unet", n, arm): scores for n in (5, 10) for arm in ("real", "more")}
+    asked = Result("far", "unet", 10, "more", spec, 2, dice, dice, None, None, (), {})
+    assert worth(table, [asked], "real", {"far": patients}, 0) == []
+
+
 def test_limits_hold_what_the_arm_is_worth():
     """Nominally 95 %; replicates are few, and a bootstrap of five is a little short."""
     draws, held = np.random.default_rng(0), 0

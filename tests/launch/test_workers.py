@@ -77,12 +77,3 @@ def test_stages_of_a_cell_share_a_start_and_what_could_run_beside_does_not():
     assert ["set"] in chains and ["train-x", "predict-x", "evaluate-x"] in chains
     assert ["score"] in chains and ["use"] in chains
     assert sorted(stage for chain in chains for stage in chain) == sorted(needs)
-
-
-def test_many_cells_share_a_start_and_the_last_ones_do_not():
-    batches = []
-    needs = {f"train{i}": set() for i in range(24)} | {f"evaluate{i}": {f"train{i}"} for i in range(24)}
-    list(in_order(needs, 2, lambda stages, worker: batches.append(list(stages))))
-    assert batches[0] == [f"{kind}{i}" for i in range(6) for kind in ("train", "evaluate")]
-    assert len(batches[-1]) == 2 and len(batches) <= 12
-    assert sorted(stage for batch in batches for stage in batch) == sorted(needs)
