@@ -47,7 +47,7 @@ def explorer(
         "views": [{segmenter, labels, arms: [{arm, outlines, dice, change}]}]}}}, the baseline first among ``arms``;
         Dice and change in per cent and points.
     """
-    total = sum(_count(scores, name) for name in cases)
+    total = sum(map(len, cases.values()))
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     most = max(1, OUTLINES // max(1, total * len(views)) - 1)
     shown = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
@@ -71,10 +71,6 @@ def explorer(
         }
     arms = len({one.arm for one in results})
     return {"scale": SCALE, "arms": arms, "shown": min(most + 1, arms), "cohorts": cohorts}
-
-
-def _count(scores: ScoreTable, cohort: str) -> int:
-    return len(next(own for (name, *_), own in scores.items() if name == cohort).case_ids)
 
 
 def _shown(results: Sequence[Result], most: int) -> list[str]:

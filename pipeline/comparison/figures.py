@@ -233,9 +233,9 @@ def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
     for one in sorted(results, key=lambda one: one.labels):
         if one.synthetic or one.arm == baseline:
             arms.setdefault(one.arm, []).append(one)
-    best = sorted(arms, key=lambda arm: -np.mean([one.dice.mean for one in arms[arm]]))
-    kept = [arm for arm in arms if arm == baseline or arm in [one for one in best if one != baseline][:_CURVES]]
-    for place, arm in enumerate(sorted(kept, key=lambda arm: arm != baseline)):
+    others = [arm for arm in arms if arm != baseline]
+    best = sorted(others, key=lambda arm: -np.mean([one.dice.mean for one in arms[arm]]))[:_CURVES]
+    for place, arm in enumerate([baseline, *(arm for arm in others if arm in best)]):
         _, colour, marker = series(arms[arm][0].spec)
         xs, ys = [one.labels for one in arms[arm]], [100 * one.dice.mean for one in arms[arm]]
         style = _DASHES[place % len(_DASHES)]

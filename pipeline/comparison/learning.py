@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.comparison.statistics import LEVEL, Patients
+from pipeline.comparison.statistics import Patients, percentile_limits
 from pipeline.comparison.summary import Result, ScoreTable
 from pipeline.core import seeds
-from pipeline.core.params import Arm
 
 
 @dataclass(frozen=True)
@@ -22,7 +21,6 @@ class Worth:
     segmenter: str
     labels: int
     arm: str
-    spec: Arm
     dice: float
     value: float
     low: float
@@ -48,9 +46,16 @@ def equivalent(labels: Sequence[int], curve: np.ndarray, value: float) -> float:
     Returns:
         0 below the curve's first point, inf above its last.
     """
+    return _reached(labels, _rising(curve), value)
+
+
+def _rising(curve: np.ndarray) -> np.ndarray:
     from scipy.optimize import isotonic_regression
 
-    rising = isotonic_regression(curve).x
+    return isotonic_regression(curve).x
+
+
+def _reached(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
     if value < rising[0]:
         return 0.0
     if value > rising[-1]:
@@ -73,27 +78,25 @@ def worth(
     Limits are percentiles under resampling of patients and of replicates together, the same draws for the arm and for
     the curve it is held against; replicates stay paired, since their label subsets are nested.
     """
-    found = []
+    counts = sorted({n for _, _, n, _ in scores})
+    if len(counts) < 2:
+        return []
+    curves, found = {}, []
     for one in asked:
-        where = (one.cohort, one.segmenter)
-        counts = sorted({n for cohort, segmenter, n, _ in scores if (cohort, segmenter) == where})
-        if len(counts) < 2 or one.spec.generous or one.spec.validated:
+        if one.spec.generous or one.spec.validated:
             continue
-        curve = np.stack([scores[*where, n, baseline].per_case("dice") for n in counts])
+        where = (one.cohort, one.segmenter)
+        if where not in curves:
+            real = np.stack([scores[*where, n, baseline].per_case("dice") for n in counts])
+            drawn = _draws(real, patients[one.cohort], seed)
+            curves[where] = real.mean(axis=(1, 2)), [_rising(curve) for curve in drawn]
+        curve, resampled = curves[where]
         arm = scores[*where, one.labels, one.arm].per_case("dice")
-        draws = _draws(np.concatenate([curve, arm[None]]), patients[one.cohort], seed)
-        low, high = np.quantile(
-            [equivalent(counts, drawn[:-1], drawn[-1]) for drawn in draws],
-            [(1 - LEVEL) / 2, (1 + LEVEL) / 2],
-            method="inverted_cdf",
-        )
-        value = equivalent(counts, curve.mean(axis=(1, 2)), arm.mean())
-        found.append(
-            Worth(
-                *where, one.labels, one.arm, one.spec, one.dice.mean, value, float(low), float(high),
-                (counts[0], counts[-1]),
-            )
-        )  # fmt: skip
+        values = _draws(arm[None], patients[one.cohort], seed)[:, 0]
+        reached = [_reached(counts, rising, value) for rising, value in zip(resampled, values, strict=True)]
+        low, high = percentile_limits(reached, "inverted_cdf")
+        value, ends = equivalent(counts, curve, arm.mean()), (counts[0], counts[-1])
+        found.append(Worth(*where, one.labels, one.arm, one.dice.mean, value, low, high, ends))
     return found
 
 

@@ -91,8 +91,9 @@ class Patients:
         return None if self.n < 2 else Interval(*percentile_limits(self.means(values)), self.n)
 
 
-def percentile_limits(draws: np.ndarray) -> tuple[float, float]:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+def percentile_limits(draws: np.ndarray | Sequence[float], method: str = "linear") -> tuple[float, float]:
+    """95 % limits of resampled values; ``method`` is numpy's, "inverted_cdf" where values may be infinite."""
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
     return float(low), float(high)
 
 

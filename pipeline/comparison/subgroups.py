@@ -40,15 +40,17 @@ def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamp
     found, drawn = [], {}
     for kind in (*GROUPS, HEAD_SIZE):
         for (cohort, segmenter, labels, arm), own in scores.items():
-            for value, mine in _groups(own, kind) if arm in arms else ():
+            if arm not in arms:
+                continue
+            dice = own.per_case("dice").mean(axis=0)
+            gained = None
+            if arm != baseline:
+                gained = dice - scores[cohort, segmenter, labels, baseline].per_case("dice").mean(axis=0)
+            for value, mine in _groups(own, kind):
                 key = (cohort, kind, value)
                 if key not in drawn:
                     names = np.array(own.case_patients)[mine]
                     drawn[key] = Patients(names, resamples, seeds.numpy_generator(seed, "compare", *key))
-                dice = own.per_case("dice").mean(axis=0)[mine]
-                gained = None
-                if arm != baseline:
-                    gained = dice - scores[cohort, segmenter, labels, baseline].per_case("dice").mean(axis=0)[mine]
                 found.append(
                     Subgroup(
                         cohort=cohort,
@@ -57,10 +59,10 @@ def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamp
                         segmenter=segmenter,
                         labels=labels,
                         arm=arm,
-                        dice=float(dice.mean()),
-                        patients=drawn[key].interval(dice),
-                        difference=None if gained is None else float(gained.mean()),
-                        gain=None if gained is None else drawn[key].interval(gained),
+                        dice=float(dice[mine].mean()),
+                        patients=drawn[key].interval(dice[mine]),
+                        difference=None if gained is None else float(gained[mine].mean()),
+                        gain=None if gained is None else drawn[key].interval(gained[mine]),
                         n_cases=int(mine.sum()),
                         n_patients=drawn[key].n,
                     )

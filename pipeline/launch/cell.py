@@ -25,6 +25,7 @@ from pathlib import Path
 
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
+from pipeline.launch.complaints import complaints
 
 RUNNING = "Running stage '"
 log = logging.getLogger("pipeline.cell")
@@ -94,9 +95,7 @@ def call(folder: Path, *command: str) -> str:
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        told = [line for line in done.stdout.splitlines() if line.strip()]
-        reason = " ".join([line for line in told if line.startswith(("ERROR", "fatal"))] or told[-5:])
-        raise InputError(f"`{' '.join(command)}` failed: {reason}")
+        raise InputError(f"`{' '.join(command)}` failed: {complaints(done.stdout)}")
     return done.stdout
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
+from pipeline.launch.complaints import complaints
 
 LOGS = Path(".scratch/workers")
 DEVICE = "CUDA_VISIBLE_DEVICES"
@@ -118,10 +119,8 @@ def _log_of(stage: str) -> Path:
     return LOGS / f"{stage.replace('/', '_')}.log"
 
 
-def _errors(path: Path) -> str:
-    """What a log complains of."""
-    lines = path.read_text().splitlines()
-    return " ".join([line for line in lines if line.startswith("ERROR")] or lines[-5:]) + f" (all of it: {path})"
+def _told(path: Path) -> str:
+    return f"{complaints(path.read_text())} (all of it: {path})"
 
 
 def main() -> None:
@@ -144,7 +143,7 @@ def main() -> None:
             log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
             failed += [] if fine else [stage]
         if failed:
-            raise InputError("; ".join(f"stage {stage} failed: {_errors(logs[stage])}" for stage in failed))
+            raise InputError("; ".join(f"stage {stage} failed: {_told(logs[stage])}" for stage in failed))
 
 
 if __name__ == "__main__":

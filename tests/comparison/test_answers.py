@@ -134,7 +134,7 @@ def test_advice_claims_nothing_that_no_verdict_says():
 
 def test_advice_says_what_an_arm_is_worth_in_labels():
     grid = [compared("helps", 0.02), compared("helps", 0.03, "near")]
-    worths = [Worth("far", "sam", 20, "four", grid[0].spec, 0.9, 31.2, 25.0, 44.0, (5, 50))]
+    worths = [Worth("far", "sam", 20, "four", 0.9, 31.2, 25.0, 44.0, (5, 50))]
     ((*_, sentence),) = answers.advice(grid, worths)
     assert sentence.endswith("+2.00 points on far, worth 31 labels (25 to 44), +3.00 points on near")
     unsure = [compared("not shown", 0.02)]
