@@ -24,7 +24,7 @@ help:
 	@echo "make lint             ruff; make lock: pin the newest versions that pyproject.toml allows"
 
 repro: $(READY)
-	dvc repro
+	python -m pipeline.launch.quick_dvc repro
 	@echo "Report: $(CURDIR)/results/report.html"
 
 preset: $(READY)

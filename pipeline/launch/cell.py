@@ -26,6 +26,7 @@ from pathlib import Path
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 from pipeline.launch.complaints import complaints
+from pipeline.launch.quick_dvc import QUICK_DVC
 
 RUNNING = "Running stage '"
 log = logging.getLogger("pipeline.cell")
@@ -51,7 +52,7 @@ def pull_and_reproduce(folder: Path, targets: Sequence[str], storage: str | None
     """
     if storage is not None:
         call(folder, "dvc", "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
-    output = call(folder, "dvc", "repro", "--pull", *targets)
+    output = call(folder, *QUICK_DVC, "repro", "--pull", *targets)
     return [line.split("'")[1] for line in output.splitlines() if line.startswith(RUNNING)]
 
 

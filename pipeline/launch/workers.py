@@ -20,6 +20,7 @@ from pathlib import Path
 from pipeline.core.command import command_line
 from pipeline.core.errors import InputError
 from pipeline.launch.complaints import complaints
+from pipeline.launch.quick_dvc import QUICK_DVC
 
 LOGS = Path(".scratch/workers")
 DEVICE = "CUDA_VISIBLE_DEVICES"
@@ -107,7 +108,7 @@ def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
     with _log_of(stages[0]).open("w") as output:
-        command = ["dvc", "--wait-for-lock", "repro", "--single-item", *stages]
+        command = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
         fine = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
     if fine:
         return None
