@@ -171,8 +171,8 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     from pipeline.core.compute import setup
     from pipeline.core.dataset import read_dataset
     from pipeline.core.geometry import stack_images, stack_masks
+    from pipeline.core.grid import Arm
     from pipeline.core.labels import label_subset
-    from pipeline.core.params import Arm
     from pipeline.segmentation.inference import class_map, dice, probabilities
     from pipeline.segmentation.sam_checkpoint import build_sam
     from pipeline.segmentation.training import ImagePool, Recipe, fit

@@ -9,7 +9,8 @@ from pipeline.arms.derived import KINDS, derived_examples
 from pipeline.arms.example import Example, example
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError
-from pipeline.core.params import Arm, Warp
+from pipeline.core.grid import Arm
+from pipeline.core.params import Warp
 from pipeline.core.permute import derangement
 
 

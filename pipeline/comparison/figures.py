@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from pipeline.comparison.summary import Result
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 
 _BLUE, _SKY, _ORANGE, _RED, _GREY, _GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
 _VIOLET, _TEAL, _BROWN, _OLIVE = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.comparison.summary import Result
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 
 _GAIN, _LOSS = (11, 111, 164), (181, 64, 58)
 _STRONGEST = 0.35

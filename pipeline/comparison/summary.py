@@ -14,7 +14,7 @@ from pipeline.comparison.synthetic import Budget, Quality, Shape
 from pipeline.core import seeds
 from pipeline.core.case import HEAD
 from pipeline.core.errors import InputError
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table
 

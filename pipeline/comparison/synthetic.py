@@ -11,9 +11,9 @@ from pipeline.core.case import Case
 from pipeline.core.dataset import Dataset, read_dataset
 from pipeline.core.errors import InputError
 from pipeline.core.files import read_json
+from pipeline.core.grid import Arm
 from pipeline.core.labels import label_subset
 from pipeline.core.measures import QUESTIONS, Measure, read_measures
-from pipeline.core.params import Arm
 from pipeline.core.prune import cell_name
 from pipeline.core.tables import read_table
 

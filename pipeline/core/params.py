@@ -6,11 +6,11 @@ from itertools import product
 from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from pipeline.core.errors import InputError
 from pipeline.core.generation import Diffusion, Sample
+from pipeline.core.grid import Arm, Compare, Grid, Oracle
 from pipeline.core.section import Fraction, Name, NonNegative, Positive, PositiveFloat, Section
 from pipeline.core.segmenter_params import Segmenter
 
@@ -56,17 +56,6 @@ class Cohort(Section):
 
 class Phantom(Section):
     cases: dict[Name, Positive]
-
-
-class Grid(Section):
-    """The cells of the comparison: segmenters x labels x replicates x arms. ``train`` and ``foreign`` name cohorts."""
-
-    train: Name
-    foreign: Name
-    labels: Annotated[tuple[Positive, ...], Field(min_length=1)]
-    replicates: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-    arms: Annotated[tuple[Name, ...], Field(min_length=1)]
-    segmenters: Annotated[tuple[Name, ...], Field(min_length=1)]
 
 
 class Augment(Section):
@@ -150,62 +139,10 @@ class Curate(Section):
     hardness: Annotated[int, Field(ge=0)]
 
 
-class Oracle(Section):
-    """Box prompts drawn from the reference mask: never a headline (see segmentation/prompts.py)."""
-
-    segmenters: tuple[Name, ...]
-    arms: tuple[Name, ...]
-    jitter: Annotated[float, Field(ge=0, lt=0.5)]
-
-
-class Arm(Section):
-    """What an arm is trained on.
-
-    ``extra``: synthetic; made from the labels without a generator (warped, copy_paste, rendered; see arms/derived.py);
-    or the labels once more (repeated). ``ratio``: extra cases per labelled one.
-    ``real``: share of the labelled cases that is trained on; 0 for the extra ones alone.
-    ``generous``: synthetic cases made and curated with the most labels of the grid, not with the arm's own.
-    ``pretrain``: share of the steps on the extra cases alone, before the others on the n real ones alone; 0 mixes them.
-    ``augment``: standard, or the section ``strong_augment``.
-    ``validated``: of the weights during training those best on the val split are kept, whose labels then count.
-    """
-
-    extra: Literal["none", "synthetic", "warped", "copy_paste", "rendered", "repeated"]
-    ratio: NonNegative
-    real: Fraction = 1.0
-    curated: bool = False
-    shuffled: bool = False
-    generous: bool = False
-    pretrain: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    augment: Literal["standard", "strong"] = "standard"
-    validated: bool = False
-
-    @model_validator(mode="after")
-    def _consistent(self):
-        if (self.extra == "none") != (self.ratio == 0):
-            raise ValueError("extra 'none' goes with ratio 0, anything else with a ratio above 0")
-        if self.extra != "synthetic" and (self.curated or self.shuffled):
-            raise ValueError("curated and shuffled belong to extra 'synthetic'")
-        if self.generous and not self.curated:
-            raise ValueError("generous belongs to extra 'synthetic' with curated: true")
-        if self.real < 1 and self.extra == "none":
-            raise ValueError("real below 1 leaves out labelled cases, which extra cases have to replace; set extra")
-        if self.real == 0 and self.pretrain:
-            raise ValueError("pretrain is before the real cases; with real 0 there are none")
-        if self.pretrain and self.extra == "none":
-            raise ValueError("pretrain is on extra cases; there are none with extra 'none'")
-        return self
-
-
 class Pseudo(Section):
     """Pseudo-masks of unlabelled images: kept where the filter's fold networks agree at least this well (Dice)."""
 
     agreement: Fraction
-
-
-class Compare(Section):
-    baseline: Name
-    bootstrap: Positive
 
 
 class Config(Section):
@@ -304,15 +241,6 @@ class View:
         return self._config.model_dump(mode="json", include=set(self._sections))
 
 
-class _DatelessLoader(yaml.SafeLoader):
-    """Reads a date as the text it is written in: JSON has no dates, and no parameter is one."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-
 def load_params(path: Path) -> Config:
     """Read and check a parameter file.
 
@@ -328,9 +256,11 @@ def load_params(path: Path) -> Config:
 
 def parse_params(text: str, path: Path) -> Config:
     """The parameters in ``text``; ``path`` is what messages call it."""
+    from ruamel.yaml import YAMLError
+
     try:
-        raw = yaml.load(text, _DatelessLoader)
-    except (yaml.YAMLError, ValueError) as error:
+        raw = _yaml().load(text)
+    except (YAMLError, ValueError) as error:
         raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     try:
         plain = json.dumps(raw)
@@ -341,6 +271,20 @@ def parse_params(text: str, path: Path) -> Config:
         return Config.model_validate_json(plain, strict=True)
     except ValidationError as error:
         raise InputError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from None
+
+
+def _yaml():
+    """YAML 1.2, as DVC reads and writes it: a bare no is a word, 1e-4 a number. A date is the text it is written in."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.constructor import SafeConstructor
+
+    class Dateless(SafeConstructor):
+        pass
+
+    Dateless.add_constructor("tag:yaml.org,2002:timestamp", SafeConstructor.construct_yaml_str)
+    reader = YAML(typ="safe")
+    reader.Constructor = Dateless
+    return reader
 
 
 def _explain(item: dict) -> str:

@@ -4,7 +4,8 @@ import pytest
 from pipeline.arms.pool import training_pool
 from pipeline.core.errors import InputError
 from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.core.params import Arm, Warp
+from pipeline.core.grid import Arm
+from pipeline.core.params import Warp
 
 WARP = Warp(rotate_deg=8, scale=0.1, aspect=0.1, shift=0.03, elastic=0.005)
 

@@ -10,7 +10,7 @@ from pipeline.comparison.crossed import Crossed
 from pipeline.comparison.learning import Worth
 from pipeline.comparison.statistics import Estimate, Verdict
 from pipeline.core.errors import InputError
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 
 
 def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):

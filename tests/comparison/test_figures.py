@@ -4,7 +4,7 @@ import pytest
 from pipeline.comparison import figures
 from pipeline.comparison.statistics import Patients, estimate, verdicts
 from pipeline.comparison.summary import Result
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 
 SPECS = {
     "real": Arm(extra="none", ratio=0),

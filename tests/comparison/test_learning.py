@@ -5,7 +5,7 @@ from pipeline.comparison.learning import equivalent, worth
 from pipeline.comparison.numbers import in_labels
 from pipeline.comparison.statistics import Patients, estimate
 from pipeline.comparison.summary import Result, Scores
-from pipeline.core.params import Arm
+from pipeline.core.grid import Arm
 
 SPEC = Arm(extra="synthetic", ratio=4)
 LABELS = (5, 10, 20, 40)

@@ -10,8 +10,8 @@ from pipeline.comparison.summary import load_scores, long_table, metrics, patien
 from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes, load_verdicts
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
+from pipeline.core.grid import Arm
 from pipeline.core.measures import Measure, as_json
-from pipeline.core.params import Arm
 from pipeline.core.tables import write_table
 
 ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}

@@ -109,7 +109,8 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
         ("seed: 2026-01-01", "'seed' is '2026-01-01'.*valid integer"),
         ("seed: 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
         ("seed: !!binary aGVsbG8=", "more than text, numbers, lists and mappings"),
-        ("seed: !!timestamp 2026-13-45", "not valid YAML"),
+        ("seed: [1, 2", "not valid YAML"),
+        ("seed: 0\nseed: 0", "not valid YAML.*duplicate key"),
     ],
 )
 def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
@@ -117,6 +118,15 @@ def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
     assert text.count("\nseed: 0\n") == 1
     with pytest.raises(InputError, match=words):
         parse_params(text.replace("\nseed: 0\n", f"\n{line}\n"), tmp_path / "params.yaml")
+
+
+def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
+    """As DVC reads and writes the file; in YAML 1.1 the first would be text and the second false."""
+    text = compose(PRESETS, "quick")
+    assert "  learning_rate: 0.0008\n" in text and '  mixed_precision: "no"   #' in text
+    text = text.replace("  learning_rate: 0.0008\n", "  learning_rate: 8e-4\n")
+    diffusion = parse_params(text.replace('mixed_precision: "no"   #', "mixed_precision: no   #"), tmp_path).diffusion
+    assert diffusion.learning_rate == 0.0008 and diffusion.mixed_precision == "no"
 
 
 def test_a_folder_may_be_named_like_a_date(edited):

@@ -11,7 +11,8 @@ from pipeline.arms.pool import training_pool
 from pipeline.core import files
 from pipeline.core.errors import InputError
 from pipeline.core.geometry import stack_images, stack_masks, to_uint8
-from pipeline.core.params import Arm, Augment, Warp
+from pipeline.core.grid import Arm
+from pipeline.core.params import Augment, Warp
 from pipeline.core.resume import Scratch
 from pipeline.quality.curation import repeated_id
 from pipeline.segmentation import embeddings

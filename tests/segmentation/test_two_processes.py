@@ -15,7 +15,8 @@ from pipeline.core import processes
 from pipeline.core.dataset import read_dataset
 from pipeline.core.dataset_writer import write_dataset
 from pipeline.core.errors import InputError
-from pipeline.core.params import Arm, Config, load_params
+from pipeline.core.grid import Arm
+from pipeline.core.params import Config, load_params
 from pipeline.core.presets import compose
 from pipeline.core.resume import Scratch
 from pipeline.segmentation.compact_sam import build_compact_sam
