@@ -34,12 +34,13 @@ def run(
     import yaml
     from markupsafe import Markup
 
-    from pipeline.comparison import answers, figures, summary
+    from pipeline.comparison import answers, exports, figures, summary
     from pipeline.comparison import report as page
     from pipeline.comparison.explorer import explorer
     from pipeline.comparison.heat_map import heat_maps
     from pipeline.comparison.learning import worth
     from pipeline.comparison.oracle import load_oracle
+    from pipeline.comparison.scores import load_scores
     from pipeline.comparison.segmenters import between_segmenters
     from pipeline.comparison.subgroups import by_subgroup
     from pipeline.comparison.synthetic import (
@@ -58,26 +59,19 @@ def run(
     grid, baseline, boxed = params.grid, params.compare.baseline, params.oracle
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
     cells = [cell_name(*cell) for cell in params.cells()]
-    for folder, keep in (
-        (evaluation, cells),
-        (predictions, cells),
-        (quality, sets),
-        (usefulness, sets),
-        (samples, sets),
-        (synthetic, sets),
-        (curated, sets),
-        (training, cells),
-        (
-            oracle,
-            [cell_name(*cell) for cell in params.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms],
-        ),
-        *((kind, [*sets, *cells]) for kind in live.glob("*")),
+    with_box = [cell_name(*cell) for cell in params.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms]
+    for keep, folders in (
+        (cells, (evaluation, predictions, training)),
+        (sets, (quality, usefulness, samples, synthetic, curated)),
+        (with_box, (oracle,)),
+        ([*sets, *cells], live.glob("*")),
     ):
-        prune_cells(folder, keep)
+        for folder in folders:
+            prune_cells(folder, keep)
 
     unseen, held_out_names = test.name, params.held_out()
     cohorts = [*held_out_names, unseen]
-    scores = summary.load_scores(evaluation, grid, cohorts)
+    scores = load_scores(evaluation, grid, cohorts)
     resamples = params.compare.bootstrap
     patients = summary.patients_of(scores, resamples, params.seed)
     results = summary.summarise(scores, params.arms, baseline, held_out_names, patients)
@@ -88,8 +82,8 @@ def run(
     made = {name: read_dataset(synthetic / name, None if name in shown_sets else NO_PIXELS) for name in sets}
     budgets = load_budgets(params, own.split("train"), samples, made, curated, training)
     boxes = load_oracle(oracle, grid, boxed, cohorts)
-    files.write_json(metrics, summary.metrics(results, rows, shapes, budgets, boxes))
-    write_table(table, summary.long_table(results, grid.replicates, baseline))
+    files.write_json(metrics, exports.metrics(results, rows, shapes, budgets, boxes))
+    write_table(table, exports.long_table(results, grid.replicates, baseline))
 
     away = [one for one in results if one.cohort in held_out_names]
     like_these = [one for one in away if (one.segmenter, one.labels) == (segmenter, labels)]
@@ -110,6 +104,7 @@ def run(
         "arms": {name: params.arms[name] for name in grid.arms},
         "baseline": baseline,
         "bootstrap": resamples,
+        "family_sizes": [len(family) for family in summary.families(results, held_out_names)],
         "standings": between_segmenters(scores, grid.segmenters, baseline, patients),
         "trained": {one.segmenter: f"{one.trainable:,}" for one in budgets},
         "subgroups": by_subgroup(scores, {baseline, *(one.arm for one in asked)}, baseline, resamples, params.seed),

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.comparison.scores import ScoreTable
+from pipeline.comparison.summary import Result
 from pipeline.core.case import Case
 from pipeline.core.predictions import read_predictions
 from pipeline.core.prune import cell_name

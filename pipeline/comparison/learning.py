@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.comparison.scores import ScoreTable
 from pipeline.comparison.statistics import Patients, percentile_limits
-from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.comparison.summary import Result
 from pipeline.core import seeds
 
 

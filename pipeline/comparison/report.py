@@ -23,8 +23,9 @@ from pipeline.comparison.numbers import (
     significant,
     span,
 )
+from pipeline.comparison.scores import ScoreTable
 from pipeline.comparison.statistics import LEVEL, MIN_REPLICATES, POWER
-from pipeline.comparison.summary import Result, ScoreTable
+from pipeline.comparison.summary import Result
 from pipeline.comparison.tiles import BASELINE, CASE_HEIGHT, PREDICTION, REFERENCE, SAMPLE_HEIGHT, mask_tile, tile
 from pipeline.core.case import Case
 from pipeline.core.errors import InputError

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pipeline.comparison.scores import ScoreTable
 from pipeline.comparison.statistics import Estimate, Patients, Verdict, estimate, paired_difference, verdicts
-from pipeline.comparison.summary import ScoreTable
 
 WORDS = {"helps": "better", "hurts": "worse"}
 

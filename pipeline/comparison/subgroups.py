@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
 from pipeline.comparison.statistics import Interval, Patients
-from pipeline.comparison.summary import GROUPS, Scores, ScoreTable
 from pipeline.core import seeds
 
 HEAD_SIZE = "head size"

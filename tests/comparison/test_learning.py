@@ -3,8 +3,9 @@ import pytest
 
 from pipeline.comparison.learning import equivalent, worth
 from pipeline.comparison.numbers import in_labels
+from pipeline.comparison.scores import Scores
 from pipeline.comparison.statistics import Patients, estimate
-from pipeline.comparison.summary import Result, Scores
+from pipeline.comparison.summary import Result
 from pipeline.core.grid import Arm
 
 SPEC = Arm(extra="synthetic", ratio=4)

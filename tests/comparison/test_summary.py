@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from pipeline.comparison.exports import long_table, metrics
+from pipeline.comparison.scores import load_scores
 from pipeline.comparison.segmenters import between_segmenters
 from pipeline.comparison.subgroups import by_subgroup
-from pipeline.comparison.summary import load_scores, long_table, metrics, patients_of, summarise
+from pipeline.comparison.summary import patients_of, summarise
 from pipeline.comparison.synthetic import Quality, Shape, load_quality, load_shapes, load_verdicts
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
