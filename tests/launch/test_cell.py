@@ -107,6 +107,34 @@ def test_what_is_missing_on_the_remote_is_run_first(project, tmp_path):
     assert ran == ["first", "cell1"]
 
 
+def test_weights_put_under_dvc_reach_other_machines(project, tmp_path):
+    """As models/pretrained is a dependency: the folder, of which git has a part and DVC another."""
+    weights, storage = project / "weights", str(tmp_path / "remote")
+    weights.mkdir()
+    (weights / "README.md").write_text("weights of yours")
+    (weights / "w.npz").write_text("41")
+    pipeline = yaml.safe_load((project / "dvc.yaml").read_text())
+    pipeline["stages"]["first"] |= {"cmd": "cp weights/w.npz first.txt && cp weights/w.npz first.json"}
+    pipeline["stages"]["first"]["deps"].append("weights")
+    (project / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
+    for command in (
+        ("add", "-q", "weights/w.npz"),
+        ("remote", "add", "-q", "-d", "--local", "shared", storage),
+        ("push",),
+    ):
+        subprocess.run(["dvc", *command], cwd=project, check=True, capture_output=True)
+    git(project, "add", "-A")
+    git(project, "commit", "-qm", "weights")
+    assert (
+        "weights/w.npz"
+        not in subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True).stdout.split()
+    )
+    ran = reproduce_and_push("cell0", str(project), pinned_revision(project), tmp_path / "a", storage)
+    assert ran == ["first", "cell0"]
+    (made,) = (tmp_path / "a").glob("*/cell0.txt")
+    assert made.read_text() == "42"
+
+
 def test_the_command_line_says_what_it_ran_and_what_is_wrong(project, tmp_path):
     def cell(name):
         options = {"repository": project, "revision": pinned_revision(project), "workspace": tmp_path / "a"}
