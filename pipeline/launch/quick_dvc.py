@@ -3,7 +3,7 @@
     python -m pipeline.launch.quick_dvc repro
 
 After every stage DVC parses and prints the whole lock file to change one entry of it, and lets no other worker in
-meanwhile: eight seconds where there are 300 stages. Here only that entry is printed, and put in its place.
+meanwhile: six seconds where there are 300 stages. Here only that entry is printed, and put in its place.
 """
 
 import re
