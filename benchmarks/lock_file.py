@@ -2,8 +2,8 @@
 
     python -m benchmarks.lock_file --stages 50 300 1000
 
-The lock file is this project's own, its cells of finetune repeated under other names up to the number of stages. Each
-way sets the same entry; the two files are compared byte for byte.
+The lock file is this project's own: the entries of its cells, repeated under other names up to the number of stages.
+Each way sets the same entry; the two files are compared byte for byte.
 """
 
 import argparse
@@ -22,6 +22,7 @@ def lock_of(stages: int) -> dict:
 
     own = loads_yaml(LOCK.read_text())
     cells = [entry for name, entry in own["stages"].items() if name.startswith(("finetune@", "predict@", "evaluate@"))]
+    # Copies: of one object DVC would write an anchor and aliases.
     named = {f"cell@unet-{number}": deepcopy(cells[number % len(cells)]) for number in range(stages)}
     return {"schema": own["schema"], "stages": named}
 

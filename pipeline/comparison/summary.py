@@ -111,8 +111,8 @@ def summarise(
 def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
-    question = [place for place in compared if results[place].synthetic and results[place].cohort in held_out]
-    return question, [place for place in compared if place not in set(question)]
+    asked = {place for place in compared if results[place].synthetic and results[place].cohort in held_out}
+    return [place for place in compared if place in asked], [place for place in compared if place not in asked]
 
 
 def _judged(results: Sequence[Result], held_out: Collection[str]) -> list[Result]:

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.core.files import write_bytes
+
 # The one of this environment (-P), not of a clone that is worked in.
 QUICK_DVC = (sys.executable, "-P", "-m", "pipeline.launch.quick_dvc")
 
@@ -55,9 +57,7 @@ def main() -> None:
             parse_and_dump(self, stages, **kwargs)
         elif after != before:
             dvcfile.logger.info("Updating lock file '%s'", self.relpath)
-            whole = path.with_suffix(".lock.new")
-            whole.write_text(after, encoding="utf-8")
-            whole.replace(path)
+            write_bytes(path, after.encode())
             self.repo.scm_context.track_file(self.relpath)
 
     dvcfile.Lockfile.dump_stages = dump_stages

@@ -109,6 +109,7 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
         ("seed: 2026-01-01", "'seed' is '2026-01-01'.*valid integer"),
         ("seed: 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
         ("seed: !!binary aGVsbG8=", "more than text, numbers, lists and mappings"),
+        ("seed: !!timestamp 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
         ("seed: [1, 2", "not valid YAML"),
         ("seed: 0\nseed: 0", "not valid YAML.*duplicate key"),
     ],
