@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.comparison import answers, numbers, report
+from pipeline.comparison import answers, numbers, pictures, report
 from pipeline.comparison.crossed import Crossed
 from pipeline.comparison.learning import Worth
 from pipeline.comparison.statistics import Estimate, Verdict
@@ -79,7 +79,7 @@ def test_numbers_are_written_for_people():
 
 def test_gaps_between_names_and_files_are_errors():
     with pytest.raises(InputError, match="dvc repro score"):
-        report.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
+        pictures.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
 
 
 def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):
