@@ -89,7 +89,11 @@ def run(
     away = [one for one in results if one.cohort in held_out_names]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
     asked = answers.asked(results)
-    worths = worth(scores, asked, baseline, patients, params.seed)
+    # An arm that has seen more labels than its own stands for no number of them.
+    within = {(one.segmenter, one.labels, one.arm) for one in budgets if one.seen[1] <= one.labels}
+    weighed = [one for one in asked if (one.segmenter, one.labels, one.arm) in within]
+    worths = worth(scores, weighed, baseline, patients, params.seed)
+    synthetic_arms = [one for one in results if one.synthetic and one.difference]
     verdict = {
         "answer": answers.answer(away, baseline),
         "asked": answers.asked(away),
@@ -100,9 +104,11 @@ def run(
         "results": of_cohort,
         "family_sizes": [len(family) for family in summary.families(results, held_out_names)],
         "standings": between_segmenters(scores, grid.segmenters, baseline, patients),
-        "subgroups": by_subgroup(scores, {baseline, *(one.arm for one in asked)}, baseline, resamples, params.seed),
-        "heat_maps": heat_maps(asked),
-        "largest": max((abs(one.difference.mean) for one in asked), default=0.0),
+        "subgroups": by_subgroup(
+            scores, {baseline, *(one.arm for one in synthetic_arms)}, baseline, resamples, params.seed
+        ),
+        "heat_maps": heat_maps(synthetic_arms),
+        "largest": max((abs(one.difference.mean) for one in synthetic_arms), default=0.0),
         "worths": worths,
     }
     trained = {

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.comparison.figures import describe
 from pipeline.comparison.learning import Worth
 from pipeline.comparison.numbers import in_labels, interval, points
-from pipeline.comparison.statistics import MIN_REPLICATES
+from pipeline.comparison.statistics import MIN_REPLICATES, Estimate
 from pipeline.comparison.summary import Result
 
 WITHOUT_GENERATOR = {
@@ -19,22 +19,21 @@ WITHOUT_GENERATOR = {
 
 
 def asked(results: Sequence[Result]) -> list[Result]:
-    """The results the question is about: arms with synthetic data that have a difference from the baseline."""
-    return [one for one in results if one.synthetic and one.difference is not None]
+    """The results the question is about, with their difference from the baseline."""
+    return [one for one in results if one.asked and one.difference is not None]
 
 
 def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
-    """The headline and one sentence below it, from the held-out results of arms with synthetic data."""
+    """The headline and one sentence below it, from the held-out results in question."""
     ones = asked(results)
     if not ones:
         return (
             "Not asked in this run",
-            "It takes a held-out cohort and an arm with synthetic data beside the real-only one.",
+            f"It takes an arm with synthetic data that is in all else like the arm “{baseline}”.",
         )
-    words = [one.verdict.word for one in ones]
+    words = [one.verdict.word for one in ones if one.verdict.word != "too few"]
     total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
-    comparisons = "comparison" if total == 1 else "comparisons"
-    if words.count("too few") == total:
+    if not words:
         head = "Too few replicates to say" if ones[0].dice.n_replicates < MIN_REPLICATES else "Too few patients to say"
     elif helps == total:
         head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
@@ -48,7 +47,10 @@ def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
         head = f"No: it hurt in {hurts} of {total} held-out comparisons, and no gain was shown in the others"
     else:
         head = "No difference shown"
-    return head, f"Over {total} held-out {comparisons}, {_span(ones)} from the arm “{baseline}”, case by case."
+    lead = f"Over {_count(len(ones), 'held-out comparison')}, {_span(ones)} from the arm “{baseline}”, case by case."
+    if 0 < total < len(ones):
+        lead += f" {len(ones) - total} of them had too few patients to be tested."
+    return head, lead
 
 
 def claim(result: Result) -> str:
@@ -70,13 +72,12 @@ def advice(results: Sequence[Result], worths: Sequence[Worth] = ()) -> list[tupl
     """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
 
     The smallest ratio that helps in every cohort, and what it is worth in real labels where it helps and there is a
-    learning curve; arms whose generator saw more labels are no choice.
+    learning curve.
     """
     known = {(one.cohort, one.segmenter, one.labels, one.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
     for one in asked(results):
-        if not one.spec.generous:
-            groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
+        groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
     return [(*key, _advise(arms, known)) for key, arms in groups.items()]
 
 
@@ -119,7 +120,7 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
     sentences = []
     shuffled = [one for one in results if one.spec.shuffled and one.difference is not None]
     if shuffled:
-        lost = all(one.difference.mean < 0 for one in shuffled)
+        lost = all(_below_zero(one.difference) for one in shuffled)
         sentences.append(
             (
                 lost,
@@ -127,7 +128,7 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
                 + (
                     "It must lose, and it did."
                     if lost
-                    else "It must lose and did not everywhere: treat the gains above with suspicion."
+                    else "It must lose, and not everywhere did its interval lie below zero: treat gains with suspicion."
                 ),
             )
         )
@@ -140,6 +141,11 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
         credit = "A synthetic arm has to beat them before diffusion deserves the credit."
         sentences.append((True, f"Controls without any diffusion: {'; '.join(parts)}. {credit}"))
     return sentences
+
+
+def _below_zero(difference: Estimate) -> bool:
+    limits = difference.both or difference.patients
+    return limits is not None and limits.side < 0
 
 
 def _span(results: Sequence[Result]) -> str:

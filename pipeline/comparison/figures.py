@@ -11,7 +11,7 @@ from pipeline.comparison.summary import Result
 from pipeline.core.grid import Arm
 
 _BLUE, _SKY, _ORANGE, _RED, _GREY, _GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
-_VIOLET, _TEAL, _BROWN, _OLIVE = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12"
+_VIOLET, _TEAL, _BROWN, _OLIVE, _PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12", "#a0307a"
 KINDS = {"copy_paste": "copy-paste", "repeated": "real again"}
 """Words for the kinds of extra cases whose names are not words."""
 
@@ -43,15 +43,16 @@ _STYLE = {
 
 def describe(spec: Arm) -> str:
     """An arm in a few words: ``synthetic ×4, curated``."""
-    strong = spec.augment == "strong"
+    strong, chosen = spec.augment == "strong", ", weights chosen on val" * spec.validated
     if spec.extra == "none":
-        return "real only, strongly augmented" if strong else "real only"
+        return "real only" + ", strongly augmented" * strong + chosen
     words = f"{KINDS.get(spec.extra, spec.extra)} ×{spec.ratio:g}"
     if spec.real < 1:
         words += f", {spec.real:.0%} of the real ones" if spec.real else ", no real ones"
     words += ", curated" * spec.curated + ", shuffled masks" * spec.shuffled + ", strongly augmented" * strong
     words += ", generator of more labels" * spec.generous
-    return words + f", {spec.pretrain:.0%} of the steps before the real ones" * bool(spec.pretrain)
+    words += f", {spec.pretrain:.0%} of the steps before the real ones" * bool(spec.pretrain)
+    return words + chosen
 
 
 def series(spec: Arm) -> tuple[str, str, str]:
@@ -64,6 +65,10 @@ def series(spec: Arm) -> tuple[str, str, str]:
         return "control: shuffled masks", _RED, "X"
     if spec.generous:
         return "synthetic, generator of more labels", _VIOLET, "v"
+    if spec.augment == "strong":
+        return "synthetic, strongly augmented", _GREEN, "h"
+    if spec.pretrain:
+        return "synthetic before real", _PLUM, ">"
     if spec.real < 1:
         return ("synthetic, fewer real", _TEAL, "p") if spec.real else ("synthetic alone", _TEAL, "*")
     return ("synthetic, curated", _BLUE, "o") if spec.curated else ("synthetic", _SKY, "D")
@@ -82,12 +87,18 @@ def legend(arms: Iterable[Arm]) -> list[tuple[str, str, str]]:
         "*": "★",
         "^": "▲",
         "<": "◀",
+        ">": "▶",
+        "h": "⬢",
         "d": "♦",
     }
     return [(name, colour, signs[marker]) for name, colour, marker in dict.fromkeys(map(series, arms))]
 
 
-def dice_against_ratio(results: Sequence[Result], name: str, title: str) -> str:
+_COLUMNS = 3
+"""Panels side by side in a chart: more would be too small to read."""
+
+
+def dice_against_ratio(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
     """Mean Dice of one cohort's arms over the ratio, one panel per segmenter and number of labels, as inline SVG.
 
     Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
@@ -97,16 +108,21 @@ def dice_against_ratio(results: Sequence[Result], name: str, title: str) -> str:
     from matplotlib.figure import Figure
 
     shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
-    several = _several(results)
+    several, columns = _several(results), min(_COLUMNS, len(shown))
+    rows = -(-len(shown) // columns)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(1.7 + 3.4 * len(shown), 3.3), layout="constrained")
-        panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
-        for panel, (segmenter, labels) in zip(panels, shown, strict=True):
-            _ratio_panel(panel, [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)])
+        figure = Figure(figsize=(1.7 + 3.4 * columns, 3.3 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for panel, (segmenter, labels) in zip(grid.flat, shown, strict=False):
+            own = [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)]
+            _ratio_panel(panel, own, baseline)
             panel.set_title(f"{segmenter}, " * several + f"{labels} labelled cases", loc="left")
             panel.set_xlabel("extra cases per real case (ratio)")
-        panels[0].set_ylabel("mean Dice (%)")
-        panels[0].set_ylim(*_dice_limits(results))
+        for panel in grid.flat[len(shown) :]:
+            panel.remove()
+        for panel in grid[:, 0]:
+            panel.set_ylabel("mean Dice (%)")
+        grid[0, 0].set_ylim(*_dice_limits(results))
         return _svg(figure, name, title)
 
 
@@ -115,16 +131,16 @@ def _several(results: Sequence[Result]) -> bool:
     return len({one.segmenter for one in results}) > 1
 
 
-def _ratio_panel(panel, results: Sequence[Result]) -> None:
+def _ratio_panel(panel, results: Sequence[Result], baseline: str) -> None:
     groups: dict[tuple, list[Result]] = {}
     for one in results:
         groups.setdefault(series(one.spec), []).append(one)
     step = 0.03 * max(1.0, *(one.spec.ratio for one in results))
-    real = [one for one in results if one.spec.extra == "none" and one.spec.augment == "standard"]
-    for place, ((_, colour, marker), members) in enumerate(groups.items()):
+    beside = _beside_each_other([one for members in groups.values() for one in members], step)
+    (base,) = (one for one in results if one.arm == baseline)
+    for (_, colour, marker), members in groups.items():
         members = sorted(members, key=lambda one: one.spec.ratio)
-        # Arms of one ratio would hide each other's bars.
-        xs = [one.spec.ratio + (step * (place - len(groups) / 2) if one.spec.ratio else 0) for one in members]
+        xs = [beside[one.arm] for one in members]
         ys = [100 * one.dice.mean for one in members]
         limits = [one.dice.patients for one in members]
         bars = [
@@ -133,19 +149,30 @@ def _ratio_panel(panel, results: Sequence[Result]) -> None:
         ]
         bars = np.maximum(bars, 0)
         panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
-        if real and all(one.synthetic and one.spec.real == 1 for one in members):
-            panel.plot([0, *xs], [100 * real[0].dice.mean, *ys], color=colour, lw=1.6, zorder=2)
+        if base.spec.extra == "none" and all(one.asked and one.spec.real == 1 for one in members):
+            panel.plot([beside[baseline], *xs], [100 * base.dice.mean, *ys], color=colour, lw=1.6, zorder=2)
         for x, one in zip(xs, members, strict=True):
             if len(one.dice_of_replicates) > 1:
                 points = 100 * np.array(one.dice_of_replicates)
                 panel.scatter(np.full(len(points), x + step / 2), points, s=8, color=colour, alpha=0.55, lw=0, zorder=4)
-    if real:
-        panel.axhline(100 * real[0].dice.mean, color=_GREY, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    panel.axhline(100 * base.dice.mean, color=_GREY, lw=0.9, ls=(0, (4, 3)), zorder=1)
     panel.grid(axis="y")
     panel.set_axisbelow(True)
     panel.set_xticks(sorted({one.spec.ratio for one in results}))
     panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panel.margins(x=0.12)
+
+
+def _beside_each_other(results: Sequence[Result], step: float) -> dict[str, float]:
+    """x of every arm: its ratio, and arms of one ratio side by side, for they would hide each other's bars."""
+    of_ratio: dict[float, list[str]] = {}
+    for one in results:
+        of_ratio.setdefault(one.spec.ratio, []).append(one.arm)
+    return {
+        arm: ratio + step * (place - (len(arms) - 1) / 2)
+        for ratio, arms in of_ratio.items()
+        for place, arm in enumerate(arms)
+    }
 
 
 def _dice_limits(results: Sequence[Result]) -> tuple[float, float]:

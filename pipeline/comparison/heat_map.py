@@ -21,11 +21,11 @@ class HeatMap:
     rows: tuple[tuple[str, Arm, tuple[Result | None, ...]], ...]
 
 
-def heat_maps(asked: Sequence[Result]) -> list[HeatMap]:
+def heat_maps(results: Sequence[Result]) -> list[HeatMap]:
     """One map per cohort and segmenter, rows by what the arm is and then by ratio, from results with a difference."""
     maps = []
-    for where in dict.fromkeys((one.cohort, one.segmenter) for one in asked):
-        mine = [one for one in asked if (one.cohort, one.segmenter) == where]
+    for where in dict.fromkeys((one.cohort, one.segmenter) for one in results):
+        mine = [one for one in results if (one.cohort, one.segmenter) == where]
         labels = tuple(sorted({one.labels for one in mine}))
         cells = {(one.arm, one.labels): one for one in mine}
         specs = {one.arm: one.spec for one in mine}

@@ -72,9 +72,8 @@ def _reached(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
 def worth(
     scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients], seed: int
 ) -> list[Worth]:
-    """What each of the results ``asked`` is worth in real labels; nothing where the grid has one number of labels.
-
-    Arms that have seen more labels than their own, generous or validated ones, stand for no number of labels.
+    """What each of the results ``asked`` is worth in real labels; nothing where the grid has one number of labels, and
+    nothing of a cohort of one patient.
 
     Limits are percentiles under resampling of patients and of replicates together, the same draws for the arm and for
     the curve it is held against; replicates stay paired, since their label subsets are nested.
@@ -84,7 +83,7 @@ def worth(
         return []
     curves, found = {}, []
     for one in asked:
-        if one.spec.generous or one.spec.validated:
+        if patients[one.cohort].n < 2:
             continue
         where = (one.cohort, one.segmenter)
         if where not in curves:

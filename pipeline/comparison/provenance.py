@@ -1,8 +1,23 @@
 """Where the report's numbers come from: parameters, versions of packages, and fingerprints of what was read."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
-PACKAGES = ("diffusers", "matplotlib", "numpy", "scipy", "torch", "torch-fidelity", "transformers")
+PACKAGES = (
+    "accelerate",
+    "diffusers",
+    "matplotlib",
+    "monai",
+    "numpy",
+    "peft",
+    "scikit-image",
+    "scipy",
+    "segmentation-models-pytorch",
+    "torch",
+    "torch-fidelity",
+    "torchvision",
+    "transformers",
+)
 
 
 def versions() -> dict[str, str]:
@@ -20,14 +35,17 @@ def versions() -> dict[str, str]:
 
 
 def without_paths(params: Mapping) -> dict:
-    """Parameters without the folders of raw data and the files of weights, which may name a machine's own places.
-
-    Segmenters that the grid does not list are left out.
+    """Parameters without the folders of raw data, and weights by the names of their files alone: whole paths may name
+    a machine's own places. Segmenters that the grid does not list are left out.
     """
     cohorts = {name: {key: v for key, v in one.items() if key != "raw"} for name, one in params["cohorts"].items()}
     segmenters = {
-        name: one | {"base": {key: v for key, v in one["base"].items() if key != "weights"}}
+        name: one | {"base": one["base"] | {"weights": _file_name(one["base"]["weights"])}}
         for name, one in params["segmenters"].items()
         if name in params["grid"]["segmenters"]
     }
     return {**params, "cohorts": cohorts, "segmenters": segmenters}
+
+
+def _file_name(weights: str | None) -> str | None:
+    return None if weights is None else Path(weights).name

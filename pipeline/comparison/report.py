@@ -84,7 +84,9 @@ def charts(results: Mapping[str, Sequence[Result]], arms: Iterable[Arm], baselin
             curves[name] = figures.learning_curves(
                 ones, baseline, f"curve-{name}", f"Dice over number of labels, cohort {name}"
             )
-        ratios[name] = figures.dice_against_ratio(ones, f"ratio-{name}", f"Mean Dice against ratio, cohort {name}")
+        ratios[name] = figures.dice_against_ratio(
+            ones, baseline, f"ratio-{name}", f"Mean Dice against ratio, cohort {name}"
+        )
         if any(one.difference for one in ones):
             forests[name] = figures.differences(
                 ones, f"difference-{name}", f"Dice differences from {baseline}, cohort {name}"

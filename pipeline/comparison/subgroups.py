@@ -11,7 +11,7 @@ from pipeline.core import seeds
 
 HEAD_SIZE = "head size"
 MIN_CASES = 9
-"""Thirds of fewer cases than this say nothing."""
+"""With fewer heads of known size a cohort is not cut into thirds."""
 
 
 @dataclass(frozen=True)

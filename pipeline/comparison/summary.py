@@ -29,6 +29,7 @@ class Result:
     the same segmenter and number of labels, paired.
 
     beyond_warped: synthetic arms only, their paired difference from warped real cases at the same ratio, if there are.
+    asked: whether the question is about it, as ``in_question`` says.
     dice_of_replicates: mean Dice of each replicate. replicate_means: of every metric, for the table.
     """
 
@@ -44,6 +45,7 @@ class Result:
     verdict: Verdict | None
     structures: tuple[StructureMeans, ...]
     replicate_means: dict[str, list[float | None]]
+    asked: bool
 
     @property
     def dice_of_replicates(self) -> list[float]:
@@ -55,8 +57,21 @@ class Result:
 
     @property
     def synthetic(self) -> bool:
-        """Whether the arm's extra cases are synthetic with their own masks: what the question is about."""
-        return self.spec.extra == "synthetic" and not self.spec.shuffled
+        """Whether the arm's extra cases are synthetic with their own masks."""
+        return _synthetic(self.spec)
+
+
+def in_question(spec: Arm, baseline: Arm) -> bool:
+    """Whether an arm's difference from the baseline tells what synthetic data do, and nothing else.
+
+    It has synthetic cases, made with its own labels, and is augmented and validated as the baseline is.
+    """
+    alike = (spec.augment, spec.validated) == (baseline.augment, baseline.validated)
+    return _synthetic(spec) and not spec.generous and alike
+
+
+def _synthetic(spec: Arm) -> bool:
+    return spec.extra == "synthetic" and not spec.shuffled
 
 
 def patients_of(scores: ScoreTable, resamples: int, seed: int) -> dict[str, Patients]:
@@ -77,8 +92,8 @@ def summarise(
 ) -> list[Result]:
     """One result per cohort, segmenter, number of labels and arm, in the order of the table.
 
-    Verdicts are corrected for the number of comparisons: among arms with synthetic data on the cohorts ``held_out``,
-    which are the question, and among all the others.
+    Verdicts are corrected for the number of comparisons: among the arms in question on the cohorts ``held_out``, and
+    among all the others.
     """
     results = []
     for (cohort, segmenter, labels, arm), own in scores.items():
@@ -103,6 +118,7 @@ def summarise(
                 verdict=None,
                 structures=tuple(_structure_means(own)),
                 replicate_means={metric: [_mean(row) for row in own.per_case(metric)] for metric in METRICS},
+                asked=in_question(arms[arm], arms[baseline]),
             )
         )
     return _judged(results, held_out)
@@ -111,7 +127,7 @@ def summarise(
 def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
-    asked = {place for place in compared if results[place].synthetic and results[place].cohort in held_out}
+    asked = {place for place in compared if results[place].asked and results[place].cohort in held_out}
     return [place for place in compared if place in asked], [place for place in compared if place not in asked]
 
 
@@ -125,9 +141,14 @@ def _judged(results: Sequence[Result], held_out: Collection[str]) -> list[Result
 
 
 def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | None:
-    if arms[arm].extra != "synthetic" or arms[arm].shuffled:
+    """The arm of warped real cases that is in all else like this one of synthetic cases."""
+
+    def rest(spec):
+        return spec.ratio, spec.real, spec.augment, spec.pretrain, spec.validated
+
+    if not _synthetic(arms[arm]):
         return None
-    twins = (name for name in names if arms[name].extra == "warped" and arms[name].ratio == arms[arm].ratio)
+    twins = (name for name in names if arms[name].extra == "warped" and rest(arms[name]) == rest(arms[arm]))
     return next(twins, None)
 
 

@@ -145,6 +145,10 @@ class Pseudo(Section):
     agreement: Fraction
 
 
+RESERVED = {"synthetic", "training", "oracle_box"}
+"""Keys that stand beside the cohorts in ``results/metrics.json``."""
+
+
 class Config(Section):
     """All of ``params.yaml``."""
 
@@ -181,6 +185,8 @@ class Config(Section):
             raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
         if self.sample.guidance != 1 and self.diffusion.mask_dropout == 0 and self.diffusion.backend == "pixel":
             raise ValueError("guidance needs diffusion.mask_dropout above 0, or sample.guidance 1")
+        if taken := sorted(set(self.cohorts) & RESERVED):
+            raise ValueError(f"cohort '{taken[0]}': results/metrics.json needs this name for itself; choose another")
         if not self.held_out():
             raise ValueError("no cohort has role 'held_out'; the comparison needs at least one")
         for arm in (*self.grid.arms, *self.oracle.arms, self.compare.baseline):

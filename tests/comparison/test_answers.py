@@ -8,16 +8,16 @@ import pytest
 from pipeline.comparison import answers, numbers, pictures, report
 from pipeline.comparison.crossed import Crossed
 from pipeline.comparison.learning import Worth
-from pipeline.comparison.statistics import Estimate, Verdict
+from pipeline.comparison.statistics import Estimate, Interval, Verdict
 from pipeline.core.errors import InputError
 from pipeline.core.grid import Arm
 
 
-def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):
+def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, patients=None, both=None):
     return SimpleNamespace(
-        synthetic=extra == "synthetic" and not shuffled,
+        asked=extra == "synthetic" and not shuffled,
         spec=Arm(extra=extra, ratio=1, shuffled=shuffled),
-        difference=SimpleNamespace(mean=mean),
+        difference=SimpleNamespace(mean=mean, patients=patients, both=both),
         dice=SimpleNamespace(n_replicates=replicates),
         verdict=Verdict(word, word),
     )
@@ -32,6 +32,8 @@ def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False):
         (["hurts", "helps"], "Mixed"),
         (["hurts", "not shown"], "No: it hurt in 1 of 2"),
         (["not shown", "not shown"], "No difference shown"),
+        (["helps", "too few"], "Yes, on the held-out cohort"),
+        (["helps", "not shown", "too few"], "It helped in 1 of 2"),
         ([], "Not asked in this run"),
     ],
 )
@@ -46,11 +48,25 @@ def test_few_replicates_make_no_claim(word):
     assert "help" not in sentence and "+1.00 points" in sentence
 
 
-def test_controls_that_fail_are_flagged():
-    (fine, text), *_ = answers.controls([result("too few", mean=-0.03, shuffled=True)])
-    assert fine and "−3.00 points" in text
-    (fine, text), *_ = answers.controls([result("too few", mean=0.001, shuffled=True)])
-    assert not fine and "suspicion" in text
+def test_what_could_not_be_tested_is_counted():
+    _, lead = answers.answer([result("helps"), result("too few")], "real")
+    assert lead.startswith("Over 2 held-out comparisons") and "1 of them had too few patients" in lead
+
+
+@pytest.mark.parametrize(
+    ("patients", "both", "lost"),
+    [
+        ((-0.04, -0.02), None, True),
+        ((-0.04, 0.01), None, False),
+        ((-0.04, -0.02), (-0.05, -0.01), True),
+        ((-0.04, -0.02), (-0.07, 0.01), False),
+        (None, None, False),
+    ],
+)
+def test_the_shuffled_control_has_to_lose_beyond_chance(patients, both, lost):
+    limits = {"patients": patients and Interval(*patients, 9), "both": both and Interval(*both, 9)}
+    ((fine, text),) = answers.controls([result("too few", mean=-0.03, shuffled=True, **limits)])
+    assert fine == lost and "−3.00 points" in text and ("suspicion" in text) != lost
 
 
 @pytest.mark.parametrize(
@@ -129,7 +145,9 @@ def test_advice_claims_nothing_that_no_verdict_says():
     assert sentence == "no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
     ((*_, sentence),) = answers.advice([compared("too few", 0.01)])
     assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
-    assert answers.advice([compared("helps", 0.1, generous=True)]) == []
+    unasked = compared("helps", 0.1)
+    unasked.asked = False
+    assert answers.advice([unasked]) == []
 
 
 def test_advice_says_what_an_arm_is_worth_in_labels():

@@ -1,9 +1,13 @@
+import re
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from pipeline.comparison import figures
 from pipeline.comparison.statistics import Patients, estimate, verdicts
-from pipeline.comparison.summary import Result
+from pipeline.comparison.summary import Result, in_question
 from pipeline.core.grid import Arm
 
 SPECS = {
@@ -38,6 +42,7 @@ def results(replicates=3, patients=12, segmenter="sam"):
                     verdict=verdicts([difference])[0] if difference else None,
                     structures=(),
                     replicate_means={"dice": values.mean(axis=1).tolist()},
+                    asked=in_question(SPECS[arm], SPECS["real"]),
                 )
             )
     return made
@@ -47,7 +52,11 @@ def curves(results, name, title):
     return figures.learning_curves(results, "real", name, title)
 
 
-@pytest.mark.parametrize("draw", [figures.dice_against_ratio, figures.differences, curves])
+def ratios(results, name, title):
+    return figures.dice_against_ratio(results, "real", name, title)
+
+
+@pytest.mark.parametrize("draw", [ratios, figures.differences, curves])
 @pytest.mark.parametrize(("replicates", "patients"), [(3, 12), (1, 12), (1, 1)])
 def test_charts_repeat_and_load_nothing(draw, replicates, patients):
     svg = draw(results(replicates, patients), "one", 'Dice of "far" <cohort>')
@@ -60,7 +69,7 @@ def test_ids_of_two_charts_do_not_clash():
     def ids(svg):
         return {part.split('"')[0] for part in svg.split(' id="')[1:]}
 
-    first, second = (figures.dice_against_ratio(results(), name, "") for name in ("one", "two"))
+    first, second = (ratios(results(), name, "") for name in ("one", "two"))
     assert ids(first) and not ids(first) & ids(second)
 
 
@@ -71,9 +80,9 @@ def test_a_far_control_does_not_flatten_the_differences():
 
 def test_segmenters_are_named_where_there_are_several():
     both = results() + results(segmenter="unet")
-    assert "unet, 40 labelled cases" in figures.dice_against_ratio(both, "two", "")
+    assert "unet, 40 labelled cases" in ratios(both, "two", "")
     assert "unet · warped · 40" in figures.differences(both, "two", "")
-    assert "sam" not in figures.dice_against_ratio(results(), "one", "") + figures.differences(results(), "one", "")
+    assert "sam" not in ratios(results(), "one", "") + figures.differences(results(), "one", "")
 
 
 def test_legend_names_each_series_once():
@@ -96,3 +105,25 @@ def test_arms_in_words():
     first = Arm(extra="synthetic", ratio=4, pretrain=0.5)
     assert figures.describe(strong) == "real only, strongly augmented" == figures.series(strong)[0]
     assert figures.describe(first) == "synthetic ×4, 50% of the steps before the real ones"
+    chosen = Arm(extra="none", ratio=0, validated=True)
+    assert figures.describe(chosen) == "real only, weights chosen on val"
+
+
+def test_arms_of_one_ratio_stand_side_by_side_in_series_of_their_own():
+    specs = [
+        Arm(extra="synthetic", ratio=4, curated=True, **more) for more in ({}, {"augment": "strong"}, {"pretrain": 0.5})
+    ]
+    assert len({figures.series(spec)[0] for spec in specs}) == len({figures.series(spec)[2] for spec in specs}) == 3
+    arms = [SimpleNamespace(arm=f"arm{i}", spec=spec) for i, spec in enumerate(specs)]
+    beside = figures._beside_each_other([SimpleNamespace(arm="real", spec=SPECS["real"]), *arms], 0.1)
+    assert beside == pytest.approx({"real": 0, "arm0": 3.9, "arm1": 4, "arm2": 4.1})
+
+
+def test_many_panels_take_several_rows():
+    def size(svg):
+        return [float(value) for value in re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)', svg).groups()]
+
+    one = results()
+    many = [replace(result, labels=labels) for labels in range(8) for result in one if result.labels == 10]
+    (width, height), (narrow, low) = size(ratios(many, "many", "")), size(ratios(many[:15], "few", ""))
+    assert width == narrow and height == pytest.approx(3 * low)

@@ -50,19 +50,16 @@ def world(draws, truth, n_replicates=5, n_patients=60):
     table = {("far", "unet", n, "real"): scores(n) for n in LABELS} | {("far", "unet", 10, "more"): scores(truth)}
     patients = Patients(names, 300, draws)
     dice = estimate(table["far", "unet", 10, "more"].per_case("dice"), patients)
-    asked = Result("far", "unet", 10, "more", SPEC, n_patients, dice, dice, None, None, (), {})
+    asked = Result("far", "unet", 10, "more", SPEC, n_patients, dice, dice, None, None, (), {}, True)
     return worth(table, [asked], "real", {"far": patients}, 0)[0]
 
 
-@pytest.mark.parametrize("more", [{"generous": True, "curated": True}, {"validated": True}])
-def test_an_arm_that_saw_more_labels_stands_for_no_number_of_them(more):
-    names = ("p0", "p1")
-    scores = Scores(names, names, ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((1, 2), 0.9)})
-    patients = Patients(names, 10, np.random.default_rng(0))
+def test_one_patient_is_no_ground_for_a_number_of_labels():
+    scores = Scores(("a", "b"), ("p", "p"), ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((5, 2), 0.9)})
+    patients = Patients(("p", "p"), 10, np.random.default_rng(0))
     dice = estimate(scores.per_case("dice"), patients)
-    spec = Arm(extra="synthetic", ratio=4, **more)
     table = {("far", "unet", n, arm): scores for n in (5, 10) for arm in ("real", "more")}
-    asked = Result("far", "unet", 10, "more", spec, 2, dice, dice, None, None, (), {})
+    asked = Result("far", "unet", 10, "more", SPEC, 2, dice, dice, None, None, (), {}, True)
     assert worth(table, [asked], "real", {"far": patients}, 0) == []
 
 
@@ -87,6 +84,6 @@ def test_one_number_of_labels_makes_no_curve():
     scores = Scores(names, names, ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((1, 2), 0.9)})
     patients = Patients(names, 10, np.random.default_rng(0))
     dice = estimate(scores.per_case("dice"), patients)
-    asked = Result("far", "unet", 10, "more", SPEC, 2, dice, dice, None, None, (), {})
+    asked = Result("far", "unet", 10, "more", SPEC, 2, dice, dice, None, None, (), {}, True)
     table = {("far", "unet", 10, "real"): scores, ("far", "unet", 10, "more"): scores}
     assert worth(table, [asked], "real", {"far": patients}, 0) == []

@@ -12,7 +12,7 @@ from pipeline.comparison import report
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
 from pipeline.core.tables import read_table, write_table
-from tests.comparison.world import OUTPUTS, World
+from tests.comparison.world import ARMS, OUTPUTS, World
 from tests.self_contained import Loads, text_of
 
 
@@ -62,6 +62,16 @@ def test_labels_that_chose_the_generators_weights_and_images_without_labels_are_
 def test_labels_that_chose_the_segmenters_weights_are_counted_once(tmp_path):
     text = text_of(World(tmp_path, chosen_on=3, selected_on=2).build().run())
     assert "7 more than 4 0" in text and "7 more than 4 3" in text and "1,234 of 9,000" in text
+
+
+def test_arms_that_saw_more_labels_stand_for_no_number_of_them(tmp_path):
+    arms = {name: ARMS[name] for name in ("real", "synthetic")}
+    fair = World(tmp_path / "fair", labels=[3, 6], arms=arms)
+    chosen = World(tmp_path / "chosen", labels=[3, 6], arms=arms, selected_on=2)
+    for world in (fair, chosen):
+        world.root.mkdir()
+    assert "How many real labels is synthetic data worth" in text_of(fair.build().run())
+    assert "How many real labels is synthetic data worth" not in text_of(chosen.build().run())
 
 
 def test_oracle_boxes_stand_apart_and_beside_the_ellipse(tmp_path, html):
@@ -234,4 +244,5 @@ def test_a_weights_path_stays_at_home(tmp_path):
     params = yaml.safe_load((tmp_path / "params.yaml").read_text())
     params["segmenters"]["sam"]["base"]["weights"] = "own/place/sam.pth"
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
-    assert "own/place" not in world.run()
+    page = world.run()
+    assert "own/place" not in page and "weights: sam.pth" in page

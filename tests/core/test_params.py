@@ -88,6 +88,10 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["instrument"].update(channels=[10] * 5), ["'instrument.channels", "multiple of 4"]),
         (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
         (lambda p: [p["cohorts"].pop(name) for name in ("phantom_b", "phantom_c")], ["no cohort has role 'held_out'"]),
+        (
+            lambda p: p["cohorts"].update(training=p["cohorts"].pop("phantom_b")),
+            ["cohort 'training'", "choose another"],
+        ),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
         (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion'", "needs latent.weights, the folder"]),
         (lambda p: p["diffusion"]["latent"].update(image_size=100), ["latent.image_size' is 100", "multiple of 64"]),
