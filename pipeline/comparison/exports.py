@@ -6,6 +6,7 @@ import numpy as np
 
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.scores import METRICS
+from pipeline.comparison.statistics import mean_of_known
 from pipeline.comparison.summary import Result
 from pipeline.comparison.synthetic import Budget, Quality, Shape
 
@@ -41,13 +42,12 @@ def metrics(
             leaf = {name: one.mean("value")}
         branch = tree.setdefault("synthetic", {}).setdefault(f"n{one.labels}", {})
         branch.update({key: _six_digits(value) for key, value in leaf.items()})
-    distances: dict[tuple[int, str], list[float]] = {}
+    distances: dict[tuple[int, str], list[float | None]] = {}
     for one in shapes:
-        known = distances.setdefault((one.labels, one.descriptor), [])
-        known += [] if one.distance is None else [one.distance]
-    for (labels, descriptor), known in distances.items():
+        distances.setdefault((one.labels, one.descriptor), []).append(one.distance)
+    for (labels, descriptor), values in distances.items():
         branch = tree.setdefault("synthetic", {}).setdefault(f"n{labels}", {})
-        branch[f"mask_{descriptor}"] = _six_digits(float(np.mean(known)) if known else None)
+        branch[f"mask_{descriptor}"] = _six_digits(mean_of_known(values))
     for one in budgets:
         leaf = {"trainable_parameters": one.trainable, "parameters": one.parameters, "labels_seen": one.seen[1]}
         branch = tree.setdefault("training", {}).setdefault(one.segmenter, {})

@@ -97,6 +97,13 @@ def percentile_limits(draws: np.ndarray | Sequence[float], method: str = "linear
     return float(low), float(high)
 
 
+def mean_of_known(values: np.ndarray | Sequence[float | None]) -> float | None:
+    """Mean of the values that are neither nan nor None; None where there is none."""
+    numbers = np.asarray(values, float)
+    known = numbers[np.isfinite(numbers)]
+    return float(known.mean()) if known.size else None
+
+
 def replicate_interval(means: Sequence[float]) -> Interval | None:
     """Student's t interval of the mean of replicate means; None for fewer than two."""
     from scipy.stats import t

@@ -6,7 +6,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.comparison.scores import METRICS, Scores, ScoreTable
-from pipeline.comparison.statistics import Estimate, Patients, Verdict, estimate, paired_difference, verdicts
+from pipeline.comparison.statistics import (
+    Estimate,
+    Patients,
+    Verdict,
+    estimate,
+    mean_of_known,
+    paired_difference,
+    verdicts,
+)
 from pipeline.core import seeds
 from pipeline.core.grid import Arm
 
@@ -117,7 +125,7 @@ def summarise(
                 beyond_warped=from_arm(twin) if twin else None,
                 verdict=None,
                 structures=tuple(_structure_means(own)),
-                replicate_means={metric: [_mean(row) for row in own.per_case(metric)] for metric in METRICS},
+                replicate_means={metric: [mean_of_known(row) for row in own.per_case(metric)] for metric in METRICS},
                 asked=in_question(arms[arm], arms[baseline]),
             )
         )
@@ -160,7 +168,7 @@ def _structure_means(scores: Scores) -> list[StructureMeans]:
         found.append(
             StructureMeans(
                 structure=structure,
-                means={metric: _mean(matrix) for metric, matrix in values.items() if metric != "missing"},
+                means={metric: mean_of_known(matrix) for metric, matrix in values.items() if metric != "missing"},
                 n_cases=values["dice"].shape[1],
                 n_mm=int(np.isfinite(values["hd95_mm"][0]).sum()),
                 missing=int(values["missing"].sum()),
@@ -168,9 +176,3 @@ def _structure_means(scores: Scores) -> list[StructureMeans]:
             )
         )
     return found
-
-
-def _mean(values: np.ndarray) -> float | None:
-    """Mean of the known values; None where none is known."""
-    known = values[np.isfinite(values)]
-    return float(known.mean()) if known.size else None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.comparison.statistics import mean_of_known
 from pipeline.core.case import Case
 from pipeline.core.dataset import Dataset, read_dataset
 from pipeline.core.errors import InputError
@@ -39,7 +40,7 @@ class Quality:
 
     def mean(self, field: str) -> float | None:
         """Mean over the replicates that have the field (value, best, worst, spread); None where none has."""
-        return _mean([getattr(one, field) for one in self.records])
+        return mean_of_known([getattr(one, field) for one in self.records])
 
     @property
     def n(self) -> int:
@@ -149,13 +150,13 @@ def load_shapes(folder: Path, grid) -> list[Shape]:
                         real=(found[0]["reference"]["mean"], found[0]["reference"]["std"]),
                         synthetic=(
                             _mean_value([one["synthetic"]["mean"] for one in found], descriptor),
-                            _mean([one["synthetic"]["std"] for one in found]),
+                            mean_of_known([one["synthetic"]["std"] for one in found]),
                         ),
-                        distance=_mean([one["synthetic"]["distance"] for one in found]),
-                        unseen=_mean([one["unseen"]["distance"] for one in found]),
-                        subset=_mean([one["labels"]["distance"] for one in found]),
+                        distance=mean_of_known([one["synthetic"]["distance"] for one in found]),
+                        unseen=mean_of_known([one["unseen"]["distance"] for one in found]),
+                        subset=mean_of_known([one["labels"]["distance"] for one in found]),
                         sources={
-                            source: _mean([one["sources"].get(source, {}).get("distance") for one in found])
+                            source: mean_of_known([one["sources"].get(source, {}).get("distance") for one in found])
                             for source in sources
                         },
                         n=min(one["synthetic"]["n"] for one in found),
@@ -172,17 +173,11 @@ def _block(path: Path, key: str) -> dict:
     return content[key]
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    """Mean of the known values; None where none is known."""
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def _mean_value(values: Sequence[float | None], descriptor: str) -> float | None:
     """Mean over replicates; an axis of 179 degrees and one of 1 degree lie around 0, not around 90."""
     known = [value for value in values if value is not None]
     if descriptor != "angle" or not known:
-        return _mean(known)
+        return mean_of_known(known)
     return float(np.degrees(np.angle(np.exp(2j * np.radians(known)).mean())) / 2 % 180)
 
 

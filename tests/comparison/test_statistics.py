@@ -8,6 +8,7 @@ from pipeline.comparison.statistics import (
     Interval,
     Patients,
     estimate,
+    mean_of_known,
     paired_difference,
     replicate_interval,
     verdicts,
@@ -28,6 +29,11 @@ def width(interval):
 
 def patient_interval(values, of_cases, resamples, generator):
     return Patients(of_cases, resamples, generator).interval(values)
+
+
+def test_a_mean_leaves_out_what_is_not_known():
+    assert mean_of_known([0.2, None, 0.4]) == mean_of_known(np.array([0.2, np.nan, 0.4])) == pytest.approx(0.3)
+    assert mean_of_known([None]) is None and mean_of_known([]) is None
 
 
 def test_replicate_interval_is_students():
