@@ -102,27 +102,27 @@ def dice_against_ratio(results: Sequence[Result], baseline: str, name: str, titl
     """Mean Dice of one cohort's arms over the ratio, one panel per segmenter and number of labels, as inline SVG.
 
     Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
-    The shuffled control's bar does not stretch the axis.
+    The axis is made for the other arms: where the shuffled control lies beyond it, its number stands at the edge.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     several, columns = _several(results), min(_COLUMNS, len(shown))
-    rows = -(-len(shown) // columns)
+    rows, limits = -(-len(shown) // columns), _dice_limits(results)
     with rc_context(_STYLE):
         figure = Figure(figsize=(1.7 + 3.4 * columns, 3.3 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for panel, (segmenter, labels) in zip(grid.flat, shown, strict=False):
             own = [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)]
-            _ratio_panel(panel, own, baseline)
+            _ratio_panel(panel, own, baseline, limits)
             panel.set_title(f"{segmenter}, " * several + f"{labels} labelled cases", loc="left")
             panel.set_xlabel("extra cases per real case (ratio)")
         for panel in grid.flat[len(shown) :]:
             panel.remove()
         for panel in grid[:, 0]:
             panel.set_ylabel("mean Dice (%)")
-        grid[0, 0].set_ylim(*_dice_limits(results))
+        grid[0, 0].set_ylim(*limits)
         return _svg(figure, name, title)
 
 
@@ -131,15 +131,19 @@ def _several(results: Sequence[Result]) -> bool:
     return len({one.segmenter for one in results}) > 1
 
 
-def _ratio_panel(panel, results: Sequence[Result], baseline: str) -> None:
+def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[float, float]) -> None:
     groups: dict[tuple, list[Result]] = {}
     for one in results:
         groups.setdefault(series(one.spec), []).append(one)
-    step = 0.03 * max(1.0, *(one.spec.ratio for one in results))
+    step = 0.045 * max(1.0, *(one.spec.ratio for one in results))
     beside = _beside_each_other([one for members in groups.values() for one in members], step)
     (base,) = (one for one in results if one.arm == baseline)
     for (_, colour, marker), members in groups.items():
-        members = sorted(members, key=lambda one: one.spec.ratio)
+        for one in members:
+            if 100 * one.dice.mean < axis[0]:
+                text = f"▼ {100 * one.dice.mean:.1f}"
+                panel.text(beside[one.arm], axis[0], text, color=colour, ha="center", va="bottom")
+        members = sorted((one for one in members if 100 * one.dice.mean >= axis[0]), key=lambda one: one.spec.ratio)
         xs = [beside[one.arm] for one in members]
         ys = [100 * one.dice.mean for one in members]
         limits = [one.dice.patients for one in members]
@@ -149,7 +153,7 @@ def _ratio_panel(panel, results: Sequence[Result], baseline: str) -> None:
         ]
         bars = np.maximum(bars, 0)
         panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
-        if base.spec.extra == "none" and all(one.asked and one.spec.real == 1 for one in members):
+        if members and base.spec.extra == "none" and all(one.asked and one.spec.real == 1 for one in members):
             panel.plot([beside[baseline], *xs], [100 * base.dice.mean, *ys], color=colour, lw=1.6, zorder=2)
         for x, one in zip(xs, members, strict=True):
             if len(one.dice_of_replicates) > 1:
@@ -176,9 +180,10 @@ def _beside_each_other(results: Sequence[Result], step: float) -> dict[str, floa
 
 
 def _dice_limits(results: Sequence[Result]) -> tuple[float, float]:
-    """Axis limits in percent that hold every mean and replicate, and every bar but the shuffled control's."""
-    values = [value for one in results for value in (one.dice.mean, *one.dice_of_replicates)]
-    bars = [one.dice.patients for one in results if one.dice.patients and not one.spec.shuffled]
+    """Axis limits in percent that hold every mean, replicate and bar but the shuffled control's."""
+    shown = [one for one in results if not one.spec.shuffled]
+    values = [value for one in shown for value in (one.dice.mean, *one.dice_of_replicates)]
+    bars = [one.dice.patients for one in shown if one.dice.patients]
     values += [value for bar in bars for value in (bar.low, bar.high)]
     margin = max(0.08 * (max(values) - min(values)), 0.002)
     return 100 * (min(values) - margin), 100 * (max(values) + margin)

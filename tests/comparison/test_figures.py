@@ -76,6 +76,7 @@ def test_ids_of_two_charts_do_not_clash():
 def test_a_far_control_does_not_flatten_the_differences():
     svg = figures.differences(results(), "one", "")
     assert svg.count("◀ −20.") == 2
+    assert ratios(results(), "one", "").count("▼ 6") == 2
 
 
 def test_segmenters_are_named_where_there_are_several():
