@@ -97,7 +97,7 @@ def run(
     verdict = {
         "answer": answers.answer(away, baseline),
         "asked": answers.asked(away),
-        "advice": answers.advice(away, worths),
+        "advice": answers.advice(away, baseline, worths),
         "controls": answers.controls(away),
     }
     compared = {

@@ -68,20 +68,20 @@ def claim(result: Result) -> str:
     return f"no evidence: {size}{limits}, {counts}; {points(found.detectable)[1:]} would have been found"
 
 
-def advice(results: Sequence[Result], worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
+def advice(results: Sequence[Result], baseline: str, worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
     """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
 
     The smallest ratio that helps in every cohort, and what it is worth in real labels where it helps and there is a
-    learning curve.
+    learning curve; the baseline where none is shown to help.
     """
     known = {(one.cohort, one.segmenter, one.labels, one.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
     for one in asked(results):
         groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
-    return [(*key, _advise(arms, known)) for key, arms in groups.items()]
+    return [(*key, _advise(arms, baseline, known)) for key, arms in groups.items()]
 
 
-def _advise(arms: Mapping[str, Sequence[Result]], worths: Mapping[tuple, Worth]) -> str:
+def _advise(arms: Mapping[str, Sequence[Result]], baseline: str, worths: Mapping[tuple, Worth]) -> str:
     def words(arm):
         return [one.verdict.word for one in arms[arm]]
 
@@ -99,7 +99,7 @@ def _advise(arms: Mapping[str, Sequence[Result]], worths: Mapping[tuple, Worth])
         if "helps" in words(arm) and "hurts" not in words(arm):
             where = ", ".join(one.cohort for one in arms[arm] if one.verdict.word == "helps")
             return f"“{arm}” helps on {where} only: {gains(arm)}"
-    return f"no ratio is shown to help; the highest mean is that of “{best}”, {gains(best)}"
+    return f"stay with “{baseline}”: no ratio is shown to help; the highest mean is that of “{best}”, {gains(best)}"
 
 
 def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:

@@ -283,7 +283,7 @@ def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
     panel.set_xlabel("labelled cases")
     panel.grid(axis="y")
     panel.set_axisbelow(True)
-    panel.legend(loc="lower right", fontsize=8)
+    panel.legend(loc="best", fontsize=8)
 
 
 def _svg(figure, name: str, title: str) -> str:

@@ -133,29 +133,34 @@ def test_advice_is_the_smallest_ratio_that_helps_everywhere():
         compared("helps", 0.02), compared("helps", 0.03, "near"),
         compared("helps", 0.04, arm="eight", ratio=8), compared("helps", 0.05, "near", "eight", 8),
     ]  # fmt: skip
-    ((segmenter, labels, sentence),) = answers.advice(grid)
+    ((segmenter, labels, sentence),) = answers.advice(grid, "real")
     assert (segmenter, labels) == ("sam", 20)
     assert sentence == "use “four” (synthetic ×4, curated): +2.00 points on far, +3.00 points on near"
-    ((*_, sentence),) = answers.advice(grid[:2])
+    ((*_, sentence),) = answers.advice(grid[:2], "real")
     assert sentence == "“one” helps on near only: +1.00 points on far, +2.00 points on near"
 
 
 def test_advice_claims_nothing_that_no_verdict_says():
-    ((*_, sentence),) = answers.advice([compared("not shown", 0.01), compared("hurts", -0.02, arm="one", ratio=1)])
-    assert sentence == "no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
-    ((*_, sentence),) = answers.advice([compared("too few", 0.01)])
+    ((*_, sentence),) = answers.advice(
+        [compared("not shown", 0.01), compared("hurts", -0.02, arm="one", ratio=1)], "real"
+    )
+    assert (
+        sentence
+        == "stay with “real”: no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
+    )
+    ((*_, sentence),) = answers.advice([compared("too few", 0.01)], "real")
     assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
     unasked = compared("helps", 0.1)
     unasked.asked = False
-    assert answers.advice([unasked]) == []
+    assert answers.advice([unasked], "real") == []
 
 
 def test_advice_says_what_an_arm_is_worth_in_labels():
     grid = [compared("helps", 0.02), compared("helps", 0.03, "near")]
     worths = [Worth("far", "sam", 20, "four", 0.9, 31.2, 25.0, 44.0, (5, 50))]
-    ((*_, sentence),) = answers.advice(grid, worths)
+    ((*_, sentence),) = answers.advice(grid, "real", worths)
     assert sentence.endswith("+2.00 points on far, worth 31 labels (25 to 44), +3.00 points on near")
     unsure = [compared("not shown", 0.02)]
-    assert "worth" not in answers.advice(unsure, worths)[0][-1]
+    assert "worth" not in answers.advice(unsure, "real", worths)[0][-1]
     dipped = [replace(worths[0], value=15.0, low=0.0)]
-    assert "worth" not in answers.advice(grid, dipped)[0][-1], "no more than its own labels"
+    assert "worth" not in answers.advice(grid, "real", dipped)[0][-1], "no more than its own labels"
