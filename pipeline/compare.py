@@ -88,12 +88,11 @@ def run(
 
     away = [one for one in results if one.cohort in held_out_names]
     of_cohort = {name: [one for one in results if one.cohort == name] for name in cohorts}
-    asked = answers.asked(results)
     # An arm that has seen more labels than its own stands for no number of them.
-    within = {(one.segmenter, one.labels, one.arm) for one in budgets if one.seen[1] <= one.labels}
-    weighed = [one for one in asked if (one.segmenter, one.labels, one.arm) in within]
+    exceeded = {(one.segmenter, one.labels, one.arm) for one in budgets if one.exceeded}
+    weighed = [one for one in answers.asked(results) if (one.segmenter, one.labels, one.arm) not in exceeded]
     worths = worth(scores, weighed, baseline, patients, params.seed)
-    synthetic_arms = [one for one in results if one.synthetic and one.difference]
+    with_synthetic = [one for one in results if one.synthetic and one.difference]
     verdict = {
         "answer": answers.answer(away, baseline),
         "asked": answers.asked(away),
@@ -105,10 +104,10 @@ def run(
         "family_sizes": [len(family) for family in summary.families(results, held_out_names)],
         "standings": between_segmenters(scores, grid.segmenters, baseline, patients),
         "subgroups": by_subgroup(
-            scores, {baseline, *(one.arm for one in synthetic_arms)}, baseline, resamples, params.seed
+            scores, {baseline, *(one.arm for one in with_synthetic)}, baseline, resamples, params.seed
         ),
-        "heat_maps": heat_maps(synthetic_arms),
-        "largest": max((abs(one.difference.mean) for one in synthetic_arms), default=0.0),
+        "heat_maps": heat_maps(with_synthetic),
+        "largest": max((abs(one.difference.mean) for one in with_synthetic), default=0.0),
         "worths": worths,
     }
     trained = {
@@ -156,7 +155,6 @@ def run(
     }
     html = page.render(
         grid=grid,
-        arms={name: params.arms[name] for name in grid.arms},
         baseline=baseline,
         bootstrap=resamples,
         held_out=held_out_names,

@@ -137,13 +137,15 @@ def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[fl
         groups.setdefault(series(one.spec), []).append(one)
     step = 0.045 * max(1.0, *(one.spec.ratio for one in results))
     beside = _beside_each_other([one for members in groups.values() for one in members], step)
-    (base,) = (one for one in results if one.arm == baseline)
+    (base,), (low, high) = (one for one in results if one.arm == baseline), axis
     for (_, colour, marker), members in groups.items():
         for one in members:
-            if 100 * one.dice.mean < axis[0]:
-                text = f"▼ {100 * one.dice.mean:.1f}"
-                panel.text(beside[one.arm], axis[0], text, color=colour, ha="center", va="bottom")
-        members = sorted((one for one in members if 100 * one.dice.mean >= axis[0]), key=lambda one: one.spec.ratio)
+            mean = 100 * one.dice.mean
+            if not low <= mean <= high:
+                sign, edge, side = ("▼", low, "bottom") if mean < low else ("▲", high, "top")
+                panel.text(beside[one.arm], edge, f"{sign} {mean:.1f}", color=colour, ha="center", va=side)
+        members = [one for one in members if low <= 100 * one.dice.mean <= high]
+        members.sort(key=lambda one: one.spec.ratio)
         xs = [beside[one.arm] for one in members]
         ys = [100 * one.dice.mean for one in members]
         limits = [one.dice.patients for one in members]

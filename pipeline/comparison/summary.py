@@ -36,7 +36,7 @@ class Result:
     """One cohort, segmenter, number of labels and arm. Scores as fractions; ``difference`` is from the baseline arm of
     the same segmenter and number of labels, paired.
 
-    beyond_warped: synthetic arms only, their paired difference from warped real cases at the same ratio, if there are.
+    beyond_warped: synthetic arms only, their paired difference from warped real cases, all else alike, if there are.
     asked: whether the question is about it, as ``in_question`` says.
     dice_of_replicates: mean Dice of each replicate. replicate_means: of every metric, for the table.
     """

@@ -205,6 +205,11 @@ class Budget:
     sampled: tuple[int, int] | None
     dropped: dict[str, tuple[int, int]] | None
 
+    @property
+    def exceeded(self) -> bool:
+        """Whether more labels were seen than the arm's own, in any replicate."""
+        return self.seen[1] > self.labels
+
 
 def load_budgets(
     params,

@@ -79,6 +79,11 @@ def test_a_far_control_does_not_flatten_the_differences():
     assert ratios(results(), "one", "").count("▼ 6") == 2
 
 
+def test_a_control_that_beats_all_is_seen_at_the_upper_edge():
+    high = [replace(one, dice=replace(one.dice, mean=0.997)) if one.arm == "shuffled" else one for one in results()]
+    assert ratios(high, "one", "").count("▲ 99.7") == 2
+
+
 def test_segmenters_are_named_where_there_are_several():
     both = results() + results(segmenter="unet")
     assert "unet, 40 labelled cases" in ratios(both, "two", "")

@@ -11,6 +11,7 @@ import yaml
 from pipeline.comparison import report
 from pipeline.core.errors import InputError
 from pipeline.core.files import write_json
+from pipeline.core.params import RESERVED
 from pipeline.core.tables import read_table, write_table
 from tests.comparison.world import ARMS, OUTPUTS, World
 from tests.self_contained import Loads, text_of
@@ -80,6 +81,7 @@ def test_oracle_boxes_stand_apart_and_beside_the_ellipse(tmp_path, html):
     metrics = json.loads((tmp_path / "out" / OUTPUTS[0]).read_text())
     boxes = metrics["oracle_box"]["phantom_b"]["sam"]["n4"]["real"]
     assert boxes == {"dice_oracle_box": 0.97, "dice_ellipse_in_box": 0.94}
+    assert set(metrics) - {"phantom_a", "phantom_b"} == RESERVED
     assert "drawn from the reference" not in text_of(html)
 
 

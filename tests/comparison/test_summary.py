@@ -8,42 +8,14 @@ from pipeline.comparison.exports import long_table, metrics
 from pipeline.comparison.scores import load_scores
 from pipeline.comparison.segmenters import between_segmenters
 from pipeline.comparison.subgroups import by_subgroup
-from pipeline.comparison.summary import families, in_question, patients_of, summarise
+from pipeline.comparison.summary import patients_of, summarise
 from pipeline.comparison.synthetic import Quality, Shape
 from pipeline.core.errors import InputError
-from pipeline.core.grid import Arm
 from pipeline.core.measures import Measure
-from pipeline.core.tables import read_table, write_table
+from tests.comparison.cells import ARMS, row, write_cells
 
-ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}
 GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
 ONE_CELL = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real",))
-
-
-def row(id_, dice, patient=None, structure="head", cohort="far", mm=None, missing=False, country=None, area=None):
-    return {
-        "cohort": cohort,
-        "structure": structure,
-        "id": id_,
-        "patient": patient or id_,
-        "country": country,
-        "device": None,
-        "area": area,
-        "dice": dice,
-        "iou": dice / (2 - dice),
-        "hd95_px": 10.0,
-        "assd_px": 4.0,
-        "hd95_mm": None if mm is None else 10 * mm,
-        "assd_mm": None if mm is None else 4 * mm,
-        "hc_error_mm": None if mm is None else 2.0,
-        "hc_error_percent": 1.5,
-        "missing": missing,
-    }
-
-
-def write_cells(folder, cells):
-    for name, rows in cells.items():
-        write_table(folder / f"{name}.csv", rows)
 
 
 @pytest.fixture
@@ -197,56 +169,6 @@ def test_long_table_has_a_row_per_replicate(folder):
     assert [one["dice"] for one in rows] == pytest.approx([0.7, 0.8, 0.85, 0.45])
     assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0, 0.15, -0.35])
     assert all(math.isfinite(one["hd95_mm"]) for one in rows)
-
-
-@pytest.mark.parametrize(
-    ("spec", "asked"),
-    [
-        ({"extra": "synthetic"}, True),
-        ({"extra": "synthetic", "real": 0}, True),
-        ({"extra": "synthetic", "pretrain": 0.5}, True),
-        ({"extra": "synthetic", "shuffled": True}, False),
-        ({"extra": "synthetic", "curated": True, "generous": True}, False),
-        ({"extra": "synthetic", "augment": "strong"}, False),
-        ({"extra": "synthetic", "validated": True}, False),
-        ({"extra": "warped"}, False),
-    ],
-)
-def test_the_question_is_asked_of_synthetic_arms_that_are_else_like_the_baseline(spec, asked):
-    assert in_question(Arm(ratio=2, **spec), ARMS["real"]) is asked
-
-
-def test_a_strong_baseline_is_asked_about_strong_arms():
-    strong = Arm(extra="none", ratio=0, augment="strong")
-    assert in_question(Arm(extra="synthetic", ratio=2, augment="strong"), strong)
-    assert not in_question(ARMS["synthetic"], strong)
-
-
-def test_only_what_is_asked_is_corrected_with_what_is_asked(tmp_path):
-    arms = ARMS | {"strong": Arm(extra="synthetic", ratio=2, augment="strong")}
-    grid = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=tuple(arms))
-    for cohort in ("far", "own"):
-        for arm in arms:
-            known = read_table(tmp_path / f"sam-10-0-{arm}.csv") if cohort == "own" else []
-            write_cells(
-                tmp_path, {f"sam-10-0-{arm}": [*known, row("a", 0.8, cohort=cohort), row("b", 0.7, cohort=cohort)]}
-            )
-    scores = load_scores(tmp_path, grid, ["far", "own"])
-    results = summarise(scores, arms, "real", ["far"], patients_of(scores, 50, 0))
-    named = [[(results[place].cohort, results[place].arm) for place in ones] for ones in families(results, ["far"])]
-    assert named == [[("far", "synthetic")], [("far", "strong"), ("own", "synthetic"), ("own", "strong")]]
-
-
-@pytest.mark.parametrize(
-    "other", [{"real": 0}, {"augment": "strong"}, {"pretrain": 0.5}, {"validated": True}, {"ratio": 4}]
-)
-def test_synthetic_arms_are_held_against_warped_ones_that_are_else_alike(tmp_path, other):
-    arms = ARMS | {"warped": Arm(extra="warped", ratio=2), "other": Arm(**{"extra": "synthetic", "ratio": 2, **other})}
-    grid = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=tuple(arms))
-    write_cells(tmp_path, {f"sam-10-0-{arm}": [row("a", 0.8), row("b", 0.7)] for arm in arms})
-    scores = load_scores(tmp_path, grid, ["far"])
-    results = summarise(scores, arms, "real", ["far"], patients_of(scores, 50, 0))
-    assert [one.arm for one in results if one.beyond_warped] == ["synthetic"]
 
 
 TWO = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=(0,), arms=("real", "synthetic"))
