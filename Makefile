@@ -24,11 +24,11 @@ help:
 	@echo "make lint             ruff; make lock: pin the newest versions that pyproject.toml allows"
 
 repro: $(READY)
-	python -m pipeline.launch.quick_dvc repro
+	python -m pipeline.tools.launch.quick_dvc repro
 	@echo "Report: $(CURDIR)/results/report.html"
 
 preset: $(READY)
-	python -m pipeline.core.presets $(PRESET)
+	python -m pipeline.tools.preset $(PRESET)
 
 # Two files at a time, each on one thread and the longest first: the suite is for two cores.
 test: $(READY)

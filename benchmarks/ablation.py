@@ -15,10 +15,10 @@ import json
 import statistics
 from pathlib import Path
 
-from pipeline.core import files
-from pipeline.core.params import Config, View, load_params
-from pipeline.core.resume import SOURCE
-from pipeline.core.stage import execute
+from pipeline.config.params import Config, View, load_params
+from pipeline.run import files
+from pipeline.run.resume import SOURCE
+from pipeline.run.stage import execute
 
 LIGHT = {
     "conditioned": False, "probability": 1.0, "rotate_deg": 8, "scale": 0.08, "aspect": 0.0, "shift": 0.04,
@@ -110,10 +110,10 @@ def set_quality(runner: Runner, synthetic: Path) -> dict:
     import numpy as np
     import torch
 
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.segmentation.inference import class_map, dice, probabilities
-    from pipeline.segmentation.unet import bottleneck, load_unet
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.networks.small_unet import bottleneck, load_unet
+    from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
     network, config = load_unet(runner.instrument(), "instrument", "cpu")
     size = config["image_size"]
@@ -167,16 +167,16 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     import torch
 
     from pipeline.arms.pool import training_pool
-    from pipeline.core import seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.core.grid import Arm
-    from pipeline.core.labels import label_subset
-    from pipeline.segmentation.inference import class_map, dice, probabilities
-    from pipeline.segmentation.sam_checkpoint import build_sam
-    from pipeline.segmentation.training import ImagePool, Recipe, fit
-    from pipeline.segmentation.unet import build_unet
+    from pipeline.config.arms import Arm
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.labels import label_subset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.networks.sam.checkpoint import build_sam
+    from pipeline.networks.small_unet import build_unet
+    from pipeline.run import seeds
+    from pipeline.run.compute import setup
+    from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
     config = runner.config
     device, settings = setup(config.compute), config.segmenters["sam"]
@@ -211,7 +211,7 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
 
 
 def run_cell(runner: Runner, name: str, n: int, r: int, segmenters: list[str], ratio: float) -> None:
-    from pipeline.core.dataset import read_dataset
+    from pipeline.data.dataset import read_dataset
 
     path = runner.root / f"cell-{n}-{r}-{name}-x{ratio:g}.json"
     result = files.read_json(path, "") if path.exists() else {"cell": name, "labels": n, "replicate": r, "ratio": ratio}

@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from pipeline.diffusion.denoiser import Preconditioning, build_unet, denoising_loss
+from pipeline.diffusion.pixel.denoiser import Preconditioning, build_unet, denoising_loss
 
 SIZE, BATCH, ROUNDS = 64, 8, 5
 

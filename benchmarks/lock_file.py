@@ -12,7 +12,7 @@ import time
 from copy import deepcopy
 from pathlib import Path
 
-from pipeline.launch.quick_dvc import with_entries
+from pipeline.tools.launch.quick_dvc import with_entries
 
 LOCK = Path(__file__).parents[1] / "dvc.lock"
 

@@ -10,7 +10,7 @@ import pstats
 import sys
 import time
 
-from pipeline.cohorts.phantom import COHORTS, simulate_case
+from pipeline.simulation import COHORTS, simulate_case
 
 PARTS = ("scene", "log_image_db", "scan_convert", "rasterise", "plan_case", "polar_positions", "burn_in")
 

@@ -23,23 +23,24 @@ from scipy import ndimage
 from scipy.stats import spearmanr
 
 from pipeline import score
-from pipeline.core import files, seeds
-from pipeline.core.case import Case
-from pipeline.core.compute import setup
-from pipeline.core.dataset import read_dataset
-from pipeline.core.dataset_writer import write_dataset
-from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.core.labels import label_subset
-from pipeline.core.measures import read_measures
-from pipeline.core.params import View, load_params
-from pipeline.core.permute import derangement
+from pipeline.arms.permute import derangement
+from pipeline.config.params import View, load_params
+from pipeline.data.case import Case
+from pipeline.data.dataset import read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.data.writer import write_dataset
 from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
-from pipeline.quality import extractor, measurement
-from pipeline.segmentation.inference import mean_dice
-from pipeline.segmentation.training import ImagePool, Recipe, fit
-from pipeline.segmentation.unet import build_unet
+from pipeline.features import extractor
+from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.networks.small_unet import build_unet
+from pipeline.quality import measurement
+from pipeline.quality.measures import read_measures
+from pipeline.run import files, seeds
+from pipeline.run.compute import setup
+from pipeline.tasks.segmentation.inference import mean_dice
 
 LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "membership", "ms_ssim")
 RESAMPLES = 2000

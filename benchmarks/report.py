@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.core.case import Case
+from pipeline.data.case import Case
 
 ROOT = Path(__file__).parents[1]
 STAGE = "import sys; from pathlib import Path; from benchmarks.report import World; World(Path(sys.argv[1])).run()"

@@ -27,13 +27,13 @@ import torch
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
-from pipeline.core import seeds
-from pipeline.core.params import Augment
-from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode, packed
-from pipeline.segmentation.pretrained import at_resolution
-from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.training import Recipe, cosine, fit, mean_loss, one_hot
-from pipeline.segmentation.tuning import choose_trained
+from pipeline.config.augmentation import Augment
+from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, packed
+from pipeline.learning.training import Recipe, cosine, fit, mean_loss, one_hot
+from pipeline.networks.sam.model import Sam
+from pipeline.networks.sam.pretrained import at_resolution
+from pipeline.networks.sam.tuning import choose_trained
+from pipeline.run import seeds
 
 STILL = Augment(flip=False, rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, gamma=0)
 RATE, SEED = 1e-4, 0

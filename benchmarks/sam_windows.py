@@ -19,15 +19,15 @@ import numpy as np
 import torch
 
 from benchmarks.sam_decoder import STILL, vit_b
-from pipeline.core.dataset import read_dataset
-from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.core.labels import label_subset
-from pipeline.segmentation.embeddings import EmbeddingPool, Embeddings, encode, examples_of, packed
-from pipeline.segmentation.inference import class_map, dice, probabilities
-from pipeline.segmentation.pretrained import at_resolution
-from pipeline.segmentation.sam import Sam
-from pipeline.segmentation.training import Recipe, fit
-from pipeline.segmentation.tuning import choose_trained
+from pipeline.data.dataset import read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, examples_of, packed
+from pipeline.learning.training import Recipe, fit
+from pipeline.networks.sam.model import Sam
+from pipeline.networks.sam.pretrained import at_resolution
+from pipeline.networks.sam.tuning import choose_trained
+from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
 SIZE, BATCH = 256, 4
 CPU = torch.device("cpu")

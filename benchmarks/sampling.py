@@ -18,15 +18,16 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
 from benchmarks.ablation import kid
-from pipeline.core.dataset import read_dataset
-from pipeline.core.geometry import stack_images, to_uint8, to_unit_range
-from pipeline.core.labels import label_subset
-from pipeline.core.params import load_params
-from pipeline.diffusion.denoiser import FORMULATIONS, denoise
-from pipeline.diffusion.generator import load_generator
+from pipeline.config.params import load_params
+from pipeline.data.dataset import read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.stacking import stack_images
 from pipeline.diffusion.masks import MaskSource
-from pipeline.segmentation.inference import class_map, dice, probabilities
-from pipeline.segmentation.unet import bottleneck, load_unet
+from pipeline.diffusion.pixel.denoiser import FORMULATIONS, denoise
+from pipeline.diffusion.pixel.generator import load_generator
+from pipeline.imaging.letterbox import to_uint8, to_unit_range
+from pipeline.networks.small_unet import bottleneck, load_unet
+from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
 CHUNK = 48
 ROWS = [

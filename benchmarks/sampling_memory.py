@@ -23,15 +23,15 @@ def sample(count: int) -> dict:
     import torch
     from diffusers import EDMDPMSolverMultistepScheduler
 
-    from pipeline.core.case import Case
-    from pipeline.core.dataset_writer import assemble_dataset
-    from pipeline.core.generation import MaskShares, Sample
-    from pipeline.core.params import Warp
+    from pipeline.config.augmentation import Warp
+    from pipeline.config.sample import MaskShares, Sample
+    from pipeline.data.case import Case
+    from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.backends import PixelBackend
     from pipeline.diffusion.conditioning import Condition
-    from pipeline.diffusion.denoiser import build_unet
-    from pipeline.diffusion.generator import MaskToImagePipeline
     from pipeline.diffusion.masks import MaskSource
+    from pipeline.diffusion.pixel.denoiser import build_unet
+    from pipeline.diffusion.pixel.generator import MaskToImagePipeline
     from pipeline.diffusion.sampling import sample_shards
 
     torch.set_num_threads(1)

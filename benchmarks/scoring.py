@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image
 
 from pipeline import score
-from pipeline.cohorts.phantom import simulate_case
-from pipeline.core.case import Case
-from pipeline.core.dataset_writer import write_dataset
-from pipeline.core.params import View, load_params
-from pipeline.segmentation.unet import build_unet, save_unet
+from pipeline.config.params import View, load_params
+from pipeline.data.case import Case
+from pipeline.data.writer import write_dataset
+from pipeline.networks.small_unet import build_unet, save_unet
+from pipeline.simulation import simulate_case
 
 DIFFERENT = 60
 CLASSES = ("background", "head")

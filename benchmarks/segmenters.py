@@ -21,17 +21,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core import seeds
-from pipeline.core.dataset import read_dataset
-from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.core.labels import label_subset
-from pipeline.core.params import load_params
-from pipeline.segmentation.inference import predict_native
-from pipeline.segmentation.parameters import count_parameters
-from pipeline.segmentation.scores import score_case
-from pipeline.segmentation.segmenter import build_segmenter, prepare_base
-from pipeline.segmentation.training import ImagePool, Recipe, fit
-from pipeline.segmentation.unet import build_unet
+from pipeline.config.params import load_params
+from pipeline.data.dataset import read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.networks.parameters import count_parameters
+from pipeline.networks.segmenter import build_segmenter, prepare_base
+from pipeline.networks.small_unet import build_unet
+from pipeline.run import seeds
+from pipeline.tasks.segmentation.inference import predict_native
+from pipeline.tasks.segmentation.scores import score_case
 
 CPU = torch.device("cpu")
 METRICS = ("dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent")

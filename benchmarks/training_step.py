@@ -27,15 +27,15 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from pipeline.core.dataset import read_dataset
-from pipeline.core.dataset_writer import encode_png
-from pipeline.core.params import load_params
-from pipeline.core.resume import Scratch
-from pipeline.diffusion.augmentation import N_CHANGES
+from pipeline.config.params import load_params
+from pipeline.data.dataset import read_dataset
+from pipeline.data.writer import encode_png
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.denoiser import build_unet
+from pipeline.diffusion.pixel.augmentation import N_CHANGES
+from pipeline.diffusion.pixel.denoiser import build_unet
+from pipeline.diffusion.pixel.training import train_denoiser
 from pipeline.diffusion.pool import build_pool
-from pipeline.diffusion.training import train_denoiser
+from pipeline.run.resume import Scratch
 
 
 class PngPairs(Dataset):

@@ -39,7 +39,7 @@ def sh(folder: Path, *command: str) -> float:
 
 def prepared(folder: Path, threads: int, steps: int) -> Path:
     """A clone with the parameters of the grid and all its synthetic sets."""
-    from pipeline.core.presets import compose
+    from pipeline.tools.preset import compose
 
     sh(folder.parent, "git", "clone", "-q", str(ROOT), str(folder))
     params = yaml.safe_load(compose(ROOT / "presets", "smoke"))
@@ -64,7 +64,7 @@ def main() -> None:
         workers = Path(temporary) / "workers"
         shutil.copytree(one, workers, symlinks=True)
         seconds = {
-            "two workers, one thread each": sh(workers, "python", "-m", "pipeline.launch.workers", "--workers", "2"),
+            "two workers, one thread each": sh(workers, "python", "-m", "pipeline.tools.workers", "--workers", "2"),
             "dvc repro, one thread": sh(one, "dvc", "repro"),
             "dvc repro, two threads": sh(two, "dvc", "repro"),
         }

@@ -2,19 +2,20 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import SCRATCH, Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
 
 PARAMS = ("seed", "compute", "segmenters")
 
 
 def run(params, *, segmenter: str, out: Output, live: Path) -> None:
     """Take over pretrained weights, or draw (and pre-train, where asked for) the compact SAM where there are none."""
-    from pipeline.core import processes, seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.errors import InputError
-    from pipeline.core.progress import progress
-    from pipeline.core.resume import Scratch
-    from pipeline.segmentation.segmenter import prepare_base
+    from pipeline.networks.segmenter import prepare_base
+    from pipeline.run import processes, seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.errors import InputError
+    from pipeline.run.progress import progress
+    from pipeline.run.resume import Scratch
 
     if processes.count() > 1:
         raise InputError("base_weights is work for one process; start it without torchrun")

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "compare")
 
@@ -33,17 +34,19 @@ def run(
     """
     import yaml
 
-    from pipeline.comparison import answers, exports, summary
-    from pipeline.comparison import report as page
-    from pipeline.comparison.explorer import explorer
-    from pipeline.comparison.heat_map import heat_maps
-    from pipeline.comparison.learning import worth
+    from pipeline.comparison import exports
     from pipeline.comparison.oracle import load_oracle
-    from pipeline.comparison.pictures import case_pictures, sample_pictures
-    from pipeline.comparison.provenance import versions, without_paths
+    from pipeline.comparison.report import answers
+    from pipeline.comparison.report import page as page
+    from pipeline.comparison.report.explorer import explorer
+    from pipeline.comparison.report.heat_map import heat_maps
+    from pipeline.comparison.report.pictures import case_pictures, sample_pictures
+    from pipeline.comparison.report.provenance import versions, without_paths
     from pipeline.comparison.scores import load_scores
-    from pipeline.comparison.segmenters import between_segmenters
-    from pipeline.comparison.subgroups import by_subgroup
+    from pipeline.comparison.statistics import summary
+    from pipeline.comparison.statistics.learning_curve import worth
+    from pipeline.comparison.statistics.standings import between_segmenters
+    from pipeline.comparison.statistics.subgroups import by_subgroup
     from pipeline.comparison.synthetic import (
         NO_PIXELS,
         load_budgets,
@@ -52,10 +55,10 @@ def run(
         load_verdicts,
         synthetic_rows,
     )
-    from pipeline.core import files
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.prune import cell_name, prune_cells
-    from pipeline.core.tables import write_table
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.tables import write_table
+    from pipeline.run import files
+    from pipeline.run.cells import cell_name, prune_cells
 
     grid, baseline, boxed, resamples = params.grid, params.compare.baseline, params.oracle, params.compare.bootstrap
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]

@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "curate")
 CHUNK = 32
@@ -18,13 +19,13 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     """
     import numpy as np
 
-    from pipeline.core import seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import check_classes, open_dataset
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.errors import InputError
-    from pipeline.core.weights import read_config
+    from pipeline.data.dataset import check_classes, open_dataset
+    from pipeline.data.writer import write_dataset
+    from pipeline.networks.weights import read_config
     from pipeline.quality import curation
+    from pipeline.run import seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.errors import InputError
 
     device = setup(params.compute)
     settings = params.curate
@@ -88,8 +89,8 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
 
 def _labels(train: Path, filter: Path, calibration: dict):
     """The filter's own labels, opened lazily."""
-    from pipeline.core.dataset import open_dataset
-    from pipeline.core.errors import InputError
+    from pipeline.data.dataset import open_dataset
+    from pipeline.run.errors import InputError
 
     wanted = set(calibration["out_of_fold_dice"])
     labels = open_dataset(train, ["train"]).cases.where(lambda row: row["id"] in wanted)
@@ -106,11 +107,11 @@ def _filter_scorers(filter: Path, calibration: dict, labels, device):
     import numpy as np
     import torch
 
-    from pipeline.core.errors import InputError
-    from pipeline.core.geometry import stack_images, stack_masks
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.networks.small_unet import bottleneck, load_unet
     from pipeline.quality import curation
-    from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.unet import bottleneck, load_unet
+    from pipeline.run.errors import InputError
+    from pipeline.tasks.segmentation.inference import mean_dice
 
     fold_of, n_structures = calibration["fold_of_patient"], len(calibration["classes"]) - 1
     networks = [load_unet(filter, f"fold-{i}", device) for i in range(calibration["folds"])]
@@ -161,8 +162,8 @@ def _novelty_scorer(labels, unlabelled: Path | None, size: int):
     """
     import numpy as np
 
-    from pipeline.core.dataset import read_images
-    from pipeline.core.geometry import letterbox
+    from pipeline.data.dataset import read_images
+    from pipeline.imaging.letterbox import letterbox
     from pipeline.quality import neighbours
 
     def described(cases):

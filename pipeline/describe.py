@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ()
 
@@ -19,12 +20,12 @@ def run(
     distributions: Output,
 ) -> None:
     """Write what people read before they use a set or share it, and its distributions for `dvc plots`."""
-    from pipeline.core import files
-    from pipeline.core.dataset import open_dataset
-    from pipeline.core.measures import read_measures
-    from pipeline.core.tables import read_table, write_table
+    from pipeline.data.dataset import open_dataset
+    from pipeline.data.tables import read_table, write_table
     from pipeline.quality import page, percentiles, set_card
     from pipeline.quality.croissant import croissant
+    from pipeline.quality.measures import read_measures
+    from pipeline.run import files
 
     remedy = "run `dvc repro score`"
     scored = files.read_json(quality, remedy)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "segmenters", "augment")
 
@@ -14,15 +15,15 @@ def run(params, *, segmenter: str, base: Path, synthetic: Path, out: Output) -> 
     """
     settings = params.segmenter(segmenter)
     if not settings.frozen_encoder:
-        from pipeline.segmentation.not_encoded import leave_note
+        from pipeline.features.not_encoded import leave_note
 
         leave_note(out)
         return
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import open_dataset
-    from pipeline.core.progress import progress
-    from pipeline.segmentation.embeddings import encode, examples_of
-    from pipeline.segmentation.sam_checkpoint import base_digest, load_base
+    from pipeline.data.dataset import open_dataset
+    from pipeline.features.embeddings import encode, examples_of
+    from pipeline.networks.sam.checkpoint import base_digest, load_base
+    from pipeline.run.compute import setup
+    from pipeline.run.progress import progress
 
     device = setup(params.compute)
     cases = open_dataset(synthetic).cases

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("cohorts",)
 
@@ -17,11 +18,11 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
 
     import numpy as np
 
-    from pipeline.core.case import HEAD
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.predictions import read_predictions
-    from pipeline.core.tables import write_table
-    from pipeline.segmentation.scores import score_case
+    from pipeline.data.case import HEAD
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.predictions import read_predictions
+    from pipeline.data.tables import write_table
+    from pipeline.tasks.segmentation.scores import score_case
 
     rows = []
     for path in (test, *(held_out / name for name in params.held_out())):

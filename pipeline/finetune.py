@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import SCRATCH, Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
 
 PARAMS = ("seed", "compute", "warp", "segmenters", "augment", "strong_augment", "arms")
 
@@ -34,19 +35,19 @@ def run(
     import torch
 
     from pipeline.arms.pool import training_pool
-    from pipeline.core import files, processes, seeds
-    from pipeline.core.compute import check_precision, setup
-    from pipeline.core.dataset import open_dataset, read_dataset
-    from pipeline.core.errors import InputError
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.core.labels import label_subset
-    from pipeline.core.progress import progress
-    from pipeline.core.prune import cell_name
-    from pipeline.core.resume import Scratch
-    from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.parameters import count_parameters
-    from pipeline.segmentation.segmenter import build_segmenter, save_segmenter
-    from pipeline.segmentation.training import ImagePool, Recipe, fit, phases
+    from pipeline.data.dataset import open_dataset, read_dataset
+    from pipeline.data.labels import label_subset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.learning.training import ImagePool, Recipe, fit, phases
+    from pipeline.networks.parameters import count_parameters
+    from pipeline.networks.segmenter import build_segmenter, save_segmenter
+    from pipeline.run import files, processes, seeds
+    from pipeline.run.cells import cell_name
+    from pipeline.run.compute import check_precision, setup
+    from pipeline.run.errors import InputError
+    from pipeline.run.progress import progress
+    from pipeline.run.resume import Scratch
+    from pipeline.tasks.segmentation.inference import mean_dice
 
     device = setup(params.compute)
     settings = params.segmenter(segmenter)
@@ -72,7 +73,7 @@ def run(
     cell = cell_name(segmenter, labels, replicate, arm)
     scratch = Scratch(SCRATCH, f"finetune-{cell}", inputs, params.as_dict(), processes.count())
     if settings.frozen_encoder:
-        from pipeline.segmentation.embeddings import embedding_pool
+        from pipeline.features.embeddings import embedding_pool
 
         stores = [embeddings / "pool", *([synthetic_embeddings] if len(extra) else [])]
         pool = embedding_pool(

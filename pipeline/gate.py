@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("gate",)
 
@@ -13,10 +14,10 @@ def run(params, *, quality: Path, page: Path, out: Output) -> None:
     The output holds no score: curation and training depend on it, and run again only when the limits change.
     ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look.
     """
-    from pipeline.core import files
-    from pipeline.core.errors import InputError
-    from pipeline.core.measures import read_measures
     from pipeline.quality.gate import broken_limits
+    from pipeline.quality.measures import read_measures
+    from pipeline.run import files
+    from pipeline.run.errors import InputError
 
     reasons = broken_limits(read_measures(quality, "run `dvc repro score`"), params.gate)
     if reasons:

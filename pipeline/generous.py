@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("grid", "arms")
 
@@ -15,8 +16,8 @@ def run(params, *, curated: Path, replicate: int, out: Output) -> None:
     """
     import shutil
 
-    from pipeline.core import files
-    from pipeline.core.prune import cell_name, prune_cells
+    from pipeline.run import files
+    from pipeline.run.cells import cell_name, prune_cells
 
     grid = params.grid
     prune_cells(curated, [cell_name(n, r) for n in grid.labels for r in grid.replicates])

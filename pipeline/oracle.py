@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "cohorts", "oracle")
 
@@ -14,12 +15,12 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
     """
     import numpy as np
 
-    from pipeline.core import seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import open_dataset
-    from pipeline.core.tables import write_table
-    from pipeline.segmentation.oracle_box import segment_with_oracle
-    from pipeline.segmentation.segmenter import load_segmenter
+    from pipeline.data.dataset import open_dataset
+    from pipeline.data.tables import write_table
+    from pipeline.networks.segmenter import load_segmenter
+    from pipeline.run import seeds
+    from pipeline.run.compute import setup
+    from pipeline.tasks.segmentation.oracle_box import segment_with_oracle
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)

@@ -1,6 +1,7 @@
 """Stage phantom: simulate the embedded cohorts as folders of images, masks and a cases.csv."""
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "phantom")
 
@@ -9,9 +10,9 @@ def run(params, *, out: Output) -> None:
     """Simulate the phantom cohorts, each in the layout a user's own folder has."""
     from concurrent.futures import ProcessPoolExecutor
 
-    from pipeline.cohorts import phantom
-    from pipeline.core.errors import InputError
-    from pipeline.core.tables import write_table
+    from pipeline import simulation as phantom
+    from pipeline.data.tables import write_table
+    from pipeline.run.errors import InputError
 
     if unknown := sorted(set(params.phantom.cases) - set(phantom.COHORTS)):
         raise InputError(
@@ -29,7 +30,7 @@ def run(params, *, out: Output) -> None:
 def _simulate(job, seed, out) -> dict:
     from PIL import Image
 
-    from pipeline.cohorts import phantom
+    from pipeline import simulation as phantom
 
     cohort, index = job
     case = phantom.simulate_case(cohort, index, seed)

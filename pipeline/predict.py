@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("compute", "cohorts")
 
@@ -12,12 +13,12 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
 
     Where the encoder was frozen its embeddings of these images are on disk already.
     """
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import check_classes, read_images
-    from pipeline.core.predictions import write_predictions
-    from pipeline.core.prune import prune_datasets
-    from pipeline.segmentation.inference import predict_native
-    from pipeline.segmentation.segmenter import load_segmenter, read_settings
+    from pipeline.data.dataset import check_classes, read_images
+    from pipeline.data.predictions import write_predictions
+    from pipeline.networks.segmenter import load_segmenter, read_settings
+    from pipeline.run.cells import prune_datasets
+    from pipeline.run.compute import setup
+    from pipeline.tasks.segmentation.inference import predict_native
 
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)
@@ -28,7 +29,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
     for path in cohorts:
         cases = read_images(path, splits=["test"])
         if read_settings(config).frozen_encoder:
-            from pipeline.segmentation.embeddings import Embeddings
+            from pipeline.features.embeddings import Embeddings
 
             store = Embeddings(embeddings / "test" / path.name, config["base"])
         else:

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "cohorts")
 
@@ -11,8 +12,8 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     """Read a raw cohort, check it, split its patients and write it as a dataset."""
     from pipeline.cohorts.readers import read_cohort
     from pipeline.cohorts.splits import split_patients
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.errors import InputError
+    from pipeline.data.writer import write_dataset
+    from pipeline.run.errors import InputError
 
     if cohort not in params.cohorts:
         raise InputError(f"no cohort '{cohort}' under cohorts; there are {', '.join(params.cohorts)}")

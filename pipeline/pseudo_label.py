@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("compute", "pseudo", "diffusion")
 
@@ -19,9 +20,9 @@ def run(params, *, train: Path, filter: Path, out: Output) -> None:
 
     import numpy as np
 
-    from pipeline.core.dataset import read_images
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.weights import read_config
+    from pipeline.data.dataset import read_images
+    from pipeline.data.writer import write_dataset
+    from pipeline.networks.weights import read_config
 
     wanted = params.diffusion.unlabelled
     calibration = read_config(filter, "filter")
@@ -30,10 +31,11 @@ def run(params, *, train: Path, filter: Path, out: Output) -> None:
     if wanted != "none":
         cases = [case for case in read_images(train, splits=["train"]) if case.id not in set(labels)]
     if wanted == "pseudo_mask":
-        from pipeline.core.compute import setup
-        from pipeline.core.geometry import Letterbox, stack_images
-        from pipeline.segmentation.inference import class_map, dice, probabilities
-        from pipeline.segmentation.unet import load_unet
+        from pipeline.data.stacking import stack_images
+        from pipeline.imaging.letterbox import Letterbox
+        from pipeline.networks.small_unet import load_unet
+        from pipeline.run.compute import setup
+        from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
         device = setup(params.compute)
         folds = [load_unet(filter, f"fold-{i}", device) for i in range(calibration["folds"])]

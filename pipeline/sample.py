@@ -3,7 +3,8 @@
 import logging
 from pathlib import Path
 
-from pipeline.core.stage import SCRATCH, Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
 
 PARAMS = ("seed", "compute", "warp", "sample")
 log = logging.getLogger("pipeline.sample")
@@ -25,16 +26,16 @@ def run(
     ``variety`` is a second, small set of several images of each of a few masks.
     Started by `torchrun`, the processes share the chunks; the result is the same.
     """
-    from pipeline.core import files, processes, seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.dataset_writer import assemble_dataset
-    from pipeline.core.images import read_masks
-    from pipeline.core.labels import label_subset
-    from pipeline.core.resume import Scratch
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.labels import label_subset
+    from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.masks import MaskSource, RepeatedMasks
     from pipeline.diffusion.sampling import sample_shards
+    from pipeline.imaging.decoding import read_masks
+    from pipeline.run import files, processes, seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.resume import Scratch
 
     device = setup(params.compute)
     settings = params.sample

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "score")
 
@@ -30,22 +31,22 @@ def run(
     import numpy as np
     import torch
 
-    from pipeline.core import files
-    from pipeline.core.case import pixel_hash
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import open_dataset
-    from pipeline.core.geometry import letterbox
-    from pipeline.core.measures import as_json
-    from pipeline.core.tables import write_table
+    from pipeline.data.case import pixel_hash
+    from pipeline.data.dataset import open_dataset
+    from pipeline.data.tables import write_table
+    from pipeline.features.extractor import Images, extract, register_domain
+    from pipeline.imaging.letterbox import letterbox
+    from pipeline.networks.small_unet import bottleneck, load_unet
     from pipeline.quality import assessment, samples_table
-    from pipeline.quality.extractor import Images, extract, register_domain
     from pipeline.quality.measurement import measure
+    from pipeline.quality.measures import as_json
     from pipeline.quality.novelty import membership, novelty
-    from pipeline.quality.radiomics import most_different
+    from pipeline.quality.radiomics_distance import most_different
     from pipeline.quality.shapes import compare_shapes
     from pipeline.quality.verdicts import verdicts
-    from pipeline.segmentation.inference import agreement, class_map, probabilities
-    from pipeline.segmentation.unet import bottleneck, load_unet
+    from pipeline.run import files
+    from pipeline.run.compute import setup
+    from pipeline.tasks.segmentation.inference import agreement, class_map, probabilities
 
     log = logging.getLogger("pipeline.score")
     device = setup(params.compute)

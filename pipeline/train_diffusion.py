@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import SCRATCH, Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
 
 PARAMS = ("seed", "compute", "diffusion")
 LICENCES = {
@@ -17,14 +18,14 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     With ``diffusion.unlabelled`` it also sees the other train images, without their masks; with ``diffusion.select``
     validation it also sees the labels of the val split. Both are counted in ``training.json``.
     """
-    from pipeline.core import files, processes, seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.labels import label_subset
-    from pipeline.core.progress import progress
-    from pipeline.core.resume import Scratch
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.labels import label_subset
     from pipeline.diffusion.backends import image_size, train_backend, train_steps
     from pipeline.diffusion.pool import build_pool
+    from pipeline.run import files, processes, seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.progress import progress
+    from pipeline.run.resume import Scratch
 
     device = setup(params.compute)
     settings = params.diffusion

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "filter", "augment")
 
@@ -12,16 +13,16 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     import numpy as np
     import torch
 
-    from pipeline.core import files, seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.errors import InputError
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.core.labels import label_subset
-    from pipeline.core.progress import progress
-    from pipeline.segmentation.inference import class_map, dice, probabilities
-    from pipeline.segmentation.training import ImagePool, Recipe, fit
-    from pipeline.segmentation.unet import build_unet, save_unet
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.labels import label_subset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.networks.small_unet import build_unet, save_unet
+    from pipeline.run import files, seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.errors import InputError
+    from pipeline.run.progress import progress
+    from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 
     device = setup(params.compute)
     settings = params.filter

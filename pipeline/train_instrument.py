@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "instrument", "augment")
 
@@ -11,13 +12,13 @@ def run(params, *, train: Path, out: Output) -> None:
     """Train the instrument network on the instrument split of the training cohort."""
     import torch
 
-    from pipeline.core import seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.core.progress import progress
-    from pipeline.segmentation.training import ImagePool, Recipe, fit
-    from pipeline.segmentation.unet import build_unet, save_unet
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.networks.small_unet import build_unet, save_unet
+    from pipeline.run import seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.progress import progress
 
     device = setup(params.compute)
     settings = params.instrument

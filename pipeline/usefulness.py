@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from pipeline.core.stage import Output, main
+from pipeline.config.stage import main
+from pipeline.run.stage import Output
 
 PARAMS = ("seed", "compute", "usefulness", "augment")
 
@@ -15,17 +16,17 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
     """
     import torch
 
-    from pipeline.core import files, seeds
-    from pipeline.core.compute import setup
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.geometry import stack_images, stack_masks
-    from pipeline.core.labels import label_subset
-    from pipeline.core.measures import as_json
-    from pipeline.core.progress import progress
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.labels import label_subset
+    from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.networks.small_unet import build_unet
+    from pipeline.quality.measures import as_json
     from pipeline.quality.usefulness import usefulness_measures
-    from pipeline.segmentation.inference import mean_dice
-    from pipeline.segmentation.training import ImagePool, Recipe, fit
-    from pipeline.segmentation.unet import build_unet
+    from pipeline.run import files, seeds
+    from pipeline.run.compute import setup
+    from pipeline.run.progress import progress
+    from pipeline.tasks.segmentation.inference import mean_dice
 
     device = setup(params.compute)
     settings = params.usefulness

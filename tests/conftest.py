@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.core.case import Case
-from pipeline.core.params import Config, load_params
+from pipeline.config.params import Config, load_params
+from pipeline.data.case import Case
 
 ROOT = Path(__file__).parents[1]
 
@@ -35,7 +35,7 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def smoke_config(tmp_path_factory) -> Config:
     """The parameters of the smoke preset."""
-    from pipeline.core.presets import compose
+    from pipeline.tools.preset import compose
 
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     path.write_text(compose(ROOT / "presets", "smoke"))
@@ -65,3 +65,27 @@ def ellipse_case(index: int = 0, *, height: int = 48, width: int = 64, **fields)
 def ring():
     """The maker of ring cases: ``ring(index, **fields)``."""
     return ellipse_case
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory, smoke_config):
+    """What arms of a SAM start from, small and with random weights: folder and settings by name.
+
+    ``official`` is like the official ones and has a finer mask head that its weights know nothing of.
+    """
+    import torch
+
+    from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
+    from pipeline.networks.sam.compact import build_compact_sam
+    from pipeline.networks.sam.pretrained import read_pretrained
+    from tests.tiny_sam import official_sam
+
+    folder = tmp_path_factory.mktemp("bases")
+    compact = smoke_config.segmenters["sam"].base.model_copy(update={"weights": None, "image_size": 32})
+    torch.manual_seed(0)
+    save_compact_base(folder / "compact", build_compact_sam(compact.compact, 32, 1), compact)
+    path = folder / "official.pth"
+    torch.save(official_sam().state_dict(), path)
+    official = compact.model_copy(update={"weights": str(path), "window": 2, "detail": (8, 8, 16)})
+    save_pretrained_base(folder / "official", *read_pretrained(path))
+    return {"compact": (folder / "compact", compact), "official": (folder / "official", official)}

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from pipeline import curate, train_filter
-from pipeline.core import files
-from pipeline.core.dataset import read_dataset
-from pipeline.core.dataset_writer import write_dataset
-from pipeline.core.errors import InputError
-from pipeline.core.params import Curate, View
-from pipeline.core.stage import execute
+from pipeline.config.params import View
+from pipeline.config.quality import Curate
+from pipeline.data.dataset import read_dataset
+from pipeline.data.writer import write_dataset
+from pipeline.run import files
+from pipeline.run.errors import InputError
+from pipeline.run.stage import execute
 
 CLASSES = ("background", "head")
 N = 16

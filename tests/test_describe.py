@@ -8,13 +8,13 @@ import pytest
 import yaml
 
 from pipeline import describe
-from pipeline.core.dataset_writer import write_dataset
-from pipeline.core.errors import InputError
-from pipeline.core.files import write_json
-from pipeline.core.measures import Measure, as_json
-from pipeline.core.stage import execute
-from pipeline.core.tables import read_table, write_table
+from pipeline.data.tables import read_table, write_table
+from pipeline.data.writer import write_dataset
+from pipeline.quality.measures import Measure, as_json
 from pipeline.quality.page import feature_in_words
+from pipeline.run.errors import InputError
+from pipeline.run.files import write_json
+from pipeline.run.stage import execute
 from tests.self_contained import Loads, text_of
 
 CLASSES = ("background", "head")
@@ -264,6 +264,6 @@ def test_radiomics_features_are_put_in_words(name, words):
 
 
 def test_every_radiomics_feature_has_words_of_its_own():
-    from pipeline.quality.radiomics import FEATURES
+    from pipeline.features.radiomics import FEATURES
 
     assert len({feature_in_words(name) for name in FEATURES}) == len(FEATURES)

@@ -56,7 +56,7 @@ def make_repo(path: Path) -> Path:
             continue
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, path / name)
-    sh(path, sys.executable, "-m", "pipeline.core.presets", "smoke")
+    sh(path, sys.executable, "-m", "pipeline.tools.preset", "smoke")
     sh(path, "git", "init", "-qb", "main")
     commit(path, "start")
     return path
@@ -258,12 +258,12 @@ def test_two_workers_leave_the_lock_of_a_run_in_sequence(clone):
         shutil.rmtree(clone / "models/segmenter" / cell)
         shutil.rmtree(clone / "data/predictions" / cell)
         (clone / "data/evaluation" / f"{cell}.csv").unlink()
-    output = sh(clone, sys.executable, "-m", "pipeline.launch.workers", "--workers", "2")
+    output = sh(clone, sys.executable, "-m", "pipeline.tools.workers", "--workers", "2")
     assert f"{len(whole['stages'])} of {len(whole['stages'])}: compare" in output
     assert yaml.safe_load(lock.read_text()) == whole
     assert "Data and pipelines are up to date" in sh(clone, "dvc", "repro")
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=400))
-    output = sh(clone, sys.executable, "-m", "pipeline.launch.workers", check=False)
+    output = sh(clone, sys.executable, "-m", "pipeline.tools.workers", check=False)
     assert "FAILED" in output and "arm 'synthetic': ratio 400 of 8 labels" in output and "Traceback" not in output
 
 
@@ -294,8 +294,8 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
     """predict takes no mask: the same images with other valid masks give equal bytes."""
     import numpy as np
 
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.dataset_writer import write_dataset
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.writer import write_dataset
 
     def rewrite(source: Path, target: Path) -> None:
         from dataclasses import replace

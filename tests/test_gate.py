@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from pipeline import gate, score, train_instrument
-from pipeline.cohorts.phantom import simulate_case
-from pipeline.core import files
-from pipeline.core.dataset_writer import assemble_dataset, write_dataset
-from pipeline.core.errors import InputError
-from pipeline.core.geometry import letterbox
-from pipeline.core.params import Gate, View, load_params
-from pipeline.core.presets import compose
-from pipeline.core.stage import execute
+from pipeline.config.params import View, load_params
+from pipeline.config.quality import Gate
+from pipeline.data.writer import assemble_dataset, write_dataset
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import sample_shards
+from pipeline.imaging.letterbox import letterbox
+from pipeline.run import files
+from pipeline.run.errors import InputError
+from pipeline.run.stage import execute
+from pipeline.simulation import simulate_case
+from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ("background", "head")

@@ -4,8 +4,8 @@ import pytest
 import yaml
 
 from pipeline import generous
-from pipeline.core.params import View, parse_params
-from pipeline.core.presets import compose
+from pipeline.config.params import View, parse_params
+from pipeline.tools.preset import compose
 
 
 @pytest.fixture

@@ -29,10 +29,10 @@ from pipeline import (
     train_instrument,
     usefulness,
 )
-from pipeline.core.errors import InputError
-from pipeline.core.params import View, load_params
-from pipeline.core.presets import compose
-from pipeline.core.stage import execute
+from pipeline.config.params import View, load_params
+from pipeline.run.errors import InputError
+from pipeline.run.stage import execute
+from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
 CLASSES = ["background", "symphysis", "head"]
@@ -137,10 +137,10 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
 
 
 def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.segmentation.compact_sam import build_compact_sam
-    from pipeline.segmentation.sam_checkpoint import build_sam, save_compact_base
-    from pipeline.segmentation.segmenter import save_segmenter
+    from pipeline.data.writer import write_dataset
+    from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
+    from pipeline.networks.sam.compact import build_compact_sam
+    from pipeline.networks.segmenter import save_segmenter
 
     monkeypatch.chdir(tmp_path)
     settings = params.segmenters["sam"]

@@ -7,7 +7,7 @@ ellipse of the one, by its moments, onto that of the other.
 import numpy as np
 from scipy import ndimage
 
-from pipeline.core.moments import area_moments
+from pipeline.imaging.moments import area_moments
 
 MARGIN = 0.05
 """Of the image's side: what comes along around a structure, its bright rim among it."""

@@ -10,12 +10,12 @@ import numpy as np
 from pipeline.arms.copy_paste import exchange
 from pipeline.arms.example import Example, example, valid_area
 from pipeline.arms.rendering import render
-from pipeline.core import seeds
-from pipeline.core.case import Case
-from pipeline.core.field_of_view import field_of_view
-from pipeline.core.geometry import to_uint8
-from pipeline.core.params import Warp
-from pipeline.core.warp import plausible_warp, warp
+from pipeline.config.augmentation import Warp
+from pipeline.data.case import Case
+from pipeline.imaging.field_of_view import field_of_view
+from pipeline.imaging.letterbox import to_uint8
+from pipeline.imaging.warp import plausible_warp, warp
+from pipeline.run import seeds
 
 Pair = tuple[np.ndarray, np.ndarray]
 

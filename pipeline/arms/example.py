@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from pipeline.core.case import Case
-from pipeline.core.geometry import Letterbox, stack_images, stack_masks
+from pipeline.data.case import Case
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.imaging.letterbox import Letterbox
 
 Example = tuple[str, np.ndarray, np.ndarray]
 """Id, float32 image (1, S, S) in [-1, 1], uint8 mask (S, S)."""

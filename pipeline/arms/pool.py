@@ -7,11 +7,11 @@ import numpy as np
 
 from pipeline.arms.derived import KINDS, derived_examples
 from pipeline.arms.example import Example, example
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.grid import Arm
-from pipeline.core.params import Warp
-from pipeline.core.permute import derangement
+from pipeline.arms.permute import derangement
+from pipeline.config.arms import Arm
+from pipeline.config.augmentation import Warp
+from pipeline.data.case import Case
+from pipeline.run.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.cohorts.source import Source, by_id, pair_masks, parent, stem, suffix
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.images import decode_grey, decode_rgb
+from pipeline.data.case import Case
+from pipeline.imaging.decoding import decode_grey, decode_rgb
+from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
 

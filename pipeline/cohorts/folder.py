@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from pipeline.cohorts.source import Source, by_id, pair_masks, parent, positive, read_csv, suffix
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.images import MASK_SUFFIXES, class_indices, decode_grey, decode_indices
+from pipeline.data.case import Case
+from pipeline.imaging.decoding import MASK_SUFFIXES, class_indices, decode_grey, decode_indices
+from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
 

@@ -18,10 +18,10 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.cohorts.source import Source, by_id, pair_masks, positive, read_csv, stem, suffix
-from pipeline.core.case import Case
-from pipeline.core.ellipse import ellipse_perimeter
-from pipeline.core.errors import InputError
-from pipeline.core.images import decode_grey
+from pipeline.data.case import Case
+from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.ellipse import ellipse_perimeter
+from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.cohorts.source import Source, by_id, pair_masks, parent, suffix
-from pipeline.core.case import Case, pixel_hash
-from pipeline.core.metaimage import decode_mha, grey_plane
+from pipeline.data.case import Case, pixel_hash
+from pipeline.imaging.metaimage import decode_mha, grey_plane
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.cohorts import fetal_planes, folder, hc18, psfhs
-from pipeline.core.case import Case, check_case, pixel_hash
-from pipeline.core.errors import InputError
+from pipeline.data.case import Case, check_case, pixel_hash
+from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}
 

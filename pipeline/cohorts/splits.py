@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from pipeline.core import seeds
-from pipeline.core.case import SPLITS, Case
-from pipeline.core.errors import InputError
-from pipeline.core.params import Splits
+from pipeline.config.cohorts import Splits
+from pipeline.data.case import SPLITS, Case
+from pipeline.run import seeds
+from pipeline.run.errors import InputError
 
 
 def split_patients(cases: Iterable[Case], shares: Splits, seed: int) -> list[Case]:

@@ -6,8 +6,8 @@ import numpy as np
 
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.scores import METRICS
-from pipeline.comparison.statistics import mean_of_known
-from pipeline.comparison.summary import Result
+from pipeline.comparison.statistics.estimates import mean_of_known
+from pipeline.comparison.statistics.summary import Result
 from pipeline.comparison.synthetic import Budget, Quality, Shape
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.prune import cell_name
-from pipeline.core.tables import read_table
+from pipeline.data.tables import read_table
+from pipeline.run.cells import cell_name
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.case import HEAD
-from pipeline.core.errors import InputError
-from pipeline.core.prune import cell_name
-from pipeline.core.tables import read_table
+from pipeline.data.case import HEAD
+from pipeline.data.tables import read_table
+from pipeline.run.cells import cell_name
+from pipeline.run.errors import InputError
 
 METRICS = (
     "dice",

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.comparison.statistics import mean_of_known
-from pipeline.core.case import Case
-from pipeline.core.dataset import Dataset, read_dataset
-from pipeline.core.errors import InputError
-from pipeline.core.files import read_json
-from pipeline.core.grid import Arm
-from pipeline.core.labels import label_subset
-from pipeline.core.measures import QUESTIONS, Measure, read_measures
-from pipeline.core.prune import cell_name
-from pipeline.core.tables import read_table
+from pipeline.comparison.statistics.estimates import mean_of_known
+from pipeline.config.arms import Arm
+from pipeline.data.case import Case
+from pipeline.data.dataset import Dataset, read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.tables import read_table
+from pipeline.quality.measures import QUESTIONS, Measure, read_measures
+from pipeline.run.cells import cell_name
+from pipeline.run.errors import InputError
+from pipeline.run.files import read_json
 
 NO_PIXELS = ("none",)
 """No split has this name: the index and the columns of a set are checked, and nothing is decoded."""

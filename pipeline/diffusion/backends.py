@@ -8,18 +8,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.core.compute import check_precision
-from pipeline.core.generation import Diffusion, Sample
-from pipeline.core.progress import Progress
-from pipeline.core.resume import Scratch
-from pipeline.diffusion.augmentation import N_CHANGES
+from pipeline.config.diffusion import Diffusion
+from pipeline.config.sample import Sample
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.generator import MaskToImagePipeline, build_generator, load_generator
 from pipeline.diffusion.masks import MaskDraw
+from pipeline.diffusion.pixel.augmentation import N_CHANGES
+from pipeline.diffusion.pixel.generator import MaskToImagePipeline, build_generator, load_generator
+from pipeline.diffusion.pixel.preview import preview_sheet
+from pipeline.diffusion.pixel.training import train_denoiser
 from pipeline.diffusion.pool import Pool
-from pipeline.diffusion.preview import preview_sheet
 from pipeline.diffusion.sector import outline
-from pipeline.diffusion.training import train_denoiser
+from pipeline.run.compute import check_precision
+from pipeline.run.progress import Progress
+from pipeline.run.resume import Scratch
 
 
 class PixelBackend:
@@ -70,7 +71,7 @@ class LatentBackend:
         self.image_size, self.classes, self.sectors = generator.image_size, generator.classes, generator.sectors
 
     def save(self, folder: Path) -> None:
-        from pipeline.diffusion.latent_training import save_latent
+        from pipeline.diffusion.latent.training import save_latent
 
         save_latent(self.generator, folder)
 
@@ -105,7 +106,7 @@ def train_backend(
     section, own = ("diffusion.latent", params.latent) if params.backend == "latent" else ("diffusion", params)
     check_precision(f"{section}.mixed_precision", own.mixed_precision, device)
     if params.backend == "latent":
-        from pipeline.diffusion.latent_training import train_latent
+        from pipeline.diffusion.latent.training import train_latent
 
         share = params.unlabelled_share
         return LatentBackend(
@@ -140,7 +141,7 @@ def open_generator(folder: Path, device) -> PixelBackend | LatentBackend:
         InputError: no generator there, or a damaged one.
     """
     if (folder / "latent.json").exists():
-        from pipeline.diffusion.latent import load_latent
+        from pipeline.diffusion.latent.generator import load_latent
 
         return LatentBackend(load_latent(folder, device))
     return PixelBackend(load_generator(folder, device))

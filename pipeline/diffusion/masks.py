@@ -7,15 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from pipeline.core import seeds
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.field_of_view import field_of_view
-from pipeline.core.generation import MaskShares
-from pipeline.core.geometry import Letterbox, letterbox
-from pipeline.core.params import Warp
-from pipeline.core.warp import plausible_warp, warp
-from pipeline.diffusion.shapes import fit_shape_model
+from pipeline.config.augmentation import Warp
+from pipeline.config.sample import MaskShares
+from pipeline.data.case import Case
+from pipeline.diffusion.shape_model import fit_shape_model
+from pipeline.imaging.field_of_view import field_of_view
+from pipeline.imaging.letterbox import Letterbox, letterbox
+from pipeline.imaging.warp import plausible_warp, warp
+from pipeline.run import seeds
+from pipeline.run.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.core import seeds
-from pipeline.core.case import Case
-from pipeline.core.field_of_view import field_of_view
-from pipeline.core.generation import Diffusion
-from pipeline.core.geometry import Letterbox, letterbox
-from pipeline.diffusion.augmentation import apply_changes, draw_changes
+from pipeline.config.diffusion import Diffusion
+from pipeline.data.case import Case
 from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.pixel.augmentation import apply_changes, draw_changes
+from pipeline.imaging.field_of_view import field_of_view
+from pipeline.imaging.letterbox import Letterbox, letterbox
+from pipeline.run import seeds
 
 SECTOR_BIT = 256
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.core import processes, seeds
-from pipeline.core.case import Case
-from pipeline.core.dataset_writer import write_shard
-from pipeline.core.generation import Sample
-from pipeline.core.schema import shard_name
+from pipeline.config.sample import Sample
+from pipeline.data.case import Case
+from pipeline.data.schema import shard_name
+from pipeline.data.writer import write_shard
 from pipeline.diffusion.masks import MaskDraw, MaskSource
+from pipeline.run import processes, seeds
 
 log = logging.getLogger("pipeline.sampling")
 

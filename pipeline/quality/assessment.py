@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from pipeline.core.measures import Measure
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
 from pipeline.quality.intervals import mean_interval, statistic_interval
 from pipeline.quality.measurement import APPEARANCE, Measured
+from pipeline.quality.measures import Measure
 from pipeline.quality.novelty import Novelty, membership_auc
-from pipeline.quality.radiomics import frechet_radiomics_distance, standardised
+from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.shapes import spread, summary
 from pipeline.quality.variety import within_mask_diversity, within_mask_ms_ssim
 

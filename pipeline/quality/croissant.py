@@ -5,8 +5,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.core.measures import QUESTIONS, Measure
-from pipeline.core.schema import SCHEMA
+from pipeline.data.schema import SCHEMA
+from pipeline.quality.measures import QUESTIONS, Measure
 
 CONTEXT = {
     "@language": "en",

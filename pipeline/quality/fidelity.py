@@ -16,10 +16,10 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from pipeline.core.errors import InputError
 from pipeline.quality.density import ball_radii, density_coverage, inside_balls
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.intervals import statistic_interval
+from pipeline.run.errors import InputError
 
 METRICS = ("fid", "kid", "precision", "recall", "density", "coverage")
 MIN_IMAGES = 8

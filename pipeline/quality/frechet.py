@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 
 def frechet_distance(candidates: np.ndarray, reference: np.ndarray) -> float:

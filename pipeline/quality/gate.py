@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.core.measures import Measure, find
-from pipeline.core.params import Gate
+from pipeline.config.quality import Gate
+from pipeline.quality.measures import Measure, find
 
 KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "obedience": ("dice",)}
 """Those whose position between the best and the far end answers a question, in domain features where they have a view

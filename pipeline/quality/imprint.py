@@ -14,8 +14,8 @@ flagged images beside that of real unseen ones.
 import numpy as np
 from scipy import ndimage
 
-from pipeline.core.errors import InputError
-from pipeline.core.outline import outline
+from pipeline.imaging.outline import outline
+from pipeline.run.errors import InputError
 
 REACH_PX = 2
 """Distance on either side at which a rim one or two pixels wide is over."""
@@ -40,9 +40,9 @@ _PADDING = 8
 def imprint(image: np.ndarray, mask: np.ndarray) -> float:
     """How much of a rim follows the outline of a structure; the largest over the structures.
 
-    For each pixel of the outline (:func:`pipeline.core.outline.outline`) the rise of its grey level above the higher,
-    or its fall below the lower, of the two levels ``REACH_PX`` away along the normal is taken, rises positive. The
-    score is the mean's size in units of the standard deviation of the levels along the outline, times the evenness
+    For each pixel of the outline (:func:`pipeline.imaging.outline.outline`) the rise of its grey level above the
+    higher, or its fall below the lower, of the two levels ``REACH_PX`` away along the normal is taken, rises positive.
+    The score is the mean's size in units of the standard deviation of the levels along the outline, times the evenness
     of the outline: the same deviation along the two neighbouring lines over its own. A step in grey level is no rim.
 
     Args:

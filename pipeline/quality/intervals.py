@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.core import seeds
+from pipeline.run import seeds
 
 LEVEL = 0.95
 RESAMPLES = 1000

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from pipeline.core.case import Case
-from pipeline.core.geometry import letterbox, to_unit_range
+from pipeline.data.case import Case
+from pipeline.features.radiomics import radiomics
+from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprint
-from pipeline.quality.radiomics import radiomics
 from pipeline.quality.shapes import DESCRIPTORS, describe
 from pipeline.quality.speckle import STATISTICS, speckle
 

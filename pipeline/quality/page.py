@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.measures import CATALOGUE, QUESTIONS, Measure
-from pipeline.core.preview import with_contour
-from pipeline.core.templates import environment
+from pipeline.data.case import Case
+from pipeline.imaging.contact_sheet import with_contour
+from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure
 from pipeline.quality.percentiles import NUMBERS, values_of
 from pipeline.quality.set_card import short
+from pipeline.quality.templates import environment
+from pipeline.run.errors import InputError
 
 BLOCKS = {"set", "measures", "verdicts", "radiomics", "masks", "appearance"}
 """Keys of the file that the stage `score` writes."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 NUMBERS = {
     "obedience": "mask obedience, Dice",

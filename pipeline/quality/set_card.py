@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import yaml
 
-from pipeline.core.card import dataset_card
-from pipeline.core.measures import QUESTIONS, Measure
+from pipeline.data.card import dataset_card
+from pipeline.quality.measures import QUESTIONS, Measure
 
 HEADING = "## What it is worth"
 

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import wasserstein_distance
 
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
-from pipeline.core.geometry import letterbox
-from pipeline.core.moments import area_moments
+from pipeline.data.case import Case
+from pipeline.imaging.letterbox import letterbox
+from pipeline.imaging.moments import area_moments
+from pipeline.run.errors import InputError
 
 DESCRIPTORS = ("area", "aspect", "angle", "row", "column")
 PERIOD = 180.0

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage, signal
 
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 STATISTICS = ("snr", "axial_px", "lateral_px")
 

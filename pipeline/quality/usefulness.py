@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.core.measures import Measure
 from pipeline.quality.intervals import mean_interval
+from pipeline.quality.measures import Measure
 
 SYNTHETIC, LABELS, UNSEEN = "synthetic", "labels", "unseen"
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.core.measures import Measure, find
 from pipeline.quality.gate import key_measures
+from pipeline.quality.measures import Measure, find
 
 GOOD, DOUBTFUL = 0.15, 0.5
 """Positions up to which the worst of a question's key measures is good, and doubtful."""

@@ -4,8 +4,8 @@ import pytest
 from pipeline.arms.copy_paste import exchange
 from pipeline.arms.derived import KINDS, derived_examples
 from pipeline.arms.rendering import render
-from pipeline.core.moments import area_moments
-from pipeline.core.params import Warp
+from pipeline.config.augmentation import Warp
+from pipeline.imaging.moments import area_moments
 
 STILL = Warp(rotate_deg=0, scale=0, aspect=0, shift=0, elastic=0)
 WARP = Warp(rotate_deg=8, scale=0.1, aspect=0.1, shift=0.03, elastic=0.005)

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from pipeline.arms.pool import training_pool
-from pipeline.core.errors import InputError
-from pipeline.core.geometry import stack_images, stack_masks
-from pipeline.core.grid import Arm
-from pipeline.core.params import Warp
+from pipeline.config.arms import Arm
+from pipeline.config.augmentation import Warp
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.run.errors import InputError
 
 WARP = Warp(rotate_deg=8, scale=0.1, aspect=0.1, shift=0.03, elastic=0.005)
 

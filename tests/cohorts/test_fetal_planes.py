@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 
 from pipeline.cohorts import fetal_planes
 from pipeline.cohorts.readers import read_cohort
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 SIZE = (96, 80)
 

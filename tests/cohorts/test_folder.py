@@ -6,7 +6,7 @@ from PIL import Image
 
 from pipeline.cohorts import folder
 from pipeline.cohorts.readers import read_cohort
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 SHAPE = (12, 16)
 THREE = ("background", "symphysis", "head")

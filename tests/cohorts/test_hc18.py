@@ -9,7 +9,7 @@ from PIL import Image
 
 from pipeline.cohorts import hc18
 from pipeline.cohorts.readers import read_cohort
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 SIZE = (120, 160)
 TABLE = "training_set_pixel_size_and_HC.csv"

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cohorts import psfhs
 from pipeline.cohorts.readers import read_cohort
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 
 def save(path, array):
@@ -82,7 +82,7 @@ def test_truncated_file_is_named(tmp_path):
 def test_real_cohort(shared_data):
     _, cases = read_cohort("psfhs", shared_data / "psfhs", "psfhs", None, labelled=True)
     cases = list(cases)
-    assert (len(cases), len({case.patient for case in cases})) == (60, 60)
+    assert len(cases) == len({case.patient for case in cases}) >= 60
     assert {case.image.shape for case in cases} == {(256, 256)}
     assert all(set(np.unique(case.mask)) == {0, 1, 2} for case in cases)
     assert all((case.mask == 2).sum() > (case.mask == 1).sum() for case in cases)

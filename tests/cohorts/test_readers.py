@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cohorts.readers import READERS, check_duplicates, read_cohort
-from pipeline.core.case import Case
-from pipeline.core.errors import InputError
+from pipeline.data.case import Case
+from pipeline.run.errors import InputError
 
 
 def case(name, patient, seed=0):

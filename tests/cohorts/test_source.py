@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from pipeline.cohorts.source import Source, by_id, natural_key, pair_masks, positive, read_csv
-from pipeline.core.errors import InputError
+from pipeline.run.errors import InputError
 
 
 def test_folder_zip_and_tar_give_the_same_files(tmp_path):

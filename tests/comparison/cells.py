@@ -1,7 +1,7 @@
 """Small made-up cells: their arms, and their per-case scores as `evaluate` writes them."""
 
-from pipeline.core.grid import Arm
-from pipeline.core.tables import write_table
+from pipeline.config.arms import Arm
+from pipeline.data.tables import write_table
 
 ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}
 

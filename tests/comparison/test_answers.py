@@ -5,12 +5,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.comparison import answers, numbers, pictures, report
-from pipeline.comparison.crossed import Crossed
-from pipeline.comparison.learning import Worth
-from pipeline.comparison.statistics import Estimate, Interval, Verdict
-from pipeline.core.errors import InputError
-from pipeline.core.grid import Arm
+from pipeline.comparison.report import answers, numbers, pictures
+from pipeline.comparison.report import page as report
+from pipeline.comparison.statistics.crossed import Crossed
+from pipeline.comparison.statistics.estimates import Estimate, Interval, Verdict
+from pipeline.comparison.statistics.learning_curve import Worth
+from pipeline.config.arms import Arm
+from pipeline.run.errors import InputError
 
 
 def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, patients=None, both=None):

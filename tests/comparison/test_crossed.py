@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.comparison.crossed import Crossed, crossed, holm
-from pipeline.comparison.statistics import LEVEL, Patients, paired_difference, verdicts
+from pipeline.comparison.statistics.crossed import Crossed, crossed, holm
+from pipeline.comparison.statistics.estimates import LEVEL, Patients, paired_difference, verdicts
 
 
 def names(n, per_patient=1):

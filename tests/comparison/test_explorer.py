@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from skimage.draw import polygon2mask
 
-from pipeline.comparison import explorer as module
-from pipeline.comparison.explorer import SCALE, SIDE, _path
+from pipeline.comparison.report import explorer as module
+from pipeline.comparison.report.explorer import SCALE, SIDE, _path
 from tests.comparison.world import World
 
 

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline.comparison import figures
-from pipeline.comparison.statistics import Patients, estimate, verdicts
-from pipeline.comparison.summary import Result, in_question
-from pipeline.core.grid import Arm
+from pipeline.comparison.report import figures
+from pipeline.comparison.statistics.estimates import Patients, estimate, verdicts
+from pipeline.comparison.statistics.summary import Result, in_question
+from pipeline.config.arms import Arm
 
 SPECS = {
     "real": Arm(extra="none", ratio=0),

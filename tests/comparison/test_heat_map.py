@@ -1,7 +1,7 @@
 import pytest
 
-from pipeline.comparison.answers import asked
-from pipeline.comparison.heat_map import heat_maps, shade
+from pipeline.comparison.report.answers import asked
+from pipeline.comparison.report.heat_map import heat_maps, shade
 from tests.comparison.test_figures import results
 
 

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from pipeline.comparison.learning import equivalent, worth
-from pipeline.comparison.numbers import in_labels
+from pipeline.comparison.report.numbers import in_labels
 from pipeline.comparison.scores import Scores
-from pipeline.comparison.statistics import Patients, estimate
-from pipeline.comparison.summary import Result
-from pipeline.core.grid import Arm
+from pipeline.comparison.statistics.estimates import Patients, estimate
+from pipeline.comparison.statistics.learning_curve import equivalent, worth
+from pipeline.comparison.statistics.summary import Result
+from pipeline.config.arms import Arm
 
 SPEC = Arm(extra="synthetic", ratio=4)
 LABELS = (5, 10, 20, 40)

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.comparison.scores import load_scores
-from pipeline.comparison.summary import families, in_question, patients_of, summarise
-from pipeline.core.grid import Arm
-from pipeline.core.tables import read_table
+from pipeline.comparison.statistics.summary import families, in_question, patients_of, summarise
+from pipeline.config.arms import Arm
+from pipeline.data.tables import read_table
 from tests.comparison.cells import ARMS, row, write_cells
 
 

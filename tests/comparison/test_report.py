@@ -8,11 +8,11 @@ from types import SimpleNamespace
 import pytest
 import yaml
 
-from pipeline.comparison import report
-from pipeline.core.errors import InputError
-from pipeline.core.files import write_json
-from pipeline.core.params import RESERVED
-from pipeline.core.tables import read_table, write_table
+from pipeline.comparison.report import page as report
+from pipeline.config.params import RESERVED
+from pipeline.data.tables import read_table, write_table
+from pipeline.run.errors import InputError
+from pipeline.run.files import write_json
 from tests.comparison.world import ARMS, OUTPUTS, World
 from tests.self_contained import Loads, text_of
 
@@ -144,7 +144,7 @@ def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
 
 
 def test_synthetic_sets_are_opened_once(tmp_path, monkeypatch):
-    from pipeline.core import dataset
+    from pipeline.data import dataset
 
     world, opened, table_of = World(tmp_path, replicates=[0, 1]).build(), [], dataset._read_table
     monkeypatch.setattr(dataset, "_read_table", lambda path, columns: opened.append(path) or table_of(path, columns))

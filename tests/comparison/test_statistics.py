@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.comparison.crossed import Crossed
-from pipeline.comparison.statistics import (
+from pipeline.comparison.statistics.crossed import Crossed
+from pipeline.comparison.statistics.estimates import (
     Estimate,
     Interval,
     Patients,

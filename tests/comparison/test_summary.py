@@ -6,12 +6,12 @@ import pytest
 
 from pipeline.comparison.exports import long_table, metrics
 from pipeline.comparison.scores import load_scores
-from pipeline.comparison.segmenters import between_segmenters
-from pipeline.comparison.subgroups import by_subgroup
-from pipeline.comparison.summary import patients_of, summarise
+from pipeline.comparison.statistics.standings import between_segmenters
+from pipeline.comparison.statistics.subgroups import by_subgroup
+from pipeline.comparison.statistics.summary import patients_of, summarise
 from pipeline.comparison.synthetic import Quality, Shape
-from pipeline.core.errors import InputError
-from pipeline.core.measures import Measure
+from pipeline.quality.measures import Measure
+from pipeline.run.errors import InputError
 from tests.comparison.cells import ARMS, row, write_cells
 
 GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))

@@ -3,9 +3,9 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline.comparison.synthetic import load_quality, load_shapes, load_verdicts
-from pipeline.core.errors import InputError
-from pipeline.core.files import write_json
-from pipeline.core.measures import Measure, as_json
+from pipeline.quality.measures import Measure, as_json
+from pipeline.run.errors import InputError
+from pipeline.run.files import write_json
 
 GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
 

@@ -3,7 +3,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from pipeline.comparison import tiles
+from pipeline.comparison.report import tiles
 
 
 def decoded(png):

@@ -9,16 +9,16 @@ import numpy as np
 import yaml
 
 from pipeline import compare
-from pipeline.core.case import Case
-from pipeline.core.dataset_writer import write_dataset
-from pipeline.core.files import write_json
-from pipeline.core.labels import label_subset
-from pipeline.core.measures import Measure, as_json
-from pipeline.core.params import View, load_params
-from pipeline.core.predictions import write_predictions
-from pipeline.core.presets import compose
-from pipeline.core.prune import cell_name
-from pipeline.core.tables import write_table
+from pipeline.config.params import View, load_params
+from pipeline.data.case import Case
+from pipeline.data.labels import label_subset
+from pipeline.data.predictions import write_predictions
+from pipeline.data.tables import write_table
+from pipeline.data.writer import write_dataset
+from pipeline.quality.measures import Measure, as_json
+from pipeline.run.cells import cell_name
+from pipeline.run.files import write_json
+from pipeline.tools.preset import compose
 
 CLASSES = ["background", "head"]
 ARMS = {

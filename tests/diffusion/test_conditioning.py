@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.field_of_view import field_of_view
 from pipeline.diffusion.conditioning import REFERENCE_MM, Condition, signed_distance
 from pipeline.diffusion.sector import choose_sectors, from_outline, outline, sector_bank
+from pipeline.imaging.field_of_view import field_of_view
 
 
 def masks_of_two() -> torch.Tensor:

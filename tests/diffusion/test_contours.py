@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from pipeline.core.errors import InputError
-from pipeline.diffusion.contours import check_structures, decode_contours, draw_contours, line_width
+from pipeline.diffusion.latent.contours import check_structures, decode_contours, draw_contours, line_width
+from pipeline.run.errors import InputError
 
 
 def ellipse(size, centre, axes, angle=0.0):

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.core.generation import Ema
-from pipeline.diffusion.denoiser import FORMULATIONS, Edm, Flow, build_unet, denoise, denoising_loss, loss_weight
-from pipeline.diffusion.ema import PowerEMA, build_ema, power_exponent
+from pipeline.config.diffusion import Ema
+from pipeline.diffusion.pixel.denoiser import FORMULATIONS, Edm, Flow, build_unet, denoise, denoising_loss, loss_weight
+from pipeline.diffusion.pixel.ema import PowerEMA, build_ema, power_exponent
 
 SIGMAS = torch.tensor([0.002, 0.5, 80.0])
 

@@ -6,23 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.errors import InputError
-from pipeline.core.generation import Latent
-from pipeline.core.geometry import to_unit_range
-from pipeline.core.resume import Scratch
-from pipeline.diffusion import latent_training
-from pipeline.diffusion.contours import decode_contours, draw_contours
-from pipeline.diffusion.latent import load_base, load_latent
-from pipeline.diffusion.latent_training import (
-    adapt,
-    fit,
-    fuse,
-    latent_batch,
-    noise_loss,
-    save_latent,
-    train_latent,
-)
+from pipeline.config.diffusion import Latent
+from pipeline.diffusion.latent import training as latent_training
+from pipeline.diffusion.latent.contours import decode_contours, draw_contours
+from pipeline.diffusion.latent.generator import load_base, load_latent
+from pipeline.diffusion.latent.training import adapt, fit, fuse, latent_batch, noise_loss, save_latent, train_latent
 from pipeline.diffusion.pool import Pool
+from pipeline.imaging.letterbox import to_unit_range
+from pipeline.run.errors import InputError
+from pipeline.run.resume import Scratch
 
 VARIANTS = ["controlnet", "reference"]
 CLASSES = ("background", "head")
@@ -320,12 +312,12 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     import yaml
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.params import View, load_params
-    from pipeline.core.presets import compose
-    from pipeline.core.stage import execute
-    from pipeline.diffusion import latent
+    from pipeline.config.params import View, load_params
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.writer import write_dataset
+    from pipeline.diffusion.latent import generator as latent
+    from pipeline.run.stage import execute
+    from pipeline.tools.preset import compose
 
     monkeypatch.chdir(tmp_path)
     changed = yaml.safe_load(compose(root / "presets", "smoke"))

@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from pipeline.core.errors import InputError
-from pipeline.diffusion.latent import load_base
+from pipeline.diffusion.latent.generator import load_base
+from pipeline.run.errors import InputError
 
 
 def forget_the_words(folder):

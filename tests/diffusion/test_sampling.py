@@ -8,17 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.core.dataset import read_dataset
-from pipeline.core.dataset_writer import assemble_dataset
-from pipeline.core.errors import InputError
-from pipeline.core.generation import MaskShares
-from pipeline.core.params import Warp
+from pipeline.config.augmentation import Warp
+from pipeline.config.sample import MaskShares
+from pipeline.data.dataset import read_dataset
+from pipeline.data.writer import assemble_dataset
 from pipeline.diffusion.backends import PixelBackend, open_generator
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.denoiser import Edm, build_unet
-from pipeline.diffusion.generator import MaskToImagePipeline, build_generator, load_generator
 from pipeline.diffusion.masks import MaskSource
+from pipeline.diffusion.pixel.denoiser import Edm, build_unet
+from pipeline.diffusion.pixel.generator import MaskToImagePipeline, build_generator, load_generator
 from pipeline.diffusion.sampling import sample_shards
+from pipeline.run.errors import InputError
 
 WARP = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
 WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
@@ -244,7 +244,7 @@ def outside(generator, ring, tmp_path_factory):
 
 
 def from_masks(folder, *options) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "pipeline.diffusion.from_masks", "--model", "model", "--threads", "1"]
+    command = [sys.executable, "-m", "pipeline.tools.generate", "--model", "model", "--threads", "1"]
     return subprocess.run([*command, "--steps", "2", *options], cwd=folder, capture_output=True, text=True)
 
 

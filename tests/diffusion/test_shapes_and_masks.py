@@ -3,12 +3,12 @@ import json
 import numpy as np
 import pytest
 
-from pipeline.core.errors import InputError
-from pipeline.core.generation import MaskShares
-from pipeline.core.geometry import Letterbox
-from pipeline.core.params import Warp
+from pipeline.config.augmentation import Warp
+from pipeline.config.sample import MaskShares
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
-from pipeline.diffusion.shapes import describe, fit_shape_model, rasterise
+from pipeline.diffusion.shape_model import describe, fit_shape_model, rasterise
+from pipeline.imaging.letterbox import Letterbox
+from pipeline.run.errors import InputError
 
 WARP = Warp(rotate_deg=10, scale=0.12, aspect=0.12, shift=0.05, elastic=0.008)
 

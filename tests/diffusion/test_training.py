@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.core.errors import InputError
-from pipeline.core.resume import Scratch
-from pipeline.diffusion.augmentation import N_CHANGES, apply_changes, draw_changes
 from pipeline.diffusion.backends import train_backend
 from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.pixel.augmentation import N_CHANGES, apply_changes, draw_changes
+from pipeline.diffusion.pixel.training import learning_rate, made_ahead, train_denoiser
 from pipeline.diffusion.pool import build_pool, training_batch
-from pipeline.diffusion.training import learning_rate, made_ahead, train_denoiser
+from pipeline.run.errors import InputError
+from pipeline.run.resume import Scratch
 
 CPU = torch.device("cpu")
 
@@ -215,7 +215,7 @@ def test_previews_are_of_the_average_and_leave_training_alone(pool, params, tmp_
 
 
 def test_the_best_validation_loss_is_returned(pool, params, tmp_path, monkeypatch):
-    from pipeline.diffusion import training
+    from pipeline.diffusion.pixel import training
 
     params = params.model_copy(update={"steps": 9, "preview_every": 3})
     losses, seen = iter([2.0, 1.0, 3.0]), {}
@@ -242,7 +242,7 @@ def test_a_batch_that_cannot_be_shared_is_refused(pool, params, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(pool, params, tmp_path, monkeypatch):
-    from pipeline.diffusion import training
+    from pipeline.diffusion.pixel import training
 
     params = params.model_copy(update={"steps": 12, "checkpoint_every": 5})
     scratch, real = Scratch(tmp_path, "d", []), training.denoising_loss
@@ -288,12 +288,12 @@ def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_p
     import yaml
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset import read_dataset
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.params import View, load_params
-    from pipeline.core.presets import compose
-    from pipeline.core.stage import execute
-    from pipeline.diffusion.generator import load_generator
+    from pipeline.config.params import View, load_params
+    from pipeline.data.dataset import read_dataset
+    from pipeline.data.writer import write_dataset
+    from pipeline.diffusion.pixel.generator import load_generator
+    from pipeline.run.stage import execute
+    from pipeline.tools.preset import compose
 
     monkeypatch.chdir(tmp_path)
     changed = yaml.safe_load(compose(root / "presets", "smoke"))
@@ -322,7 +322,7 @@ def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_p
 
 def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
-    from pipeline.diffusion.generator import build_generator
+    from pipeline.diffusion.pixel.generator import build_generator
 
     cases = [ring(i) for i in range(12)]
     pool = build_pool(cases, [], 32)
@@ -367,10 +367,10 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
     from safetensors.torch import load_file
 
     from pipeline import sample, train_diffusion
-    from pipeline.core.dataset_writer import write_dataset
-    from pipeline.core.params import View, load_params
-    from pipeline.core.presets import compose
-    from pipeline.core.stage import execute
+    from pipeline.config.params import View, load_params
+    from pipeline.data.writer import write_dataset
+    from pipeline.run.stage import execute
+    from pipeline.tools.preset import compose
 
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(compose(root / "presets", "smoke"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.core.case import _PATH_SAFE
+from pipeline.data.case import _PATH_SAFE
 from pipeline.quality.curation import (
     CRITERIA,
     by_fold,

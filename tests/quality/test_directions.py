@@ -12,7 +12,7 @@ import pytest
 from pipeline.quality.assessment import imprint_measure, obedience_measures, radiomics_measure
 from pipeline.quality.measurement import measure
 from pipeline.quality.novelty import novelty
-from pipeline.segmentation.inference import agreement
+from pipeline.tasks.segmentation.inference import agreement
 
 
 def threshold(images):

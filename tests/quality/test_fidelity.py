@@ -5,8 +5,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from pipeline.core.errors import InputError
 from pipeline.quality.fidelity import fidelity
+from pipeline.run.errors import InputError
 
 
 def scenes(count, seed, size=16):

@@ -3,8 +3,8 @@ import pytest
 from scipy.linalg import sqrtm
 from scipy.stats import ortho_group
 
-from pipeline.core.errors import InputError
 from pipeline.quality.frechet import frechet_distance
+from pipeline.run.errors import InputError
 
 
 def sample(count, features, seed=0):

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.core.measures import Measure, find
-from pipeline.core.params import Gate
+from pipeline.config.quality import Gate
 from pipeline.quality.gate import broken_limits
+from pipeline.quality.measures import Measure, find
 from pipeline.quality.verdicts import verdicts
 
 OPEN = {"fidelity": None, "coverage": None, "imprint": None, "obedience": None, "copies": None, "membership": None}

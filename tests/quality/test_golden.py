@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.quality.extractor import Images, extract
+from pipeline.features.extractor import Images, extract
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 

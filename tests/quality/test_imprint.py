@@ -5,11 +5,11 @@ import pytest
 from scipy import ndimage
 
 from pipeline.cohorts.hc18 import fill_outline
-from pipeline.core.errors import InputError
-from pipeline.core.geometry import letterbox
-from pipeline.core.images import decode_grey
-from pipeline.core.outline import outline
+from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.letterbox import letterbox
+from pipeline.imaging.outline import outline
 from pipeline.quality.imprint import imprint, imprinted
+from pipeline.run.errors import InputError
 
 SIZES = (64, 128, 256)
 

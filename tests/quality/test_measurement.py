@@ -8,7 +8,7 @@ import pytest
 from pipeline.quality import measurement, samples_table
 from pipeline.quality.measurement import Measured, measure
 from pipeline.quality.novelty import novelty
-from pipeline.segmentation.inference import agreement
+from pipeline.tasks.segmentation.inference import agreement
 
 SIZE = 48
 

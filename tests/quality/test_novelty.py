@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from pipeline.cohorts.phantom import simulate_case
-from pipeline.core.geometry import letterbox
+from pipeline.imaging.letterbox import letterbox
 from pipeline.quality import neighbours
 from pipeline.quality.novelty import copy_threshold, membership, membership_auc, novelty
+from pipeline.simulation import simulate_case
 
 
 def descriptors(images):

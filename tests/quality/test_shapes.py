@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from pipeline.core.errors import InputError
 from pipeline.quality.shapes import (
     DESCRIPTORS,
     ROUND,
@@ -15,6 +14,7 @@ from pipeline.quality.shapes import (
     shape_distance,
     shapes_of,
 )
+from pipeline.run.errors import InputError
 
 AREA, ASPECT, ANGLE, ROW, COLUMN = range(5)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from pipeline.core.errors import InputError
 from pipeline.quality.speckle import STATISTICS, speckle
+from pipeline.run.errors import InputError
 
 SNR, AXIAL, LATERAL = range(3)
 HALF_WIDTH = 2 * np.sqrt(np.log(2))
@@ -105,8 +105,8 @@ def test_a_region_of_another_size_is_refused():
 
 @pytest.mark.parametrize("size", [64, 128, 256])
 def test_speckle_of_phantoms_is_measured_at_every_size(size):
-    from pipeline.cohorts.phantom import simulate_case
-    from pipeline.core.geometry import letterbox
+    from pipeline.imaging.letterbox import letterbox
+    from pipeline.simulation import simulate_case
 
     found = []
     for index in range(3):

@@ -1,0 +1,1 @@
+"""The page: words, charts, pictures."""

@@ -1,0 +1,43 @@
+"""The sections ``score``, ``gate`` and ``curate`` of ``params.yaml``: what a set is worth, what is kept of it."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from pipeline.config.section import Fraction, NonNegative, Positive, Section
+
+
+class Extractors(Section):
+    """Feature extractors beside the domain one: paths of weights the user has, or null."""
+
+    inception: str | None
+    dinov2: str | None
+    clip: str | None
+
+
+class Score(Section):
+    extractors: Extractors
+    kid_subsets: Positive
+    neighbours: Positive
+    resamples: Annotated[int, Field(ge=0)]
+
+
+class Gate(Section):
+    """The worst a synthetic set may be for anything to be trained on it; null is no limit (see quality/gate.py)."""
+
+    fidelity: NonNegative | None
+    coverage: NonNegative | None
+    imprint: Fraction | None
+    obedience: NonNegative | None
+    copies: Fraction | None
+    membership: Fraction | None
+
+
+class Curate(Section):
+    """Which samples are kept (see quality/curation.py); every threshold is this quantile of the labels' own scores."""
+
+    quantile: Fraction
+    obedience: bool
+    plausibility: bool
+    novelty: bool
+    hardness: Annotated[int, Field(ge=0)]

@@ -1,0 +1,49 @@
+"""The section ``sample`` of ``params.yaml``: the masks to draw, and the sampler."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
+
+
+class MaskShares(Section):
+    """Where masks to sample from come from, as shares: warped train masks, the shape model, ``data/masks``."""
+
+    parent: Fraction
+    shape_model: Fraction
+    user: Fraction
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if abs(self.parent + self.shape_model + self.user - 1) > 1e-6:
+            raise ValueError("parent, shape_model and user must add up to 1")
+        return self
+
+
+class Variety(Section):
+    """A second, small set: this many masks, and this many images of each, to see whether they differ."""
+
+    masks: Annotated[int, Field(ge=2)]
+    images: Annotated[int, Field(ge=2)]
+
+
+class Sample(Section):
+    count: Positive
+    masks: MaskShares
+    variety: Variety
+    sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"]
+    steps: Annotated[int, Field(ge=2)]
+    guidance: Annotated[float, Field(ge=0)]
+    guidance_interval: tuple[NonNegative, PositiveFloat]
+    sigma_min: PositiveFloat
+    sigma_max: PositiveFloat
+    chunk_size: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _sigmas(self):
+        if self.sigma_min >= self.sigma_max:
+            raise ValueError("sigma_min must be below sigma_max")
+        if self.guidance_interval[0] >= self.guidance_interval[1]:
+            raise ValueError("guidance_interval must be [low, high] with low below high")
+        return self

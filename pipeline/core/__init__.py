@@ -1,1 +1,0 @@
-"""What every stage shares: parameters, dataset contract, atomic output, seeds, progress."""

@@ -1,0 +1,1 @@
+"""The dataset contract: cases, reading, writing, label budgets, predictions."""

@@ -1,0 +1,1 @@
+"""A pretrained Stable Diffusion, adapted."""

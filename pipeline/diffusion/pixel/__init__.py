@@ -1,0 +1,1 @@
+"""The generator in pixels, trained from scratch."""

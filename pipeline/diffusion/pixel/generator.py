@@ -1,0 +1,231 @@
+"""The trained generator as a diffusers pipeline: a folder that ``from_pretrained`` opens."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import (
+    DiffusionPipeline,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    ImagePipelineOutput,
+    UNet2DModel,
+)
+from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
+from torch import Tensor
+
+from pipeline.config.diffusion import Diffusion
+from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.pixel.denoiser import FORMULATIONS, denoise
+from pipeline.diffusion.sector import choose_sectors, sector_bank
+from pipeline.imaging.letterbox import to_uint8
+from pipeline.run.errors import InputError
+from pipeline.run.files import read_json
+
+SAMPLERS = {
+    "dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "dpmsolver++"}),
+    "sde_dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "sde-dpmsolver++"}),
+    "euler": (EDMEulerScheduler, {}),
+}
+"""DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), its stochastic form, and Euler steps, which are DDIM's."""
+
+
+class MaskToImagePipeline(DiffusionPipeline):
+    """Masks to images, guided by the mask (Ho & Salimans, arXiv 2207.12598) at a range of noise levels.
+
+    Guidance in an interval: Kynkäänniemi et al. 2024, arXiv 2404.07724.
+    """
+
+    def __init__(
+        self,
+        unet: UNet2DModel,
+        scheduler: EDMDPMSolverMultistepScheduler,
+        # With defaults, because diffusers takes an argument without one for a module.
+        patch: int = 1,
+        classes: list[str] | None = None,
+        image_size: int = 64,
+        grey_mean: float = 0.0,
+        grey_std: float = 1.0,
+        formulation: str = "edm",
+        augmentation: int = 0,
+        pixel_size: bool = False,
+        devices: list[str] | None = None,
+        sectors: list | None = None,
+    ):
+        super().__init__()
+        self.register_modules(unet=unet, scheduler=scheduler)
+        self.register_to_config(
+            patch=patch,
+            classes=list(classes or ("background", "head")),
+            image_size=image_size,
+            grey_mean=grey_mean,
+            grey_std=grey_std,
+            formulation=formulation,
+            augmentation=augmentation,
+            pixel_size=pixel_size,
+            devices=list(devices or ()),
+            sectors=[[list(map(float, point)) for point in outline] for outline in sectors or ()],
+        )
+        self.set_progress_bar_config(disable=True)
+
+    @property
+    def condition(self) -> Condition:
+        config = self.config
+        return Condition(
+            len(config["classes"]) - 1, config["augmentation"], config["pixel_size"], tuple(config["devices"])
+        )
+
+    @property
+    def n_structures(self) -> int:
+        return len(self.config["classes"]) - 1
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        masks: Tensor,
+        sectors: Tensor | None = None,
+        *,
+        num_inference_steps: int = 14,
+        guidance_scale: float = 1.5,
+        guidance_interval: tuple[float, float] = (0.2, 3.0),
+        sampler: str = "dpmpp_2m",
+        sigma_min: float = 0.01,
+        sigma_max: float = 40.0,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        pixel_mm: Sequence[float | None] | None = None,
+        devices: Sequence[str | None] | None = None,
+        output_type: str = "pil",
+    ) -> ImagePipelineOutput:
+        """Generate one image per mask.
+
+        Args:
+            masks: integer [B, S, S], class indices; S is the model's ``image_size``.
+            sectors: bool [B, S, S], the fields of view; None takes for each mask one of the training sectors that
+                holds it.
+            num_inference_steps: network calls per image, plus one for each step within ``guidance_interval`` when
+                ``guidance_scale`` is not 1.
+            guidance_scale: w in D_null + w (D_mask - D_null); 1 is the plain conditional model.
+            guidance_interval: lowest and highest noise level σ at which images are guided.
+            sampler: dpmpp_2m (deterministic), sde_dpmpp_2m (stochastic), euler.
+            generator: one, or one per image; on the CPU, so that every device draws the same noise. With mask, sector
+                and weights it determines the image, in batches of one size.
+            pixel_mm, devices: per image, for a model that was told them.
+            output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
+
+        Raises:
+            InputError: masks of another size or with unknown classes.
+        """
+        masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
+        self._check(masks)
+        size = self.config["image_size"]
+        if sectors is None:
+            rng = generator[0] if isinstance(generator, list) else generator
+            sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
+        scheduler = self._scheduler(sampler, sigma_min, sigma_max)
+        scheduler.set_timesteps(num_inference_steps)
+        preconditioning = FORMULATIONS[self.config["formulation"]](self.scheduler.config.sigma_data)
+        constants = self.condition.constants(len(masks), pixel_mm=pixel_mm, devices=devices)
+        planes = self.condition.planes(masks, sectors, constants).to(self.device)
+        null = self.condition.without_mask(planes)
+        shape = len(masks), 1, size, size
+        sample = randn_tensor(shape, generator=generator, device=self.device) * scheduler.init_noise_sigma
+        low, high = guidance_interval
+        for timestep, sigma in zip(self.progress_bar(scheduler.timesteps), scheduler.sigmas, strict=False):
+            levels = sigma.expand(len(masks)).to(self.device)
+            denoised = denoise(self.unet, sample, planes, levels, self.config["patch"], preconditioning)
+            if guidance_scale != 1 and low <= float(sigma) <= high:
+                blind = denoise(self.unet, sample, null, levels, self.config["patch"], preconditioning)
+                denoised = blind + guidance_scale * (denoised - blind)
+            # The scheduler computes D from a network output in the EDM form, so it is given the F of our D.
+            scheduler.scale_model_input(sample, timestep)
+            output = (denoised - _skip(scheduler, sigma) * sample) / _out(scheduler, sigma)
+            options = {} if sampler == "dpmpp_2m" else {"generator": generator}
+            sample = scheduler.step(output, timestep, sample, **options).prev_sample
+        grey = sample.float().cpu() / scheduler.config.sigma_data * self.config["grey_std"] + self.config["grey_mean"]
+        grey = grey.clamp(-1, 1)
+        if output_type == "pt":
+            return ImagePipelineOutput(images=grey)
+        pixels = to_uint8(grey[:, 0].numpy())
+        return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
+
+    def _check(self, masks: Tensor) -> None:
+        size, classes = self.config["image_size"], len(self.config["classes"])
+        if masks.ndim != 3 or masks.shape[1:] != (size, size):
+            raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
+        if masks.is_floating_point() or int(masks.max()) >= classes or int(masks.min()) < 0:
+            raise InputError(f"masks must hold class indices 0 to {classes - 1}, as integers")
+
+    def _scheduler(self, sampler: str, sigma_min: float, sigma_max: float):
+        if sampler not in SAMPLERS:
+            raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
+        kind, options = SAMPLERS[sampler]
+        sigma_data = self.scheduler.config.sigma_data
+        return kind(
+            sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, final_sigmas_type="zero", **options
+        )
+
+
+def _skip(scheduler, sigma):
+    return scheduler.config.sigma_data**2 / (sigma**2 + scheduler.config.sigma_data**2)
+
+
+def _out(scheduler, sigma):
+    return sigma * scheduler.config.sigma_data / (sigma**2 + scheduler.config.sigma_data**2) ** 0.5
+
+
+def build_generator(
+    unet: UNet2DModel,
+    params: Diffusion,
+    classes: Sequence[str],
+    grey: tuple[float, float],
+    condition: Condition,
+    sectors: Sequence,
+) -> MaskToImagePipeline:
+    """A trained network with its sampler.
+
+    Args:
+        grey: mean and standard deviation that undo the standardisation of its images.
+        sectors: outlines of training sectors, see ``sector.outline``.
+    """
+    scheduler = EDMDPMSolverMultistepScheduler(
+        sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero", prediction_type="epsilon"
+    )
+    return MaskToImagePipeline(
+        unet,
+        scheduler,
+        patch=params.patch,
+        classes=classes,
+        image_size=params.image_size,
+        grey_mean=grey[0],
+        grey_std=grey[1],
+        formulation=params.formulation,
+        augmentation=condition.augmentation,
+        pixel_size=condition.pixel_size,
+        devices=condition.devices,
+        sectors=sectors,
+    )
+
+
+def load_generator(folder: Path, device) -> MaskToImagePipeline:
+    """Open a trained generator.
+
+    Raises:
+        InputError: no generator there, or weights of another architecture.
+    """
+    index = folder / "model_index.json"
+    if not index.exists():
+        raise InputError(f"{folder}: no diffusion model there; run the stage train_diffusion, or `dvc pull`")
+    config = read_json(index, "train it again")
+    try:
+        unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False, use_safetensors=True)
+        scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
+        arguments = {key: value for key, value in config.items() if not key.startswith("_")}
+        pipeline = MaskToImagePipeline(**{**arguments, "unet": unet, "scheduler": scheduler})
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{folder}: not a mask-to-image diffusion model ({' '.join(str(error).split())[:200]}); train it again"
+        ) from None
+    pipeline.unet.to(memory_format=torch.channels_last).eval()
+    return pipeline.to(device)

@@ -1,0 +1,46 @@
+"""Contact sheets: people look before they read."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from pipeline.imaging.outline import outline
+
+CONTOUR_COLOURS = ((255, 196, 0), (0, 200, 255), (255, 80, 160), (120, 255, 120))
+
+
+def with_contour(image: np.ndarray, mask: np.ndarray | None, height: int) -> np.ndarray:
+    """RGB uint8 (height, W, 3): the image enlarged or reduced to ``height``, each structure outlined in a colour."""
+    width = max(1, round(image.shape[1] * height / image.shape[0]))
+    grey = np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC))
+    rgb = np.repeat(grey[:, :, None], 3, axis=2).copy()
+    if mask is not None:
+        large = np.asarray(Image.fromarray(mask).resize((width, height), Image.Resampling.NEAREST))
+        for index in range(1, int(large.max(initial=0)) + 1):
+            edge = outline(large == index)
+            # Half transparent: the skull lies right under the contour and must stay visible.
+            rgb[edge] = (rgb[edge] + np.array(CONTOUR_COLOURS[(index - 1) % len(CONTOUR_COLOURS)])) // 2
+    return rgb
+
+
+def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
+    """RGB uint8 sheet of tiles (each H x W x 3) laid out in rows."""
+    heights = [max(tile.shape[0] for tile in row) for row in rows]
+    width = max(sum(tile.shape[1] + gap for tile in row) for row in rows) + gap
+    sheet = np.full((sum(heights) + gap * (len(rows) + 1), width, 3), 24, dtype=np.uint8)
+    top = gap
+    for row, height in zip(rows, heights, strict=True):
+        left = gap
+        for tile in row:
+            sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+            left += tile.shape[1] + gap
+        top += height + gap
+    return sheet
+
+
+def evenly_spaced(items: Sequence, count: int) -> list:
+    """Up to ``count`` items spread over the sequence."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)]

@@ -1,0 +1,1 @@
+"""SAM: official and compact, its prompts, its fine-tuning and its files."""

@@ -1,0 +1,126 @@
+"""SAMs on disk: the base that arms start from, at the size it was trained at, and what fine-tuning changed of it.
+
+A fine-tuned segmenter holds the trained tensors only (a decoder is 14 MB of ViT-B's 375), so it is read together with
+its base, whose digest it knows.
+"""
+
+from pathlib import Path
+
+from torch import Tensor
+from transformers.models.sam.configuration_sam import SamConfig
+
+from pipeline.config.segmenters import SamBase, SamSegmenter
+from pipeline.networks.parameters import trained_state
+from pipeline.networks.sam.compact import build_compact_sam
+from pipeline.networks.sam.model import Sam
+from pipeline.networks.sam.pretrained import at_resolution, resize
+from pipeline.networks.sam.tuning import choose_trained, merge
+from pipeline.networks.weights import load_tensors, read_config, save_tensors
+from pipeline.run import files
+from pipeline.run.errors import InputError
+
+COMPACT = "compact SAM"
+OFFICIAL = "segment-anything"
+
+
+def save_compact_base(folder: Path, network: Sam, settings: SamBase) -> None:
+    """The compact SAM; ``settings`` say how it was built and pre-trained."""
+    about = {
+        "architecture": COMPACT,
+        "compact": settings.compact.model_dump(mode="json"),
+        "image_size": network.image_size,
+        "pretraining": settings.pretraining.model_dump(mode="json"),
+        "trained_on": "procedural shapes; no image of anything real",
+        "licence": "Apache-2.0",
+    }
+    save_tensors(folder, "sam", network.state_dict(), about)
+
+
+def save_pretrained_base(folder: Path, config: SamConfig, state: dict[str, Tensor]) -> None:
+    """Pretrained weights under transformers' names, at the size they were trained at."""
+    about = {
+        "architecture": OFFICIAL,
+        "sam": _without_versions(config.to_diff_dict()),
+        "image_size": config.vision_config.image_size,
+        "licence": "that of the weights; Apache-2.0 for those of segment-anything",
+    }
+    save_tensors(folder, "sam", state, about)
+
+
+def _without_versions(config: dict) -> dict:
+    """Equal weights are to have equal digests, whatever release of transformers wrote them down."""
+    unwanted = ("transformers_version", "dtype", "torch_dtype")
+    return {
+        key: _without_versions(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if key not in unwanted
+    }
+
+
+def base_digest(folder: Path) -> str:
+    """What a fine-tuned segmenter and a store of embeddings know their base by."""
+    return files.digest([folder])[:32]
+
+
+def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = "none") -> Sam:
+    """The base at ``settings.image_size``, its positions interpolated where it was trained at another size.
+
+    A finer mask head that the base lacks is drawn from torch's global generator and starts silent.
+
+    Raises:
+        InputError: no base there, or one of another architecture than ``settings`` describe.
+    """
+    about = read_config(folder, "sam")
+    if about["architecture"] == COMPACT:
+        if about["compact"] != (wanted := settings.compact.model_dump(mode="json")):
+            differs = ", ".join(
+                f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
+            )
+            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_weights`")
+        network = build_compact_sam(settings.compact, settings.image_size, n_structures)
+        wanted = network.state_dict()
+        state = load_tensors(folder, "sam", dict.fromkeys(wanted))
+        network.load_state_dict({key: resize(key, value, wanted[key].shape) for key, value in state.items()})
+        network.prompt = prompt
+        return network
+    config = SamConfig.from_dict(about["sam"])
+    state = load_tensors(folder, "sam", None)
+    sam = at_resolution(config, state, settings.image_size, settings.window)
+    return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
+
+
+def build_sam(folder: Path, settings: SamSegmenter, n_structures: int) -> Sam:
+    """The base in ``folder`` with everything set for fine-tuning as ``settings`` say.
+
+    A compact SAM that was not pre-trained and is trained in full starts from random weights of its own, drawn from
+    torch's global generator, because the initialisation is part of a replicate.
+    """
+    base = settings.base
+    network = load_base(folder, base, n_structures, settings.prompt)
+    choose_trained(network, settings.train, settings.lora_rank)
+    if network.convolutional and base.pretraining.steps == 0 and settings.train == "full":
+        drawn = build_compact_sam(base.compact, base.image_size, n_structures).state_dict()
+        network.load_state_dict({name: drawn[name] for name in trained_state(network)}, strict=False)
+    if settings.checkpointing:
+        network.sam.vision_encoder.gradient_checkpointing_enable({"use_reentrant": False})
+    return network
+
+
+def load_sam(folder: Path, about: dict, settings: SamSegmenter, base_folder: Path) -> Sam:
+    """A fine-tuned SAM whose file says ``about``, adapters folded in.
+
+    Raises:
+        InputError: another base than it was trained from, or weights of another architecture.
+    """
+    if (found := base_digest(base_folder)) != about["base"]:
+        raise InputError(
+            f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
+            "from, or fine-tune again"
+        )
+    network = build_sam(base_folder, settings, len(about["classes"]) - 1)
+    trained = trained_state(network)
+    state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
+    network.load_state_dict(state, strict=False)
+    if settings.train == "lora":
+        merge(network)
+    return network

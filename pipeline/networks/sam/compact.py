@@ -1,0 +1,105 @@
+"""A compact SAM for machines without Meta's weights: a small ViT on a convolutional pyramid, SAM's prompt encoder and
+mask decoder, and a finer mask head. It is not Meta's SAM and shares no weight with it.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from transformers.models.sam.configuration_sam import (
+    SamConfig,
+    SamMaskDecoderConfig,
+    SamPromptEncoderConfig,
+    SamVisionConfig,
+)
+from transformers.models.sam.modeling_sam import SamModel
+
+from pipeline.networks.sam.model import Sam
+from pipeline.run.errors import InputError
+
+MLP_RATIO = 4.0
+HEAD_SIZE = 8
+
+
+class Architecture(Protocol):
+    """What :func:`build_compact_sam` reads; ``base.compact`` of a segmenter has these."""
+
+    patch_size: int
+    hidden_size: int
+    layers: int
+    heads: int
+    decoder_size: int
+    widths: Sequence[int]
+
+
+def build_compact_sam(config: Architecture, image_size: int, n_structures: int) -> Sam:
+    """A compact SAM with random weights drawn from torch's global generator.
+
+    Raises:
+        InputError: ``image_size`` is no multiple of the patch, too many structures, or too few widths.
+    """
+    if image_size % config.patch_size:
+        raise InputError(
+            f"base.image_size {image_size} is not a multiple of base.compact.patch_size {config.patch_size}"
+        )
+    sam = SamModel(
+        SamConfig(
+            vision_config=SamVisionConfig(
+                hidden_size=config.hidden_size,
+                output_channels=config.decoder_size,
+                num_hidden_layers=config.layers,
+                num_attention_heads=config.heads,
+                image_size=image_size,
+                patch_size=config.patch_size,
+                mlp_ratio=MLP_RATIO,
+                # Grids are at most a few hundred tokens: attention is global and positions are absolute.
+                use_rel_pos=False,
+                window_size=0,
+                global_attn_indexes=list(range(config.layers)),
+                num_pos_feats=config.decoder_size // 2,
+            ),
+            prompt_encoder_config=SamPromptEncoderConfig(
+                hidden_size=config.decoder_size, image_size=image_size, patch_size=config.patch_size
+            ),
+            mask_decoder_config=SamMaskDecoderConfig(
+                hidden_size=config.decoder_size,
+                mlp_dim=2 * config.decoder_size,
+                num_attention_heads=config.decoder_size // (2 * HEAD_SIZE),
+                iou_head_hidden_dim=config.decoder_size,
+            ),
+        )
+    )
+    initialise(sam)
+    network = Sam(sam, n_structures, detail=config.widths, convolutional=True)
+    return network.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def initialise(sam: SamModel) -> None:
+    """Draw weights as the official code does, which is what makes a small SAM learn from scratch.
+
+    transformers only ever loads SAM, and its own initialisation shows it: encoder weights of 1e-10, and a decoder
+    position code of hidden_size / 2 cycles per image (1 in the official code), in which neighbours look unrelated.
+    """
+    for module in sam.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d | nn.Embedding | nn.LayerNorm):
+            module.reset_parameters()
+    sam.shared_image_embedding.positional_embedding.normal_()
+    encoder = sam.vision_encoder
+    if encoder.pos_embed is not None:
+        encoder.pos_embed.copy_(sine_positions(encoder.pos_embed.shape[1], encoder.pos_embed.shape[3]))
+
+
+def sine_positions(grid: int, channels: int) -> Tensor:
+    """Sines and cosines of row and column (Vaswani et al. 2017, in 2D): float [1, grid, grid, channels].
+
+    The official code starts from zeros, but a few hundred steps are too few to learn where a patch is.
+    """
+    quarter = channels // 4
+    frequencies = 1 / 10000 ** (torch.arange(quarter) / quarter)
+    angles = torch.arange(grid)[:, None] * frequencies
+    axis = torch.cat([angles.sin(), angles.cos()], dim=1)
+    rows = axis[:, None].expand(grid, grid, -1)
+    columns = axis[None].expand(grid, grid, -1)
+    return torch.cat([rows, columns], dim=2)[None]

@@ -1,0 +1,186 @@
+"""SAM as a segmenter of every structure at once, promptless unless told otherwise, on transformers' ``SamModel``.
+
+Kirillov et al., "Segment Anything", ICCV 2023. A prompt made from the reference mask would hold most of the answer, so
+the network sees the image alone: no points and no boxes, or boxes it finds itself.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.models.sam.modeling_sam import SamMaskDecoder, SamModel
+
+from pipeline.networks.sam.detail import DetailHead, Pyramid, levels
+from pipeline.networks.sam.prompts import boxes_around, whole_boxes
+from pipeline.run.errors import InputError
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class Sam(nn.Module):
+    """Structure k (0-based) is read from SAM's mask token k, so there can be as many structures as mask tokens (4).
+
+    Args:
+        prompt: ``none``; ``whole_box``, a box around the whole input; or ``predicted_box``, a second pass with a box
+            around what the first one, without a box, found of each structure.
+        detail: widths of a pyramid for a finer mask head; empty for SAM's own masks, a quarter of the input's size
+            with 16 px patches.
+        convolutional: the patch embedding stands on the pyramid (Xiao et al. 2021), instead of SAM's linear one.
+
+    Raises:
+        InputError: more structures than mask tokens, or a pyramid that does not reach the decoder's grid.
+    """
+
+    def __init__(
+        self,
+        sam: SamModel,
+        n_structures: int,
+        *,
+        prompt: str = "none",
+        detail: Sequence[int] = (),
+        convolutional: bool = False,
+    ):
+        super().__init__()
+        tokens = sam.mask_decoder.num_mask_tokens
+        if not 1 <= n_structures <= tokens:
+            raise InputError(f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge classes")
+        self.sam, self.n_structures, self.prompt, self.convolutional = sam, n_structures, prompt, convolutional
+        # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
+        # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.
+        positions = sam.shared_image_embedding.positional_embedding.requires_grad_(False)
+        sam.prompt_encoder.shared_embedding.positional_embedding = nn.Parameter(positions.clone(), requires_grad=False)
+        self.register_buffer("mean", torch.tensor(PIXEL_MEAN)[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
+        self.pyramid = self.detail = None
+        if detail:
+            self._add_detail(tuple(detail))
+
+    def _add_detail(self, widths: tuple[int, ...]) -> None:
+        vision = self.sam.config.vision_config
+        if len(widths) != (wanted := levels(vision.patch_size)):
+            key = "base.compact.widths" if self.convolutional else "base.detail"
+            raise InputError(f"{key} has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
+        self.pyramid = Pyramid(widths)
+        self.detail = DetailHead(widths, vision.output_channels)
+        if self.convolutional:
+            self.sam.vision_encoder.patch_embed = nn.Identity()
+            self.patches = nn.Conv2d(widths[-1], vision.hidden_size, 3, stride=2, padding=1)
+        else:
+            self.detail.silence()
+
+    @property
+    def image_size(self) -> int:
+        return self.sam.config.vision_config.image_size
+
+    def forward(self, images: Tensor | None, embeddings: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        """Logits [B, n_structures, S, S]; in training every mask the loss is taken on, the final one last.
+
+        Args:
+            images: float [B, 1, S, S] in [-1, 1], S the model's input size; not read where ``embeddings`` are given
+                and there is no finer mask head.
+            embeddings: what :meth:`embed` made of them, where it is known already.
+        """
+        details = self.details(images)
+        if embeddings is None:
+            embeddings = self.embed(images, details)
+        if self.prompt == "whole_box":
+            boxes = whole_boxes(len(embeddings), self.n_structures, self.image_size)
+            masks = self.masks_in_boxes(embeddings, details, boxes.to(embeddings.device))
+        else:
+            masks = self.masks(embeddings, details)
+        if self.prompt == "predicted_box":
+            masks += self.masks_in_boxes(embeddings, details, boxes_around(masks[-1].detach() >= 0))
+        return masks if self.training else masks[-1]
+
+    def details(self, images: Tensor | None) -> list[Tensor]:
+        """The pyramid's features of images [B, 1, S, S], the finest first; none where there is no pyramid."""
+        return [] if self.pyramid is None else self.pyramid(images)
+
+    def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
+        """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch].
+
+        Args:
+            details: the pyramid's features of these images, where they are known already.
+        """
+        if self.convolutional:
+            details = self.details(images) if details is None else details
+            return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
+        # The three channel weights see the same grey value, normalised as SAM's training images were.
+        pixels = ((images + 1) * 127.5 - self.mean) / self.std
+        return self.sam.vision_encoder(pixels).last_hidden_state
+
+    def segment(self, images: Tensor, boxes: Tensor) -> Tensor:
+        """Logits [B, n_structures, S, S] for given boxes, float [B, n_structures, 4] (see ``prompts``)."""
+        details = self.details(images)
+        return self.masks_in_boxes(self.embed(images, details), details, boxes)[-1]
+
+    def masks(self, embeddings: Tensor, details: Sequence[Tensor], prompt: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Logits [B, n_structures, S, S]: the decoder's own and, where there is a finer mask head, refined ones.
+
+        With a convolutional patch embedding the finer head's alone: trained from random weights together with coarse
+        masks it would add to, it learns outlines several times more slowly.
+
+        Args:
+            prompt: tokens [B, 1, P, C] from SAM's prompt encoder; None for none.
+        """
+        features, tokens = decode(self.sam, embeddings, self.n_structures, prompt)
+        if self.convolutional:
+            return (self.detail(details, features, tokens),)
+        coarse = mask_logits(self.sam, features, tokens)
+        if coarse.shape[-1] != self.image_size:
+            size = self.image_size, self.image_size
+            coarse = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        return (coarse,) if self.detail is None else (coarse, coarse + self.detail(details, features, tokens))
+
+    def masks_in_boxes(self, embeddings: Tensor, details: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, ...]:
+        """Like :meth:`masks`, every structure with a box of its own, float [B, n_structures, 4]."""
+        count = self.n_structures
+        prompt, _ = self.sam.prompt_encoder(None, None, boxes.reshape(-1, 1, 4), None)
+        # Image b, structure k is row b * count + k, in which only mask k was prompted for.
+        repeated = [one.repeat_interleave(count, 0) for one in (embeddings, *details)]
+        own = torch.arange(count)
+        every = self.masks(repeated[0], repeated[1:], prompt)
+        return tuple(masks.unflatten(0, (-1, count))[:, own, own] for masks in every)
+
+
+def decode(sam: SamModel, embeddings: Tensor, n_masks: int, prompt: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Image features and the first ``n_masks`` mask tokens after the two-way transformer, the whole batch at once.
+
+    ``SamMaskDecoder.forward`` returns the mask of token 0 or those of tokens 1 to 3, never all; this is its computation
+    for any of them, without the mask-quality head.
+
+    Args:
+        embeddings: float [B, C, h, w] from the image encoder.
+        prompt: tokens [B, 1, P, C] from the prompt encoder; None for SAM's learned "no mask" embedding alone.
+
+    Returns:
+        Features [B, C, h, w] and tokens [B, n_masks, C].
+    """
+    decoder: SamMaskDecoder = sam.mask_decoder
+    batch, channels, height, width = embeddings.shape
+    tokens = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight]).expand(batch, 1, -1, -1)
+    if prompt is not None:
+        tokens = torch.cat([tokens, prompt], dim=2)
+    _, no_mask = sam.prompt_encoder(None, None, None, None)
+    positions = sam.get_image_wide_positional_embeddings().expand(batch, -1, -1, -1)
+    queries, keys = decoder.transformer(
+        point_embeddings=tokens,
+        image_embeddings=embeddings + no_mask,
+        image_positional_embeddings=positions,
+        attention_similarity=None,
+    )
+    features = keys.squeeze(1).transpose(1, 2).reshape(batch, channels, height, width)
+    # Token 0 of the queries predicts mask quality; the mask tokens follow.
+    return features, queries[:, 0, 1 : 1 + n_masks]
+
+
+def mask_logits(sam: SamModel, features: Tensor, tokens: Tensor) -> Tensor:
+    """Logits [B, n, 4h, 4w] of what :func:`decode` returns."""
+    decoder = sam.mask_decoder
+    grid = decoder.activation(decoder.upscale_layer_norm(decoder.upscale_conv1(features)))
+    grid = decoder.activation(decoder.upscale_conv2(grid))
+    heads = decoder.output_hypernetworks_mlps
+    weights = torch.stack([heads[k](tokens[:, k]) for k in range(tokens.shape[1])], dim=1)
+    return torch.einsum("bkc,bchw->bkhw", weights, grid)

@@ -1,0 +1,1 @@
+"""U-Nets on the encoders of image classifiers, and their files."""

@@ -1,0 +1,133 @@
+"""Weights of an image classifier for the encoder of a U-Net, from a file or from the local Hugging Face cache.
+
+Nothing is downloaded here.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.networks.unet.model import BackboneUNet
+from pipeline.run.errors import InputError
+
+HUB = "imagenet"
+
+
+def load_encoder(network: BackboneUNet, weights: str) -> None:
+    """Give the network's encoder the weights of a classifier; a head for its classes is left out.
+
+    Args:
+        weights: ``imagenet``, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.npz`` with the tensor names of the encoder
+            (torchvision's for MobileNet and ResNet).
+
+    Raises:
+        InputError: nothing there, a damaged file, or the tensors of another architecture.
+    """
+    path = hub_file(network.backbone) if weights == HUB else Path(weights)
+    state = _adapted(read_tensors(path), network.unet.encoder)
+    wanted = network.encoder.state_dict()
+    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
+    unfit = [name for name, value in wanted.items() if name in state and state[name].shape != value.shape]
+    if missing or unfit:
+        what = f"lacks {missing[0]}" if missing else f"holds {unfit[0]} of another shape"
+        raise InputError(f"{path}: {what}; it is not a '{network.backbone}', give weights of that backbone")
+    network.encoder.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
+
+
+def hub_file(backbone: str) -> Path:
+    """The library's own ImageNet weights, if they are in the local cache.
+
+    Raises:
+        InputError: the library has none, or they were not fetched yet.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+    from segmentation_models_pytorch.encoders import encoders
+
+    known = encoders[backbone]["pretrained_settings"].get(HUB) if backbone in encoders else None
+    if not known or "repo_id" not in known:
+        raise InputError(f"weights '{HUB}': the library has none for the backbone '{backbone}'; give a file, or null")
+    try:
+        path = hf_hub_download(known["repo_id"], "model.safetensors", revision=known["revision"], local_files_only=True)
+    except (LocalEntryNotFoundError, OSError):
+        command = f"hf download {known['repo_id']} --revision {known['revision']}"
+        raise InputError(f"weights '{HUB}': not in the local cache; fetch them once with `{command}`") from None
+    return Path(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name; nothing is unpickled but tensors.
+
+    Raises:
+        InputError: no such file, or one that cannot be read.
+    """
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".npz":
+            with np.load(path) as archive:
+                return {name: torch.from_numpy(archive[name]) for name in archive.files}
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a file can be damaged in many ways
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{path}: no weights can be read from it ({first}); name a file of tensors") from None
+
+
+def _adapted(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+    """For one or two input channels the three colours' weights are summed, as a grey image shows each the same."""
+    first = next(name for name, value in encoder.state_dict().items() if value.ndim == 4)
+    wanted = encoder.state_dict()[first].shape[1]
+    if first in state and state[first].ndim == 4 and wanted < state[first].shape[1]:
+        summed = state[first].sum(dim=1, keepdim=True) / wanted
+        state = state | {first: summed.expand(-1, wanted, -1, -1).contiguous()}
+    return state
+
+
+def is_folded(network: BackboneUNet) -> bool:
+    """Whether the encoder's batch norms do nothing but add: their statistics went into the convolutions."""
+    norms = _batch_norms(network)
+    return bool(norms) and all(
+        (norm.running_mean == 0).all() and (norm.running_var == 1).all() and (norm.weight == 1).all() for norm in norms
+    )
+
+
+@torch.no_grad()
+def unfold(network: BackboneUNet, images: Tensor, batch: int = 16) -> None:
+    """Give folded batch norms the statistics of ``images``, float [N, 1, S, S], without changing what they compute.
+
+    A batch norm that stands for the identity would, in training, normalise away what its convolution learnt. With the
+    mean and variance of its input as statistics and as bias and weight, it computes the same, in training nearly so.
+    """
+    norms = _batch_norms(network)
+    sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
+
+    def note(norm, inputs):
+        (x,) = inputs
+        x = x.double()
+        sums[norm] += torch.stack([torch.full_like(norm.bias, x[:, 0].numel(), dtype=torch.float64),
+                                   x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])  # fmt: skip
+
+    hooks = [norm.register_forward_pre_hook(note) for norm in norms]
+    was = network.training
+    network.eval()
+    for start in range(0, len(images), batch):
+        network(images[start : start + batch])
+    for hook in hooks:
+        hook.remove()
+    network.train(was)
+    for norm, (count, total, squares) in sums.items():
+        mean = total / count
+        variance = (squares / count - mean**2).clamp(min=1e-8)
+        # The identity that was: x + bias = (x - mean) / sd * sd + (mean + bias).
+        norm.bias += mean.float()
+        norm.weight.copy_((variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+
+def _batch_norms(network: BackboneUNet) -> list[nn.BatchNorm2d]:
+    return [module for module in network.encoder.modules() if isinstance(module, nn.BatchNorm2d)]

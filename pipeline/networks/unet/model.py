@@ -1,0 +1,130 @@
+"""A U-Net on the encoder of an image classifier, to be fine-tuned: the baseline that SAM has to beat.
+
+The network is that of segmentation-models-pytorch (Iakubovskii 2019); with MobileNetV2 it is the light U-Net of Wang et
+al., "Evaluate Fine-tuning Strategies for Fetal Head Ultrasound Image Segmentation with U-Net" (arXiv 2307.09067).
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.run.errors import InputError
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+
+
+class BackboneUNet(nn.Module):
+    """Grey images → logits of every structure.
+
+    Args:
+        backbone: an encoder of segmentation-models-pytorch; ``tu-<name>`` for one of timm.
+        input_channels: 1 to 3 copies of the grey value, normalised as the classifier's training images were.
+        decoder_channels: features of the five decoder blocks, the coarsest first.
+        deep_supervision: in training, masks of the coarser decoder blocks too, the final one last.
+
+    Raises:
+        InputError: no such encoder, or one without five levels.
+    """
+
+    def __init__(
+        self,
+        backbone: str,
+        n_structures: int,
+        *,
+        input_channels: int = 3,
+        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
+        deep_supervision: bool = False,
+    ):
+        super().__init__()
+        import segmentation_models_pytorch as smp
+
+        if not backbone.startswith("tu-") and backbone not in smp.encoders.encoders:
+            near = get_close_matches(backbone, smp.encoders.encoders, n=3) or ["mobilenet_v2", "resnet18", "mit_b0"]
+            raise InputError(f"backbone '{backbone}' is not known; e.g. {', '.join(near)}")
+        try:
+            self.unet = smp.Unet(
+                backbone,
+                encoder_weights=None,
+                in_channels=input_channels,
+                decoder_channels=tuple(decoder_channels),
+                # Nearest neighbours leave steps of two pixels in the outline.
+                decoder_interpolation="bilinear",
+                classes=n_structures,
+            )
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise InputError(f"backbone '{backbone}' makes no U-Net of five levels ({error}); name another") from None
+        self.backbone, self.n_structures = backbone, n_structures
+        self.register_buffer("mean", torch.tensor(_channels(MEAN, input_channels))[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(_channels(STD, input_channels))[:, None, None], persistent=False)
+        self.heads = nn.ModuleList()
+        if deep_supervision:
+            # The two coarsest levels hold too few pixels to tell an outline.
+            self.heads.extend(nn.Conv2d(width, n_structures, 1) for width in decoder_channels[2:-1])
+        self._still: tuple[nn.Module, ...] = ()
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.unet.encoder
+
+    @property
+    def loss_weights(self) -> list[float]:
+        """Of the outputs in training: a level of half the resolution counts half, as in nnU-Net; together 1."""
+        halvings = [0.5**level for level in range(len(self.heads), -1, -1)]
+        return [weight / sum(halvings) for weight in halvings]
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """float [B, 1, S, S] in [-1, 1], S a multiple of 32 → logits [B, n_structures, S, S].
+
+        In training with deep supervision a tuple of such, coarse ones enlarged, the final one last.
+        """
+        pixels = ((images + 1) / 2 - self.mean) / self.std
+        if not (self.training and len(self.heads)):
+            return self.unet(pixels)
+        coarse: list[Tensor] = []
+        watched = [
+            block.register_forward_hook(lambda module, inputs, output: coarse.append(output))
+            for block in self.unet.decoder.blocks[2:-1]
+        ]
+        try:
+            final = self.unet(pixels)
+        finally:
+            for hook in watched:
+                hook.remove()
+        size = images.shape[-2:]
+        enlarged = (
+            functional.interpolate(head(features), size=size, mode="bilinear", align_corners=False)
+            for head, features in zip(self.heads, coarse, strict=True)
+        )
+        return (*enlarged, final)
+
+    def keep_still(self, modules: Iterable[nn.Module]) -> None:
+        """Leave the batch statistics of ``modules`` as they are, in training too."""
+        self._still = tuple(modules)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "BackboneUNet":
+        super().train(mode)
+        for module in self._still:
+            module.eval()
+        return self
+
+
+def _channels(values: Sequence[float], count: int) -> list[float]:
+    """Of three colours; one channel has their mean."""
+    return list(values[:count]) if count > 1 else [sum(values) / len(values)]
+
+
+def build_backbone_unet(settings, n_structures: int) -> BackboneUNet:
+    """A U-Net with random weights from torch's global generator, as a ``core.segmenter_params.UNetSegmenter`` says."""
+    network = BackboneUNet(
+        settings.base.backbone,
+        n_structures,
+        input_channels=settings.base.input_channels,
+        decoder_channels=settings.decoder_channels,
+        deep_supervision=settings.deep_supervision,
+    )
+    return network.to(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""How a stage runs: command line, atomic outputs, resuming, seeds, devices, processes, progress."""

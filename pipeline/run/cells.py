@@ -1,0 +1,38 @@
+"""Outputs of cells that left the grid stay on disk and would dirty a dependency on their folder: remove them."""
+
+import logging
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from pipeline.run import files
+
+_CELL = re.compile(r"([a-z0-9_]+-)?\d+-\d+(-[a-z0-9_]+)?(\.csv|\.json)?")
+log = logging.getLogger("pipeline.prune")
+
+
+def prune_cells(folder: Path, keep: Collection[str]) -> None:
+    """Remove the cells in ``folder`` whose name, up to the first dot, is not in ``keep``; all else stays."""
+    for path in sorted(folder.glob("*")):
+        if _CELL.fullmatch(path.name) and path.name.split(".")[0] not in keep:
+            _remove(path)
+
+
+def prune_datasets(folder: Path, keep: Collection[str]) -> None:
+    """Remove the datasets in ``folder`` whose name is not in ``keep``; all else stays."""
+    for path in sorted(folder.glob("*")):
+        if (path / "dataset.json").is_file() and path.name not in keep:
+            _remove(path)
+
+
+def cell_name(*parts: str | int) -> str:
+    """The name of a cell in paths, as DVC names the stage of a matrix.
+
+    ``40-0`` for (labels, replicate), ``sam-40-0-real`` for (segmenter, labels, replicate, arm).
+    """
+    return "-".join(map(str, parts))
+
+
+def _remove(path: Path) -> None:
+    log.info("%s is no longer in the grid: removed (DVC's cache has what it tracks)", path)
+    files.remove(path)

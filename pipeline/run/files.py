@@ -1,0 +1,73 @@
+"""Atomic writing and stable digests of files."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from pipeline.run.errors import InputError
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write under a temporary name, flush to disk, rename: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented, with keys in the order given, floats as they are, ending in a newline."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def read_json(path: Path, remedy: str) -> dict:
+    """An object from a JSON file.
+
+    Raises:
+        InputError: no such file, or it does not hold an object; with what to do about it.
+    """
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except ValueError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); {remedy}") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}: holds no JSON object; {remedy}")
+    return value
+
+
+def replace(source: Path, target: Path) -> None:
+    """Move a finished file or folder to its place, removing what stood there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove(target)
+    shutil.move(source, target)
+
+
+def remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def digest(paths: Iterable[Path], *values: object) -> str:
+    """SHA-256 over the content (and relative names) of files and folders, then over ``values`` as text."""
+    total = hashlib.sha256()
+    for root in paths:
+        files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
+        for file in files:
+            if "__pycache__" in file.parts:
+                continue
+            total.update(str(file.relative_to(root)).encode())
+            with file.open("rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
+    for value in values:
+        total.update(repr(value).encode())
+    return total.hexdigest()

@@ -1,0 +1,114 @@
+"""The command line of every stage, made from the signature of its ``run`` function.
+
+Argument parsing, logging, parameters, threads and atomic outputs live here, once. A stage is a module with
+
+* ``PARAMS``: the sections of ``params.yaml`` it reads (``dvc.yaml`` lists the same);
+* ``run(params, *, ...)``: keyword arguments annotated ``Path``, ``int``, ``str`` or :data:`Output`.
+"""
+
+import argparse
+import inspect
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pipeline.run import files
+from pipeline.run.errors import InputError
+from pipeline.run.processes import is_main
+
+Output = Annotated[Path, "output"]
+"""A path the stage writes. ``run`` gets a scratch path, moved to the real one only when it succeeds."""
+
+SCRATCH = Path(".scratch")
+log = logging.getLogger("pipeline")
+
+
+def build_parser(run: Callable) -> argparse.ArgumentParser:
+    doc = inspect.getdoc(run) or ""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {run.__module__}" if run.__module__ != "__main__" else None,
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)"
+    )
+    for name, argument in _arguments(run).items():
+        kind = {Output: "path to write", Path: "path"}.get(argument.annotation, "value")
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=Path if argument.annotation == Output else argument.annotation,
+            required=argument.default is inspect.Parameter.empty,
+            default=None if argument.default is inspect.Parameter.empty else argument.default,
+            help=kind,
+        )
+    return parser
+
+
+def main(run: Callable, read: Callable[[Path], tuple[object, int]], argv: Sequence[str] | None = None) -> None:
+    """Parse, run, and turn bad input into one line on stderr and exit status 2.
+
+    Args:
+        read: a parameter file → what ``run`` gets of it, and the number of threads.
+    """
+    args = vars(build_parser(run).parse_args(argv))
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    log.setLevel(logging.INFO if is_main() else logging.WARNING)
+    try:
+        params, threads = read(args.pop("params"))
+        prepare_environment(threads)
+        start = time.monotonic()
+        execute(run, params, args)
+        log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())
+    except InputError as error:
+        log.error("%s", error)
+        sys.exit(2)
+
+
+def prepare_environment(threads: int) -> None:
+    """What has to be set before numpy or torch are imported: the number of threads changes floating-point sums."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        os.environ[f"{library}_NUM_THREADS"] = str(threads)
+    # Without it CUDA's matrix products do not repeat.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+def execute(run: Callable, params, args: dict) -> None:
+    """Call ``run`` with its outputs redirected to scratch, and move them into place when it returns.
+
+    Of several processes the main one writes and moves; the others are given the same arguments.
+    """
+    if not is_main():
+        run(params, **args)
+        return
+    moves = {}
+    for name, argument in _arguments(run).items():
+        if argument.annotation == Output and args[name] is not None:
+            target = args[name]
+            partial = SCRATCH / "partial" / str(target).strip("/").replace("/", "__")
+            files.remove(partial)
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            moves[partial], args[name] = target, partial
+    try:
+        run(params, **args)
+        for partial, target in moves.items():
+            files.replace(partial, target)
+    finally:
+        for partial in moves:
+            files.remove(partial)
+
+
+def _peak_gb() -> float:
+    """The largest resident set of this process or one of its children so far, in GB (ru_maxrss is in KB on Linux)."""
+    import resource
+
+    unit = 1e9 if sys.platform == "darwin" else 1e6
+    return max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) / unit
+
+
+def _arguments(run: Callable) -> dict[str, inspect.Parameter]:
+    return {name: p for name, p in inspect.signature(run).parameters.items() if p.kind is p.KEYWORD_ONLY}

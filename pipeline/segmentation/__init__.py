@@ -1,1 +1,0 @@
-"""Segmentation networks, their training, and per-case scores."""

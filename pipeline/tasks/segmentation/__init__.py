@@ -1,0 +1,1 @@
+"""Segmentation: inference, scores, biometry."""

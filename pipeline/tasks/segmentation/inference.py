@@ -1,0 +1,91 @@
+"""Class maps from logits, in model space or back at native resolution."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.data.case import Case
+from pipeline.data.stacking import stack_images
+from pipeline.imaging.letterbox import Letterbox
+from pipeline.tasks.segmentation.scores import surface_scores
+
+if TYPE_CHECKING:
+    from pipeline.features.embeddings import Embeddings
+
+BATCH = 32
+
+
+@torch.inference_mode()
+def probabilities(network: nn.Module, images: np.ndarray, device, embeddings: np.ndarray | None = None) -> np.ndarray:
+    """float32 (N, 1, S, S) in [-1, 1] → float32 (N, n_structures, S, S) in [0, 1].
+
+    Args:
+        embeddings: (N, C, h, w), what a SAM's encoder made of the images, where that is known.
+    """
+    outputs = []
+    for start in range(0, len(images), BATCH):
+        part = slice(start, start + BATCH)
+        x = torch.from_numpy(images[part]).to(device, memory_format=torch.channels_last)
+        known = [] if embeddings is None else [torch.from_numpy(embeddings[part]).float().to(device)]
+        outputs.append(network(x, *known).sigmoid().float().cpu().numpy())
+    return np.concatenate(outputs)
+
+
+def class_map(probability: np.ndarray) -> np.ndarray:
+    """float (n_structures, H, W) → uint8 (H, W): the likeliest structure where one reaches 0.5, else background."""
+    winner = probability.argmax(axis=0)
+    return np.where(probability.max(axis=0) >= 0.5, winner + 1, 0).astype(np.uint8)
+
+
+def predict_native(
+    network: nn.Module, cases: Sequence[Case], size: int, device, embeddings: "Embeddings | None" = None
+) -> list[np.ndarray]:
+    """uint8 class maps at each case's native resolution, from its image alone.
+
+    Args:
+        embeddings: a store that holds what the network's frozen encoder made of every case.
+    """
+    maps = []
+    for start in range(0, len(cases), BATCH):
+        chunk = cases[start : start + BATCH]
+        known = None if embeddings is None else np.stack([embeddings.read("embedding", case.id) for case in chunk])
+        found = probabilities(network, stack_images(chunk, size), device, known)
+        for case, probability in zip(chunk, found, strict=True):
+            box = Letterbox.fit(case.image.shape, size)
+            maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
+    return maps
+
+
+def dice(a: np.ndarray, b: np.ndarray, n_structures: int) -> np.ndarray:
+    """Dice of two class maps per structure, float (n_structures,); 1 where a structure is absent from both."""
+    scores = []
+    for k in range(1, n_structures + 1):
+        p, q = a == k, b == k
+        total = p.sum() + q.sum()
+        scores.append(1.0 if total == 0 else 2 * (p & q).sum() / total)
+    return np.array(scores)
+
+
+def mean_dice(network: nn.Module, images: np.ndarray, masks: np.ndarray, n_structures: int, device) -> np.ndarray:
+    """Dice of each image, mean over structures, at model resolution: float (N,)."""
+    maps = (class_map(p) for p in probabilities(network, images, device))
+    return np.array([dice(a, b, n_structures).mean() for a, b in zip(maps, masks, strict=True)])
+
+
+def agreement(a: np.ndarray, b: np.ndarray, n_structures: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dice and mean surface distance (pixels) of two class maps per structure, both float (n_structures,).
+
+    A structure absent from one map lies the image diagonal away; absent from both, its distance is nan.
+    """
+    distances = []
+    for k in range(1, n_structures + 1):
+        p, q = a == k, b == k
+        if p.any() and q.any():
+            distances.append(surface_scores(p, q)[1])
+        else:
+            distances.append(math.hypot(*a.shape) if p.any() or q.any() else math.nan)
+    return dice(a, b, n_structures), np.array(distances)

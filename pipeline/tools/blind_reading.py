@@ -1,0 +1,327 @@
+"""Can a reader tell the synthetic images from real ones? A page for the readers, and the score of their votes.
+
+    python -m pipeline.tools.blind_reading make --synthetic data/synthetic/40-0 --real data/cohorts/train/hc18 \\
+        --out reading
+    python -m pipeline.tools.blind_reading score --key reading/key.csv votes-*.csv
+
+``make`` writes ``reading.html``, one page without the answers that opens from disk in any browser: send readers this
+file alone. ``key.csv`` holds the answers. Each reader saves a file of votes from 1 (surely real) to 4 (surely
+synthetic); ``score`` takes them all.
+"""
+
+import argparse
+import csv
+import hashlib
+import logging
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.run.errors import InputError
+from pipeline.run.stage import SCRATCH
+from pipeline.tools.command import command_line
+
+log = logging.getLogger("pipeline.blind_reading")
+UNSEEN = ("val", "test")
+"""Splits whose patients no generator was trained on."""
+VOTES = ("Surely real", "Probably real", "Probably synthetic", "Surely synthetic")
+KINDS = ("real", "synthetic")
+SEED = 0
+"""Of the bootstrap: equal votes give equal intervals."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """``synthetic``: image number → whether it is synthetic, for all images of the reading of this id."""
+
+    reading: str
+    synthetic: dict[int, bool]
+
+
+@dataclass(frozen=True)
+class Ballot:
+    """One reader's votes, image number → 1 to 4; the seconds the images were looked at until the vote."""
+
+    reader: str
+    votes: dict[int, int]
+    seconds: tuple[float, ...]
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.tools.blind_reading",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("make", help="write the page for the readers and the key")
+    make.add_argument("--synthetic", type=Path, required=True, help="synthetic or curated dataset")
+    make.add_argument("--real", type=Path, required=True, help="prepared training cohort; its val and test are shown")
+    make.add_argument("--count", type=int, default=80, help="images in all, half of each kind (default: %(default)s)")
+    make.add_argument("--seed", type=int, default=0, help="of the draw and of the order (default: %(default)s)")
+    make.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist yet")
+    scoring = commands.add_parser("score", help="score the readers' votes")
+    scoring.add_argument("--key", type=Path, required=True, help="the key.csv that `make` wrote")
+    scoring.add_argument("--out", type=Path, help="JSON file to write as well")
+    scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
+    return parser
+
+
+def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) -> None:
+    """Write ``reading.html`` and ``key.csv``; equal arguments and data give equal bytes.
+
+    All images are letter-boxed to the longest side of the synthetic ones, cut and encoded alike.
+
+    Args:
+        count: images in all; even, from 10 to 1000.
+
+    Raises:
+        InputError: a folder that exists, a set of another role or with too few images, or a count that is not allowed.
+    """
+    if out.exists():
+        raise InputError(f"{out}: exists already; name a new folder, or remove it")
+    if count % 2 or not 10 <= count <= 1000:
+        raise InputError(f"--count is {count}; it must be even (half of the images are real), from 10 to 1000")
+    import numpy as np
+
+    from pipeline.data.tables import write_table
+    from pipeline.data.writer import encode_png
+    from pipeline.imaging.letterbox import letterbox
+    from pipeline.run import files
+    from pipeline.run.seeds import numpy_generator
+
+    drawn = [(case, "synthetic") for case in draw(synthetic, "synthetic", None, count // 2, seed)]
+    size = max(max(case.image.shape) for case, _ in drawn)
+    drawn += [(case, "real") for case in draw(real, "train", UNSEEN, count // 2, seed)]
+    shown = [drawn[i] for i in numpy_generator(seed, "blind order").permutation(count)]
+    warn_of_shapes(shown, size)
+    boxed = [letterbox(case.image, size) for case, _ in shown]
+    # A border that every image has is cut off from all alike: readers see larger images.
+    top, left = np.min([box.offset for _, box in boxed], axis=0)
+    pngs = [encode_png(np.ascontiguousarray(canvas[top : size - top, left : size - left])) for canvas, _ in boxed]
+    reading = hashlib.sha256(b"".join(pngs)).hexdigest()[:12]
+    rows = [
+        {"reading": reading, "image": number, "case": case.id, "truth": truth}
+        for number, (case, truth) in enumerate(shown, start=1)
+    ]
+    partial = SCRATCH / "partial" / f"blind_reading-{os.getpid()}"
+    try:
+        files.write_bytes(
+            partial / "reading.html", render_page(reading, pngs, (size - 2 * top, size - 2 * left)).encode()
+        )
+        write_table(partial / "key.csv", rows)
+        files.replace(partial, out)
+    finally:
+        files.remove(partial)
+
+
+def draw(path: Path, role: str, splits: Sequence[str] | None, count: int, seed: int) -> list:
+    """``count`` cases of a dataset; a larger count draws the same ones and more.
+
+    Raises:
+        InputError: the dataset has another role, or too few cases.
+    """
+    from pipeline.data.dataset import open_dataset
+    from pipeline.run.seeds import numpy_generator
+
+    dataset = open_dataset(path, splits)
+    if dataset.role != role:
+        wanted = {"synthetic": "the folder of a synthetic or curated set", "train": "the prepared training cohort"}
+        raise InputError(f"{path}: its role is '{dataset.role}', not '{role}'; give {wanted[role]}")
+    if len(dataset.cases) < count:
+        where = f" in the splits {' and '.join(splits)}" if splits else ""
+        least = 2 * len(dataset.cases)
+        remedy = f"lower --count to {least} or less, or " if least else ""
+        more = "sample more images" if role == "synthetic" else "add patients or enlarge those splits"
+        raise InputError(f"{path}: {len(dataset.cases)} images{where}, {count} are needed; {remedy}{more}")
+    chosen = numpy_generator(seed, "blind draw", role).permutation(len(dataset.cases))[:count]
+    return [dataset.cases[int(i)] for i in sorted(chosen)]
+
+
+def warn_of_shapes(shown: Sequence[tuple], size: int) -> None:
+    """Say so when the black borders alone tell many images' kind: borders that one kind has and the other has not."""
+    from pipeline.imaging.letterbox import Letterbox
+
+    inner = [Letterbox.fit(case.image.shape, size).inner for case, _ in shown]
+    of_kind = {kind: {box for box, (_, truth) in zip(inner, shown, strict=True) if truth == kind} for kind in KINDS}
+    telling = sum((box in of_kind["real"]) != (box in of_kind["synthetic"]) for box in inner)
+    if telling > len(shown) / 10:
+        log.warning(
+            "%d of %d images have a height and width that only their own kind has: readers may go by the black "
+            "borders; sample with masks of the cohort's own format",
+            telling,
+            len(shown),
+        )
+
+
+def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> str:
+    """The page of PNG images of one shape in the order they are shown; it holds nothing about them but their pixels."""
+    import base64
+
+    from pipeline.quality.templates import environment
+
+    images = [base64.b64encode(png).decode() for png in pngs]
+    height, width = shape
+    template = environment("pipeline.tools").get_template("blind_reading.html.j2")
+    return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
+
+
+def read_rows(path: Path, columns: Sequence[str], remedy: str) -> list[dict[str, str]]:
+    """The rows of a CSV file, at least one, with their texts stripped.
+
+    Raises:
+        InputError: no such file, not CSV, empty, or a column is missing.
+    """
+    try:
+        # Spreadsheets put a byte order mark in front.
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows, found = list(reader), reader.fieldnames or []
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; {remedy}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
+    if not found:
+        raise InputError(f"{path}: the file is empty; {remedy}")
+    if missing := [name for name in columns if name not in found]:
+        raise InputError(f"{path}: column '{missing[0]}' is missing, there are {', '.join(found)}; {remedy}")
+    if not rows:
+        raise InputError(f"{path}: no row below the header; {remedy}")
+    return [{name: (row[name] or "").strip() for name in columns} for row in rows]
+
+
+def read_key(path: Path) -> Key:
+    """The answers that :func:`make_reading` wrote.
+
+    Raises:
+        InputError: not a key, or one that was changed.
+    """
+    remedy = "give the key.csv that `make` wrote"
+    rows = read_rows(path, ("reading", "image", "case", "truth"), remedy)
+    for row in rows:
+        if row["truth"] not in KINDS or not _is_count(row["image"]) or row["reading"] != rows[0]["reading"]:
+            raise InputError(f"{path}: image '{row['image']}', truth '{row['truth']}': the key was changed; {remedy}")
+    synthetic = {int(row["image"]): row["truth"] == "synthetic" for row in rows}
+    if len(synthetic) != len(rows):
+        raise InputError(f"{path}: an image occurs twice; {remedy}")
+    if set(synthetic.values()) != {True, False}:
+        raise InputError(f"{path}: it needs images of both kinds; {remedy}")
+    return Key(rows[0]["reading"], synthetic)
+
+
+def read_ballot(path: Path, key: Key) -> Ballot:
+    """One reader's votes; a row without a vote is an unrated image.
+
+    Raises:
+        InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
+            in one file, or no vote.
+    """
+    remedy = "give a file as the page saved it"
+    rows = read_rows(path, ("reading", "reader", "image", "vote", "seconds"), remedy)
+    votes, seconds, reader = {}, [], rows[0]["reader"]
+    if not reader:
+        raise InputError(f"{path}: the reader has no name; write it into the column 'reader'")
+    for row in rows:
+        name = row["image"]
+        if row["reading"] != key.reading:
+            raise InputError(
+                f"{path}: votes of the reading '{row['reading']}', the key is of '{key.reading}'; give its own key"
+            )
+        if row["reader"] != reader:
+            raise InputError(f"{path}: votes of '{reader}' and of '{row['reader']}'; give one file a reader")
+        if not _is_count(name) or int(name) not in key.synthetic:
+            raise InputError(f"{path}: image '{name}' is not among the {len(key.synthetic)} of the key; {remedy}")
+        if int(name) in votes:
+            raise InputError(f"{path}: image {name} occurs twice; {remedy}")
+        if not row["vote"]:
+            continue
+        if row["vote"] not in ("1", "2", "3", "4"):
+            raise InputError(f"{path}: image {name}: the vote is '{row['vote']}', it must be 1, 2, 3 or 4; {remedy}")
+        votes[int(name)] = int(row["vote"])
+        seconds.append(_seconds(row["seconds"], f"{path}: image {name}", remedy))
+    if not votes:
+        raise InputError(f"{path}: no image is rated; leave the file out")
+    return Ballot(reader, votes, tuple(seconds))
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def _seconds(text: str, where: str, remedy: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise InputError(f"{where}: the seconds are '{text}', not a number from 0 up; {remedy}")
+    return value
+
+
+def read_ballots(paths: Sequence[Path], key: Key) -> list[Ballot]:
+    """One ballot a file.
+
+    Raises:
+        InputError: as :func:`read_ballot`, and where a reader occurs twice.
+    """
+    ballots = [read_ballot(path, key) for path in paths]
+    seen = {}
+    for path, ballot in zip(paths, ballots, strict=True):
+        if (first := seen.setdefault(ballot.reader.casefold(), path)) is not path:
+            raise InputError(f"{path}: reader '{ballot.reader}' has voted in {first} too; give one file a reader")
+    return ballots
+
+
+def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
+    """All scores of a reading, ready for JSON."""
+    import numpy as np
+
+    from pipeline.quality.agreement import in_words, score_agreement, score_pooled, score_reader
+    from pipeline.run.seeds import numpy_generator
+
+    images = sorted(key.synthetic)
+    truth = np.array([key.synthetic[image] for image in images])
+    votes = np.array([[ballot.votes.get(image, np.nan) for image in images] for ballot in ballots])
+    pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
+    return {
+        "reading": key.reading,
+        "images": len(images),
+        "synthetic": int(truth.sum()),
+        "in_words": in_words(pooled, len(ballots), len(images)),
+        "readers": [
+            {
+                "reader": ballot.reader,
+                **score_reader(own, truth, numpy_generator(SEED, "reader")),
+                "median_seconds": float(np.median(ballot.seconds)),
+            }
+            for ballot, own in zip(ballots, votes, strict=True)
+        ],
+        "pooled": pooled,
+        "agreement": score_agreement(votes, truth, numpy_generator(SEED, "agreement")),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    args = build_parser().parse_args(argv)
+    with command_line():
+        if args.command == "make":
+            make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
+            log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
+            return
+        from pipeline.quality.agreement import as_text
+        from pipeline.run.files import write_json
+
+        key = read_key(args.key)
+        scores = score_reading(key, read_ballots(args.votes, key))
+        for one in scores["readers"]:
+            if one["unrated"]:
+                log.warning("%s left %d of %d images unrated", one["reader"], one["unrated"], scores["images"])
+        if args.out:
+            write_json(args.out, scores)
+        print(as_text(scores))
+
+
+if __name__ == "__main__":
+    main()

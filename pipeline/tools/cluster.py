@@ -1,0 +1,158 @@
+"""The pipeline on a Ray cluster: every stage is a task that reproduces it from this revision and pushes it.
+
+    python -m pipeline.tools.cluster --address auto --storage s3://bucket/path
+
+A task is `python -m pipeline.tools.cell` on whichever node has room, started when all it needs has been pushed. A task
+whose worker or node is lost starts again elsewhere. In the end `dvc repro --pull` on this machine takes all of it from
+the remote, so that the lock file and the cache are those of a run here. Nodes need this project's environment (`ray
+start` from it), git access to the repository and access to the remote.
+"""
+
+import argparse
+import logging
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.run.errors import InputError
+from pipeline.tools.cell import call, pull_and_reproduce
+from pipeline.tools.command import command_line
+from pipeline.tools.workers import dependencies, in_order, stage_address
+
+log = logging.getLogger("pipeline.cluster")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a task has to know, and what of a node it takes."""
+
+    repository: str
+    revision: str
+    workspace: str
+    storage: str | None
+    cpus: float
+    gpus: float
+    retries: int
+
+
+def pinned_revision(repo: Path) -> str:
+    """The commit of a repository without changes to tracked files.
+
+    Raises:
+        InputError: it has changes that no other machine could see.
+    """
+    changed = call(repo, "git", "status", "--porcelain", "--untracked-files=no")
+    if changed:
+        names = ", ".join(line.split()[-1] for line in changed.splitlines()[:5])
+        raise InputError(f"other machines see committed files only; commit or undo the changes to {names}")
+    return call(repo, "git", "rev-parse", "HEAD").strip()
+
+
+def kept_by_git(repo: Path) -> set[str]:
+    """Stages with an output outside DVC's cache: no remote and no run cache has them, so they are run at home."""
+    from dvc.repo import Repo
+
+    with Repo(str(repo)) as opened:
+        return {stage_address(stage) for stage in opened.index.stages if not all(out.use_cache for out in stage.outs)}
+
+
+def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[str]]:
+    """Stage → the stages it needs, without those that are run at home.
+
+    Raises:
+        InputError: another stage needs one of these.
+    """
+    for stage, needed in needs.items():
+        if stage not in at_home and needed & at_home:
+            names = ", ".join(sorted(needed & at_home))
+            raise InputError(f"{stage} needs {names}, whose outputs no remote has; drop `cache: false` there")
+    return {stage: needed for stage, needed in needs.items() if stage not in at_home}
+
+
+def run_cell(stage: str, job: Job) -> list[str]:
+    """On a node: the stages that ran there. The process and all it starts die with the worker that calls this."""
+    command = [
+        *(sys.executable, "-m", "pipeline.tools.cell", stage, "--repository", job.repository),
+        *("--revision", job.revision, "--workspace", job.workspace, "--end-with-parent"),
+        *(("--storage", job.storage) if job.storage else ()),
+    ]
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    # Not communicate(): it would close standard input, whose end is the sign that this process is dead.
+    complaints = process.stderr.read()
+    output = process.stdout.read()
+    if process.wait():
+        raise InputError(complaints.strip().removeprefix("ERROR "))
+    return output.split()
+
+
+def run_on_cluster(job: Job, address: str, targets: list[str], repo: Path) -> Counter:
+    """Run the pipeline, or what ``targets`` need, on the cluster; returns how often each stage was run.
+
+    Raises:
+        InputError: a stage failed, or its worker was lost more often than is retried.
+    """
+    import ray
+
+    needs = shared(dependencies(repo, targets), kept_by_git(repo))
+    ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    try:
+        remote, room = ray.remote(run_cell), {"num_cpus": job.cpus, "num_gpus": job.gpus}
+        room |= {"max_retries": job.retries, "scheduling_strategy": "SPREAD"}
+        ran, failures, start = Counter(), [], time.monotonic()
+
+        def task(stages: Sequence[str], _: int) -> str | None:
+            (stage,) = stages
+            try:
+                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, job)))
+            except ray.exceptions.RayTaskError as error:
+                failures.append(f"stage {stage} failed: {error.cause}")
+            except ray.exceptions.RayError as error:
+                failures.append(f"stage {stage} is lost, after {job.retries} retries: {str(error).splitlines()[0]}")
+            else:
+                return None
+            return stage
+
+        # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
+        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(job.cpus, 0.1)))
+        ended = in_order(needs, min(len(needs), at_once), task, chained=False)
+        for count, (stage, fine) in enumerate(ended, 1):
+            spent = time.monotonic() - start
+            log.info("%d of %d, %.0f s: %s%s", count, len(needs), spent, stage, "" if fine else " FAILED")
+    finally:
+        ray.shutdown()
+    if failures:
+        raise InputError("; ".join(failures))
+    return ran
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+    parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
+    parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
+    parser.add_argument("--storage", help="address of the shared DVC remote, here the default one from then on")
+    parser.add_argument("--workspace", default="~/.cache/fetal-head-cells", help="folder of every node for clones")
+    parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
+    parser.add_argument("--gpus", type=float, default=0)
+    parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")
+    args = parser.parse_args()
+    with command_line():
+        repo = Path.cwd()
+        repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
+        job = Job(repository, pinned_revision(repo), args.workspace, args.storage, args.cpus, args.gpus, args.retries)
+        ran = run_on_cluster(job, args.address, args.targets, repo)
+        log.info("run on the cluster: %d stages", ran.total())
+        for stage in [stage for stage, times in ran.items() if times > 1]:
+            log.warning("%s was run %d times", stage, ran[stage])
+        here = pull_and_reproduce(repo, args.targets, args.storage)
+        log.info("taken from the remote; run here: %s", ", ".join(here) or "nothing")
+
+
+if __name__ == "__main__":
+    main()

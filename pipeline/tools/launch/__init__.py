@@ -1,0 +1,1 @@
+"""What the workers, the cells and the cluster share."""

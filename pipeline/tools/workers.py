@@ -1,0 +1,151 @@
+"""Independent stages side by side, through DVC itself: the lock file and the cache end as after `dvc repro`.
+
+    python -m pipeline.tools.workers --workers 2
+
+Each stage is run by `dvc repro --single-item`, started when everything it depends on is done; stages that only follow
+one another, as those of a cell, share a start. DVC locks its repository while it reads and writes its lock file, and
+each path for as long as a stage reads or writes it. Set ``compute.threads`` to the cores of one worker; it is part of
+the lock, because it changes floating-point sums.
+"""
+
+import argparse
+import logging
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from pipeline.run.errors import InputError
+from pipeline.tools.command import command_line
+from pipeline.tools.launch.complaints import complaints
+from pipeline.tools.launch.quick_dvc import QUICK_DVC
+
+LOGS = Path(".scratch/workers")
+DEVICE = "CUDA_VISIBLE_DEVICES"
+log = logging.getLogger("pipeline.workers")
+
+
+def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]:
+    """Stage → the stages it needs, of the whole pipeline or of what ``targets`` need."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with Repo(str(repo)) as opened:
+        graph = opened.index.graph
+        try:
+            found = [stage for target in targets for stage in opened.stage.collect(target, graph=graph)]
+        except DvcException as error:
+            raise InputError(f"{', '.join(targets)}: {error}") from None
+        if targets:
+            from networkx import descendants
+
+            graph = graph.subgraph(set(found).union(*(descendants(graph, stage) for stage in found)))
+        return {stage_address(stage): {stage_address(one) for one in graph.successors(stage)} for stage in graph.nodes}
+
+
+def stage_address(stage) -> str:
+    """How commands run at the top of the repository name a stage of DVC."""
+    path, name = Path(stage.path_in_repo).as_posix(), getattr(stage, "name", None)
+    return path if name is None else name if path == "dvc.yaml" else f"{path}:{name}"
+
+
+def in_order(
+    needs: Mapping[str, set[str]],
+    workers: int,
+    start: Callable[[Sequence[str], int], str | None],
+    chained: bool = True,
+) -> Iterator[tuple[str, bool]]:
+    """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
+
+    After a failure no worker is given anything new, and what they have is waited for.
+
+    Args:
+        start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
+        chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
+    """
+    waiting, done, failed = dict(needs), set(), False
+    idle, running = list(range(workers)), {}
+    with ThreadPoolExecutor(workers) as threads:
+        while (waiting and not failed) or running:
+            ready = [stage for stage, needed in waiting.items() if needed <= done] if not failed else []
+            for stage in ready[: len(idle)]:
+                chain = _chain(stage, waiting, done) if chained else [stage]
+                for one in chain:
+                    del waiting[one]
+                worker = idle.pop(0)
+                running[threads.submit(start, chain, worker)] = (chain, worker)
+            for one in wait(running, return_when=FIRST_COMPLETED).done:
+                chain, worker = running.pop(one)
+                idle.append(worker)
+                for stage in chain:
+                    fine = stage != one.result()
+                    yield stage, fine
+                    if not fine:
+                        failed = True
+                        break
+                    done.add(stage)
+
+
+def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
+    """The stage and those after it, as long as each makes exactly one other one ready."""
+    chain = [first]
+    while True:
+        behind = done.union(chain)
+        enabled = [stage for stage, needed in waiting.items() if chain[-1] in needed and needed <= behind]
+        if len(enabled) != 1:
+            return chain
+        chain += enabled
+
+
+def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> str | None:
+    """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some.
+
+    Returns:
+        The stage that failed, if one did.
+    """
+    LOGS.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
+    with _log_of(stages[0]).open("w") as output:
+        command = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
+        fine = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
+    if fine:
+        return None
+    named = re.findall(r"failed to reproduce '([^']+)'", _log_of(stages[0]).read_text())
+    return named[-1] if named and named[-1] in stages else stages[0]
+
+
+def _log_of(stage: str) -> Path:
+    return LOGS / f"{stage.replace('/', '_')}.log"
+
+
+def _told(path: Path) -> str:
+    return f"{complaints(path.read_text())} (all of it: {path})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--devices", nargs="+", default=(), help="GPUs by number, dealt out to the workers")
+    args = parser.parse_args()
+    with command_line():
+        if args.workers < 1:
+            raise InputError(f"--workers {args.workers}: at least 1")
+        needs = dependencies(Path(), args.targets)
+        logs, failed = {}, []
+
+        def start(stages: Sequence[str], worker: int) -> str | None:
+            logs.update(dict.fromkeys(stages, _log_of(stages[0])))
+            return reproduce(stages, worker, args.devices)
+
+        for count, (stage, fine) in enumerate(in_order(needs, args.workers, start), 1):
+            log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
+            failed += [] if fine else [stage]
+        if failed:
+            raise InputError("; ".join(f"stage {stage} failed: {_told(logs[stage])}" for stage in failed))
+
+
+if __name__ == "__main__":
+    main()

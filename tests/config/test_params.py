@@ -1,0 +1,164 @@
+import datetime
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.config.params import View, load_params, parse_params
+from pipeline.run.errors import InputError
+from pipeline.tools.preset import compose
+
+PRESETS = Path(__file__).parents[2] / "presets"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    """Write the quick preset with one change and load it."""
+
+    def load(change):
+        params = yaml.safe_load(compose(PRESETS, "quick"))
+        change(params)
+        path = tmp_path / "params.yaml"
+        path.write_text(yaml.safe_dump(params))
+        return load_params(path)
+
+    return load
+
+
+@pytest.mark.parametrize("preset", sorted(path.stem for path in PRESETS.glob("*.yaml")))
+def test_every_preset_is_valid(preset, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(PRESETS, preset))
+    config = load_params(path)
+    assert config.held_out()
+    axes = ("segmenters", "labels", "replicates", "arms")
+    assert len(set(config.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
+
+
+def test_comments_survive_composition():
+    assert "# the arm differences are taken from" in compose(PRESETS, "hc18")
+
+
+def test_committed_params_are_the_quick_preset():
+    assert (PRESETS.parent / "params.yaml").read_text() == compose(PRESETS, "quick")
+
+
+@pytest.mark.parametrize("preset", ["quick", "smoke", "paper"])
+def test_a_file_that_dvc_has_written_anew_says_the_same(preset, tmp_path):
+    """`dvc exp run -S` changes one value and writes the whole file, as YAML of another version."""
+    from dvc.utils.hydra import apply_overrides
+
+    path = tmp_path / "params.yaml"
+    path.write_text(compose(PRESETS, preset))
+    before = load_params(path).model_dump()
+    apply_overrides(path, ["sample.steps=9"])
+    before["sample"]["steps"] = 9
+    assert load_params(path).model_dump() == before
+
+
+def test_unknown_preset_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"no preset 'hc19'.*quick"):
+        compose(PRESETS, "hc19")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda p: p["sample"].update(stepz=3), ["unknown key 'sample.stepz'", "remove it"]),
+        (lambda p: p["sample"].pop("steps"), ["'sample.steps' is missing", "add it"]),
+        (lambda p: p["sample"].update(count=0), ["'sample.count' is 0", "greater than or equal to 1"]),
+        (lambda p: p["sample"].update(sigma_min=50), ["'sample'", "sigma_min must be below sigma_max"]),
+        (lambda p: p["compute"].update(device="tpu"), ["'compute.device' is 'tpu'", "'cuda'"]),
+        (lambda p: p["grid"].update(train="nowhere"), ["grid.train names 'nowhere'"]),
+        (lambda p: p["grid"]["arms"].append("ghost"), ["arm 'ghost' is not defined", "real"]),
+        (lambda p: p["grid"].update(arms=["synthetic"]), ["compare.baseline 'real' is not in grid.arms"]),
+        (lambda p: p["grid"].update(labels=[10, 10]), ["grid.labels holds a value twice"]),
+        (lambda p: p["grid"].update(segmenters=["nnunet"]), ["segmenter 'nnunet' is not defined", "sam, unet"]),
+        (lambda p: p["segmenters"]["unet"].update(kind="swin"), ["'segmenters.unet'", "'swin'", "'sam', 'unet'"]),
+        (lambda p: p["segmenters"]["unet"].update(train="lora"), ["'segmenters.unet.train' is 'lora'", "last_blocks"]),
+        (lambda p: p["segmenters"]["sam"].pop("prompt"), ["'segmenters.sam.prompt' is missing"]),
+        (lambda p: p["oracle"].update(arms=["real"], segmenters=["unet"]), ["oracle.segmenters", "no SAM in grid"]),
+        (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
+        (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (lambda p: p["sample"].update(count="240"), ["'sample.count' is '240'", "valid integer"]),
+        (lambda p: p["instrument"].update(channels=[10] * 5), ["'instrument.channels", "multiple of 4"]),
+        (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
+        (lambda p: [p["cohorts"].pop(name) for name in ("phantom_b", "phantom_c")], ["no cohort has role 'held_out'"]),
+        (
+            lambda p: p["cohorts"].update(training=p["cohorts"].pop("phantom_b")),
+            ["cohort 'training'", "choose another"],
+        ),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
+        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion'", "needs latent.weights, the folder"]),
+        (lambda p: p["diffusion"]["latent"].update(image_size=100), ["latent.image_size' is 100", "multiple of 64"]),
+        (lambda p: p["diffusion"]["latent"].update(variant="lora"), ["'diffusion.latent.variant'", "'reference'"]),
+        (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
+    ],
+)
+def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
+    with pytest.raises(InputError) as error:
+        edited(change)
+    assert "params.yaml" in str(error.value)
+    for word in words:
+        assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("seed: 2026-01-01", "'seed' is '2026-01-01'.*valid integer"),
+        ("seed: 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
+        ("seed: !!binary aGVsbG8=", "more than text, numbers, lists and mappings"),
+        ("seed: !!timestamp 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
+        ("seed: [1, 2", "not valid YAML"),
+        ("seed: 0\nseed: 0", "not valid YAML.*duplicate key"),
+    ],
+)
+def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
+    text = compose(PRESETS, "quick")
+    assert text.count("\nseed: 0\n") == 1
+    with pytest.raises(InputError, match=words):
+        parse_params(text.replace("\nseed: 0\n", f"\n{line}\n"), tmp_path / "params.yaml")
+
+
+def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
+    """As DVC reads and writes the file; in YAML 1.1 the first would be text and the second false."""
+    text = compose(PRESETS, "quick")
+    assert "  learning_rate: 0.0008\n" in text and '  mixed_precision: "no"   #' in text
+    text = text.replace("  learning_rate: 0.0008\n", "  learning_rate: 8e-4\n")
+    diffusion = parse_params(text.replace('mixed_precision: "no"   #', "mixed_precision: no   #"), tmp_path).diffusion
+    assert diffusion.learning_rate == 0.0008 and diffusion.mixed_precision == "no"
+
+
+def test_a_folder_may_be_named_like_a_date(edited):
+    config = edited(lambda p: p["cohorts"]["phantom_b"].update(raw=datetime.date(2026, 1, 2)))
+    assert config.cohorts["phantom_b"].raw == "2026-01-02"
+
+
+def test_missing_file_says_how_to_get_one(tmp_path):
+    with pytest.raises(InputError, match="make preset"):
+        load_params(tmp_path / "none.yaml")
+
+
+def test_a_view_shows_declared_sections_only(smoke_config):
+    view = View(smoke_config, ("seed", "sample"))
+    assert view.sample.count == 24
+    assert set(view.as_dict()) == {"seed", "sample"}
+    with pytest.raises(AttributeError, match="diffusion"):
+        view.diffusion  # noqa: B018
+
+
+def test_command_line_exits_with_one_line_and_no_output(tmp_path):
+    (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("kid_subsets:", "kid_subset:"))
+    command = [sys.executable, "-m", "pipeline.curate", "--params", tmp_path / "params.yaml"]
+    command += ["--filter", "none", "--synthetic", "none", "--train", "none", "--unlabelled", "none"]
+    command += ["--out", tmp_path / "out"]
+    result = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=PRESETS.parent)
+    assert result.returncode == 2
+    assert "unknown key 'score.kid_subset'" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,159 @@
+import io
+import json
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.data.dataset import open_dataset, read_dataset, read_images
+from pipeline.data.schema import SCHEMA
+from pipeline.data.writer import write_dataset
+from pipeline.run.errors import InputError
+
+CLASSES = ("background", "head")
+
+
+def write(path, cases, role="train", **options):
+    write_dataset(path, cases, role=role, classes=CLASSES, **options)
+    return path
+
+
+@pytest.fixture
+def dataset(tmp_path, ring):
+    return write(tmp_path / "rings", [ring(i, pixel_mm=0.1 * (i + 1)) for i in range(5)], shard_rows=2)
+
+
+def test_round_trip(dataset, ring):
+    opened = read_dataset(dataset)
+    assert opened.classes == CLASSES
+    assert [case.id for case in opened.cases] == [f"case-{i:03d}" for i in range(5)]
+    expected = ring(3)
+    np.testing.assert_array_equal(opened.cases[3].image, expected.image)
+    np.testing.assert_array_equal(opened.cases[3].mask, expected.mask)
+    assert opened.cases[3].pixel_mm == pytest.approx(0.4)
+    assert len(list(dataset.glob("part-*.parquet"))) == 3
+    assert (dataset / "preview.png").exists()
+
+
+def test_equal_cases_give_equal_bytes(tmp_path, ring):
+    first, second = (write(tmp_path / name, [ring(i) for i in range(3)]) for name in "ab")
+    for path in first.iterdir():
+        assert path.read_bytes() == (second / path.name).read_bytes()
+
+
+def test_opens_with_hugging_face_datasets(dataset):
+    datasets = pytest.importorskip("datasets")
+    files = sorted(map(str, dataset.glob("part-*.parquet")))
+    loaded = datasets.load_dataset("parquet", data_files=files, split="train", cache_dir=str(dataset.parent / "cache"))
+    assert loaded[0]["image"].size == (64, 48)
+    assert np.asarray(loaded[0]["mask"]).max() == 1
+
+
+def test_unlabelled_cases_have_null_masks(tmp_path, ring):
+    path = write(tmp_path / "far", [ring(0, mask=None, mask_source=None, split="test")], role="foreign")
+    assert read_dataset(path).cases[0].mask is None
+    assert pq.read_table(next(path.glob("*.parquet")))["mask_sha256"].to_pylist() == [None]
+
+
+def test_read_images_never_touches_masks(dataset):
+    shard = dataset / "part-00000.parquet"
+    table = pq.read_table(shard)
+    broken = [{"bytes": b"no png", "path": None}] * len(table)
+    columns = [broken if name == "mask" else table[name].to_pylist() for name in SCHEMA.names]
+    import pyarrow as pa
+
+    pq.write_table(pa.table([pa.array(c, SCHEMA.field(i).type) for i, c in enumerate(columns)], schema=SCHEMA), shard)
+    assert all(case.mask is None for case in read_images(dataset))
+    with pytest.raises(InputError, match="cannot be decoded"):
+        read_dataset(dataset)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"mask": np.zeros((48, 64), np.uint8)}, "mask is empty"),
+        ({"mask": np.full((48, 64), 7, np.uint8)}, "holds values 7, allowed are 0 to 1"),
+        ({"mask": np.ones((48, 60), np.uint8)}, "mask is 60x48 but its image is 64x48"),
+        ({"id": "case-000"}, "'case-000': the id occurs twice"),
+        ({"id": "../up"}, "letters, digits"),
+        ({"patient": "patient-000", "split": "test"}, "patient 'patient-000' is in splits train and test"),
+        ({"mask_source": None}, "mask_source 'None' is not one of"),
+        ({"mask_source": "parent"}, "without a parent"),
+        ({"mask_source": "parent", "parent": "stranger"}, "'stranger' is not in the label subset"),
+        ({"image": np.zeros((48, 64, 3), np.uint8)}, "must be grey 8-bit"),
+    ],
+)
+def test_bad_cases_are_named(tmp_path, ring, fields, message):
+    with pytest.raises(InputError, match=message) as error:
+        write(tmp_path / "bad", [ring(0), replace(ring(1), **fields)])
+    assert "case '" in str(error.value)
+
+
+def test_held_out_cohorts_have_no_train_split(tmp_path, ring):
+    with pytest.raises(InputError, match="held-out cohort"):
+        write(tmp_path / "bad", [ring(0)], role="held_out")
+
+
+def test_empty_source_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="no case to write"):
+        write(tmp_path / "bad", [])
+
+
+def test_missing_folder_says_what_to_run(tmp_path):
+    with pytest.raises(InputError, match="dvc pull"):
+        read_dataset(tmp_path / "nowhere")
+
+
+def test_truncated_shard_is_named(dataset):
+    shard = dataset / "part-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-40])
+    with pytest.raises(InputError, match=r"part-00001\.parquet: not a readable Parquet file"):
+        read_dataset(dataset)
+
+
+def test_changed_pixels_are_noticed(dataset):
+    import pyarrow as pa
+    from PIL import Image
+
+    shard = dataset / "part-00000.parquet"
+    rows = pq.read_table(shard).to_pylist()
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((48, 64), 9, np.uint8)).save(buffer, "PNG")
+    rows[1]["image"]["bytes"] = buffer.getvalue()
+    pq.write_table(pa.Table.from_pylist(rows, SCHEMA), shard)
+    with pytest.raises(InputError, match="case 'case-001': pixels differ from their SHA-256"):
+        read_dataset(dataset)
+
+
+def test_a_shard_that_went_missing_is_noticed(dataset):
+    (dataset / "part-00002.parquet").unlink()
+    with pytest.raises(InputError, match=r"dataset\.json says"):
+        read_dataset(dataset)
+
+
+def test_future_schema_is_refused(dataset):
+    index = json.loads((dataset / "dataset.json").read_text())
+    (dataset / "dataset.json").write_text(json.dumps(index | {"schema_version": 99}))
+    with pytest.raises(InputError, match="schema version 99"):
+        read_dataset(dataset)
+
+
+def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp_path, ring):
+    cases = [ring(i, split="train" if i % 2 else "val") for i in range(7)]
+    write_dataset(tmp_path, cases, role="train", classes=["background", "head"], shard_rows=3)
+    lazy, read = open_dataset(tmp_path, ["train"]), read_dataset(tmp_path, ["train"])
+    assert lazy.cases.column("id") == [case.id for case in read.cases]
+    for index in (2, 0, 1):
+        np.testing.assert_array_equal(lazy.cases[index].image, read.cases[index].image)
+        np.testing.assert_array_equal(lazy.cases[index].mask, read.cases[index].mask)
+    assert [case.id for case in lazy.cases[1:]] == [case.id for case in read.cases[1:]]
+    kept = lazy.cases.where(lambda row: row["id"] == "case-003")
+    assert [case.id for case in kept] == ["case-003"]
+
+
+def test_a_shard_that_is_gone_is_named(tmp_path, ring):
+    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", classes=["background", "head"], shard_rows=2)
+    (tmp_path / "part-00001.parquet").unlink()
+    with pytest.raises(InputError, match=r"shards are missing between part-00000\.parquet and part-00002"):
+        open_dataset(tmp_path)

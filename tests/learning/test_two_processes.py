@@ -1,0 +1,136 @@
+"""Fine-tuning shared by two processes, which run this file."""
+
+import os
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from pipeline.arms.pool import training_pool
+from pipeline.config.arms import Arm
+from pipeline.config.params import Config, load_params
+from pipeline.data.dataset import read_dataset
+from pipeline.data.writer import write_dataset
+from pipeline.features.embeddings import embedding_pool, encode, examples_of
+from pipeline.learning.training import ImagePool, Pool, Recipe, fit
+from pipeline.networks.sam.checkpoint import base_digest, build_sam, load_base, save_compact_base
+from pipeline.networks.sam.compact import build_compact_sam
+from pipeline.networks.sam.tuning import STRATEGIES
+from pipeline.run import processes
+from pipeline.run.errors import InputError
+from pipeline.run.resume import Scratch
+from pipeline.tools.preset import compose
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class InDouble:
+    """In double precision rounding stays below what AdamW divides by; in single it would move weights without effect,
+    such as biases of keys, by whole steps.
+    """
+
+    pool: Pool
+
+    def __len__(self):
+        return len(self.pool)
+
+    def batch(self, chosen, generator):
+        inputs, masks = self.pool.batch(chosen, generator)
+        return tuple(one.double() for one in inputs), masks
+
+
+def prepare(folder: Path) -> None:
+    """The inputs of :func:`train_all`: parameters, a base, real cases, and their embeddings."""
+    (folder / "params.yaml").write_text(compose(ROOT / "presets", "smoke"))
+    params = load_params(folder / "params.yaml")
+    torch.manual_seed(0)
+    base = params.segmenters["sam"].base
+    size = base.image_size
+    save_compact_base(folder / "base", build_compact_sam(base.compact, size, 1), base)
+    cases = read_dataset(folder / "train").cases
+    encode(load_base(folder / "base", base, 1), examples_of(cases, size), len(cases), folder / "store",
+           base=base_digest(folder / "base"), views=2, augmentation=params.augment, seed=0, device=CPU)  # fmt: skip
+
+
+def train_all(folder: Path, name: str) -> None:
+    """Every strategy for a few steps; its weights, losses and the sizes of the batches this process saw."""
+    torch.set_num_threads(1)
+    params = load_params(folder / "params.yaml")
+    torch.save(
+        {strategy: train(folder, params, strategy, name) for strategy in STRATEGIES},
+        folder / f"{name}-{processes.rank()}.pt",
+    )
+
+
+def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
+    arm = training_pool("warped", Arm(extra="warped", ratio=1), read_dataset(folder / "train").cases,
+                        (), params.segmenters["sam"].base.image_size, params.warp, 0)  # fmt: skip
+    torch.manual_seed(0)
+    settings = params.segmenters["sam"].model_copy(update={"train": strategy})
+    network = build_sam(folder / "base", settings, 1)
+    if strategy == "decoder":
+        scratch = Scratch(folder, f"scratch-{name}", [])
+        pool = embedding_pool(network, arm, [folder / "store"], folder / "base", 2, params.augment, 0, scratch)
+    else:
+        pool = ImagePool(*arm.stacked(), params.augment)
+    sizes, losses = [], []
+    network.double().register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
+    options = {"n_structures": 1, "seed": 0, "device": CPU}
+    fit(network, InDouble(pool), Recipe(5, 6, 2e-3, warmup_steps=2), **options,
+        on_step=lambda step, loss: losses.append(loss))  # fmt: skip
+    state, refused = {key: value.clone() for key, value in network.state_dict().items()}, ""
+    try:
+        fit(network, InDouble(pool), Recipe(1, 5, 2e-3), **options)
+    except InputError as error:
+        refused = str(error)
+    return {"network": state, "losses": losses, "sizes": sizes, "refused": refused}
+
+
+@pytest.fixture(scope="module")
+def results(ring, tmp_path_factory):
+    """What one process alone makes, and what each of two does."""
+    folder = tmp_path_factory.mktemp("fit")
+    write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", classes=("background", "head"))
+    prepare(folder)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine.
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting = f"127.0.0.1:{free.getsockname()[1]}"
+    start = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1",
+             "--rdzv_backend", "c10d", "--rdzv_id", "test", "--rdzv_endpoint", meeting, __file__, folder]  # fmt: skip
+    with (folder / "said").open("w") as said:
+        two = [subprocess.Popen(start, cwd=folder, env=environment, stdout=said, stderr=said) for _ in range(2)]
+        try:
+            train_all(folder, "alone")
+            assert [one.wait(600) for one in two] == [0, 0], (folder / "said").read_text()[-6000:]
+        finally:
+            for one in two:
+                one.kill()
+    return [torch.load(folder / f"{name}.pt") for name in ("alone-0", "together-0", "together-1")]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_processes_give_the_weights_of_one(results, strategy):
+    alone, *together = (result[strategy] for result in results)
+    for other in together:
+        torch.testing.assert_close(other["network"], alone["network"], rtol=0, atol=1e-5)
+        assert other["losses"] == pytest.approx(alone["losses"], rel=1e-6)
+    assert alone["sizes"][:5] == [6] * 5 and all(other["sizes"] == [3] * 5 for other in together)
+    assert alone["losses"][-1] < alone["losses"][0]
+
+
+def test_a_batch_that_cannot_be_shared_evenly_is_refused(results):
+    alone, *together = (result["full"] for result in results)
+    assert alone["refused"] == ""
+    assert all(other["refused"].startswith("a batch of 5 cannot be shared evenly by 2") for other in together)
+
+
+if __name__ == "__main__":
+    train_all(Path(sys.argv[1]), "together")

@@ -1,0 +1,161 @@
+"""A U-Net as a segmenter: its base on disk, its file, ONNX, and a folder of images."""
+
+import csv
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.networks.parameters import trained_state
+from pipeline.networks.segmenter import build_segmenter, load_segmenter, prepare_base, save_segmenter
+from pipeline.networks.unet.strategies import STRATEGIES
+from pipeline.run.errors import InputError
+from pipeline.tools import export
+from pipeline.tools import segment as from_images
+from pipeline.tools.onnx_export import export_onnx
+
+CPU = torch.device("cpu")
+IMAGES = torch.zeros(2, 1, 32, 32)
+CLASSES = ("background", "symphysis", "head")
+
+
+@pytest.fixture
+def settings(smoke_config):
+    return smoke_config.segmenters["unet"]
+
+
+def prepared(folder, settings):
+    prepare_base(folder, settings, 0, CPU, None, lambda step, loss: None)
+    return folder
+
+
+def tuned(tmp_path, settings, n_structures=2):
+    """A U-Net with moved weights and statistics, on disk."""
+    base = prepared(tmp_path / "base", settings)
+    torch.manual_seed(0)
+    network = build_segmenter(base, settings, n_structures, IMAGES)
+    network.train()(torch.rand(4, 1, 32, 32) * 2 - 1)
+    with torch.no_grad():
+        for weight in trained_state(network).values():
+            weight.add_(0.1 * torch.randn_like(weight))
+    about = {"name": "unet", "base": base, "settings": settings, "trained_on": {}}
+    save_segmenter(tmp_path / "model", network, CLASSES[: n_structures + 1], **about)
+    return network.eval()
+
+
+@pytest.mark.parametrize("deep_supervision", [False, True])
+def test_round_trip_needs_no_base(tmp_path, settings, deep_supervision):
+    network = tuned(tmp_path, settings.model_copy(update={"deep_supervision": deep_supervision}))
+    loaded, about = load_segmenter(tmp_path / "model", CPU)
+    x = torch.rand(2, 1, 32, 32) * 2 - 1
+    assert torch.equal(loaded(x), network(x))
+    assert not any(weight.requires_grad for weight in loaded.parameters())
+    assert (about["name"], about["settings"]["kind"], about["classes"]) == ("unet", "unet", list(CLASSES))
+
+
+def test_where_weights_came_from_stays_at_home(tmp_path, settings):
+    path = tmp_path / "own" / "m.pth"
+    path.parent.mkdir()
+    torch.save(encoder_state(), path)
+    own = settings.model_copy(update={"base": settings.base.model_copy(update={"weights": str(path)})})
+    tuned(tmp_path, own)
+    for file in (*tmp_path.glob("base/*.json"), *tmp_path.glob("model/*.json")):
+        assert str(tmp_path) not in file.read_text()
+
+
+def encoder_state():
+    from torchvision.models import mobilenet_v2
+
+    torch.manual_seed(3)
+    return mobilenet_v2(weights=None).state_dict()
+
+
+@pytest.mark.parametrize("train", ["all", "scratch"])
+def test_the_base_holds_the_encoder(tmp_path, settings, train):
+    torch.save(encoder_state(), tmp_path / "m.pth")
+    base = settings.base.model_copy(update={"weights": str(tmp_path / "m.pth")})
+    own = settings.model_copy(update={"base": base, "train": train})
+    network = build_segmenter(prepared(tmp_path / "base", own), own, 1, IMAGES)
+    same = torch.equal(network.encoder.state_dict()["features.0.0.weight"], encoder_state()["features.0.0.weight"])
+    assert same == (train != "scratch")
+
+
+def test_replicates_draw_their_own_decoder(tmp_path, settings):
+    base = prepared(tmp_path, settings)
+
+    def drawn(seed):
+        torch.manual_seed(seed)
+        return build_segmenter(base, settings, 1, IMAGES).unet.decoder.blocks[0].conv1[0].weight
+
+    assert torch.equal(drawn(0), drawn(0)) and not torch.equal(drawn(0), drawn(1))
+
+
+def test_the_base_of_another_backbone_is_refused(tmp_path, settings):
+    base = prepared(tmp_path, settings)
+    other = settings.base.model_copy(update={"backbone": "resnet18"})
+    with pytest.raises(InputError, match="backbone mobilenet_v2, not resnet18; run `dvc repro base_weights`"):
+        build_segmenter(base, settings.model_copy(update={"base": other}), 1, IMAGES)
+
+
+def test_a_random_encoder_that_stays_is_said(tmp_path, settings, caplog):
+    base = prepared(tmp_path, settings)
+    for train in STRATEGIES:
+        caplog.clear()
+        build_segmenter(base, settings.model_copy(update={"train": train}), 1, IMAGES)
+        assert ("stays as it was drawn" in caplog.text) == (train in ("frozen_encoder", "decoder", "last_blocks"))
+
+
+def test_only_a_sam_has_embeddings(smoke_config):
+    sam, unet = smoke_config.segmenters["sam"], smoke_config.segmenters["unet"]
+    assert not unet.model_copy(update={"train": "decoder"}).frozen_encoder
+    assert not sam.frozen_encoder
+    assert sam.model_copy(update={"train": "decoder"}).frozen_encoder
+
+
+def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):
+    import onnxruntime
+
+    network = tuned(tmp_path, settings)
+    found = export_onnx(tmp_path / "model", tmp_path / "m.onnx")
+    assert found.difference < 1e-3 and found.milliseconds > 0
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
+    for count in (1, 5):
+        x = torch.rand(count, 1, 32, 32) * 2 - 1
+        (logits,) = session.run(None, {"image": x.numpy()})
+        np.testing.assert_allclose(logits, network(x).detach(), atol=1e-3)
+    about = session.get_modelmeta().custom_metadata_map
+    assert about == {"classes": "background,symphysis,head", "image_size": "32"}
+
+
+def test_onnx_that_differs_is_not_written(tmp_path, settings, monkeypatch):
+    tuned(tmp_path, settings)
+    monkeypatch.setattr("pipeline.tools.onnx_export.TOLERANCE", -1)
+    with pytest.raises(InputError, match="nothing was written"):
+        export_onnx(tmp_path / "model", tmp_path / "m.onnx")
+    assert not (tmp_path / "m.onnx").exists()
+
+
+def test_the_command_wants_the_right_suffix(tmp_path, settings, monkeypatch, caplog):
+    tuned(tmp_path, settings)
+    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    monkeypatch.setattr(sys, "argv", ["export", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")])
+    with pytest.raises(SystemExit) as stop:
+        export.main()
+    assert stop.value.code == 2
+    assert "a segmenter of kind 'unet' is written as .onnx" in caplog.text
+
+
+def test_a_folder_of_images(tmp_path, settings, monkeypatch):
+    tuned(tmp_path, settings)
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / "images/a.png")
+    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    arguments = ["--model", tmp_path / "model", "--images", tmp_path / "images", "--out", tmp_path / "out"]
+    with pytest.raises(SystemExit) as stop:
+        from_images.main(list(map(str, [*arguments, "--threads", "1"])))
+    assert stop.value.code == 0
+    assert np.asarray(Image.open(tmp_path / "out/masks/a.png")).shape == (40, 50)
+    with (tmp_path / "out/measurements.csv").open() as file:
+        assert {row["structure"] for row in csv.DictReader(file)} == {"symphysis", "head"}

@@ -1,0 +1,361 @@
+import csv
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.special import ellipe
+
+from pipeline.data.case import Case
+from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
+from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
+from pipeline.networks.sam.compact import build_compact_sam
+from pipeline.networks.segmenter import load_segmenter, save_segmenter
+from pipeline.run.errors import InputError
+from pipeline.tasks.segmentation import inference
+from pipeline.tools.segment import COLUMNS, main, measure, read_image, read_pixel_sizes
+
+CLASSES = ("background", "pubic_symphysis", "head")
+HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
+# Width and height, mode: landscape, portrait, larger and smaller than the network's input, a line of pixels.
+PICTURES = {
+    "wide.png": (80, 50, "L"),
+    "tall.bmp": (31, 64, "RGB"),
+    "palette.tif": (48, 48, "P"),
+    "alpha.PNG": (40, 44, "RGBA"),
+    "small.jpg": (20, 17, "RGB"),
+    "line.jpeg": (60, 1, "L"),
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory, smoke_config):
+    """A small SAM with random weights that says both structures and background."""
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("segmenter")
+    settings = smoke_config.segmenters["sam"]
+    save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
+    network = build_sam(folder / "sam", settings, 2)
+    about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
+    save_segmenter(folder / "model", network, CLASSES, **about)
+    return folder / "model"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The command sets these for its process, which is ours here."""
+    for library in ("OMP", "MKL", "OPENBLAS"):
+        monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, (width, height, mode) in PICTURES.items():
+        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        Image.fromarray(pixels).convert(mode).save(folder / name)
+    return folder
+
+
+@pytest.fixture
+def command(tmp_path, images, model, caplog):
+    """Run the command on the images; its exit status and messages."""
+
+    def call(*options, model=model, images=images):
+        caplog.clear()
+        arguments = [
+            "--model",
+            model,
+            "--base",
+            model.parent / "sam",
+            "--images",
+            images,
+            "--out",
+            tmp_path / "out",
+            "--threads",
+            "1",
+        ]
+        with caplog.at_level("INFO"), pytest.raises(SystemExit) as left:
+            main([*map(str, arguments), "--device", "cpu", *options])
+        return left.value.code, caplog.text
+
+    return call
+
+
+def table(folder) -> list[dict[str, str]]:
+    with (folder / "out/measurements.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def picture(folder, kind, name):
+    return np.asarray(Image.open(folder / "out" / kind / f"{name.rsplit('.', 1)[0]}.png"))
+
+
+def native_masks(model, images) -> dict[str, np.ndarray]:
+    """What :func:`predict_native` says of the same files, each decoded by Pillow alone."""
+    network, config = load_segmenter(model, "cpu", model.parent / "sam")
+    greys = {name: np.asarray(Image.open(images / name).convert("L")) for name in PICTURES}
+    cases = [Case(name, "", "", grey, None) for name, grey in greys.items()]
+    return dict(zip(greys, inference.predict_native(network, cases, config["image_size"], "cpu"), strict=True))
+
+
+def test_masks_are_those_of_the_segmenter_at_native_size(command, images, model, tmp_path):
+    assert command("--batch", "4")[0] == 0
+    expected = native_masks(model, images)
+    assert set(np.unique(np.concatenate([mask.ravel() for mask in expected.values()]))) == {0, 1, 2}
+    for name, (width, height, _) in PICTURES.items():
+        mask = picture(tmp_path, "masks", name)
+        assert mask.shape == (height, width) and mask.dtype == np.uint8
+        np.testing.assert_array_equal(mask, expected[name])
+    for kind in ("masks", "overlays"):
+        assert len(list((tmp_path / "out" / kind).iterdir())) == len(PICTURES)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["masks", "measurements.csv", "overlays"]
+
+
+def test_overlay_is_the_image_except_on_the_contours(command, images, tmp_path):
+    command()
+    mask, overlay = (picture(tmp_path, kind, "wide.png").astype(int) for kind in ("masks", "overlays"))
+    grey = np.asarray(Image.open(images / "wide.png")).astype(int)
+    assert overlay.shape == (*grey.shape, 3)
+    changed = (overlay != grey[..., None]).any(axis=-1)
+    for k in (1, 2):
+        region = np.pad(mask == k, 1)
+        inner = region[:-2, 1:-1] & region[2:, 1:-1] & region[1:-1, :-2] & region[1:-1, 2:]
+        edge = (mask == k) & ~inner
+        assert edge.any() and not changed[(mask == k) & inner].any()
+        np.testing.assert_array_equal(overlay[edge], (grey[edge][:, None] + CONTOUR_COLOURS[k - 1]) // 2)
+    assert not changed[mask == 0].any()
+
+
+def test_table_has_a_row_per_image_and_structure(command, tmp_path):
+    command()
+    rows = table(tmp_path)
+    assert tuple(rows[0]) == COLUMNS
+    assert [(row["file"], row["structure"]) for row in rows] == [
+        (name, structure) for name in sorted(PICTURES) for structure in CLASSES[1:]
+    ]
+    for row in rows:
+        mask = picture(tmp_path, "masks", row["file"])
+        area = int((mask == CLASSES.index(row["structure"])).sum())
+        assert int(row["area_px"]) == area
+        assert float(row["area_share"]) == pytest.approx(area / mask.size, abs=1e-6)
+        assert bool(row["circumference_px"]) == (row["structure"] == "head" and area > 0)
+        assert row["circumference_mm"] == row["error"] == ""
+    assert any(row["circumference_px"] for row in rows)
+
+
+@pytest.mark.parametrize(("a", "b"), [(80, 80), (90, 60)])
+def test_circumference_of_an_ellipse(a, b):
+    y, x = np.mgrid[:260, :320] - np.array([131.3, 158.6])[:, None, None]
+    turned = x * math.cos(0.4) + y * math.sin(0.4), y * math.cos(0.4) - x * math.sin(0.4)
+    mask = 2 * ((turned[0] / a) ** 2 + (turned[1] / b) ** 2 <= 1).astype(np.uint8)
+    perimeter = 4 * a * ellipe(1 - (b / a) ** 2)
+    other, head = measure(mask, CLASSES, 0.12)
+    assert head["structure"] == "head"
+    assert head["area_px"] == pytest.approx(math.pi * a * b, rel=2e-3)
+    assert head["area_share"] == pytest.approx(math.pi * a * b / (260 * 320), rel=2e-3)
+    assert head["circumference_px"] == pytest.approx(perimeter, rel=2e-3)
+    assert head["circumference_mm"] == pytest.approx(0.12 * perimeter, rel=2e-3)
+    assert other == {"structure": "pubic_symphysis", "area_px": 0, "area_share": 0.0}
+    assert measure(mask, CLASSES, None)[1]["circumference_mm"] is None
+    assert "circumference_px" not in measure(0 * mask, CLASSES, 0.12)[1]
+
+
+def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
+    wide = (images / "wide.png").read_bytes()
+    too_long = "z" * 250 + ".png"
+    (images / "broken.png").write_bytes(wide[:200])
+    (images / "dangling.png").symlink_to("nowhere")
+    (images / "nonsense.mha").write_bytes(b"nonsense")
+    Image.fromarray(np.zeros((8, 8), np.uint16)).save(images / "sixteen.png")
+    (images / too_long).write_bytes(wide)
+    status, messages = command("--batch", "4")
+    count = len(PICTURES)
+    assert status == 1 and f"{count} of {count + 5} images segmented" in messages and "5 failed" in messages
+    rows = table(tmp_path)
+    errors = {row["file"]: row for row in rows if row["error"]}
+    assert list(errors) == ["broken.png", "dangling.png", "nonsense.mha", "sixteen.png", too_long]
+    parts = ("'broken.png' is not a readable image", "No such file", '"nonsense.mha"', "8 bits per channel", "too long")
+    for part, row in zip(parts, errors.values(), strict=True):
+        assert part in row["error"]
+        assert not any(value for key, value in row.items() if key not in ("file", "error"))
+    assert str(tmp_path) not in (tmp_path / "out/measurements.csv").read_text()
+    assert [row["file"] for row in rows] == sorted(row["file"] for row in rows)
+    assert len(rows) == 5 + 2 * count
+    for kind in ("masks", "overlays"):
+        written = {path.stem for path in (tmp_path / "out" / kind).iterdir()}
+        assert written == {name.rsplit(".", 1)[0] for name in PICTURES}
+
+
+def test_one_image_that_breaks_the_network_leaves_its_batch_alone(command, tmp_path, monkeypatch):
+    whole = inference.predict_native
+
+    def fragile(network, cases, size, device):
+        if any(case.id == "small" for case in cases):
+            raise RuntimeError("out of\n memory")
+        return whole(network, cases, size, device)
+
+    monkeypatch.setattr(inference, "predict_native", fragile)
+    assert command()[0] == 1
+    rows = table(tmp_path)
+    assert [(row["file"], row["error"]) for row in rows if row["error"]] == [
+        ("small.jpg", "RuntimeError: out of memory")
+    ]
+    assert len(list((tmp_path / "out/masks").iterdir())) == len(PICTURES) - 1
+
+
+def test_streams_in_batches_and_the_table_comes_last(command, tmp_path, monkeypatch):
+    whole, calls = inference.predict_native, []
+
+    def watched(network, cases, size, device):
+        calls.append((len(cases), len(list(tmp_path.glob("out/masks/*.png")))))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return whole(network, cases, size, device)
+
+    monkeypatch.setattr(inference, "predict_native", watched)
+    with pytest.raises(KeyboardInterrupt):
+        command("--batch", "2")
+    assert calls == [(2, 0), (2, 2), (2, 4)]
+    assert not (tmp_path / "out/measurements.csv").exists()
+
+
+def test_one_pixel_size_for_all(command, tmp_path):
+    assert command("--pixel-mm", "0.5")[0] == 0
+    heads = [row for row in table(tmp_path) if row["circumference_px"]]
+    assert len(heads) > 1
+    for row in heads:
+        assert float(row["circumference_mm"]) == pytest.approx(0.5 * float(row["circumference_px"]), abs=0.011)
+
+
+def test_pixel_sizes_of_hc18(command, images, tmp_path):
+    path = tmp_path / "sizes.csv"
+    path.write_text(
+        f"{HC18_HEADER}\nwide.png,0.25,44.3\ntall.png,2,70.1\nelsewhere.png,0.06,50\n", encoding="utf-8-sig"
+    )
+    status, messages = command("--pixel-sizes", str(path))
+    assert status == 0 and f"no pixel size for {len(PICTURES) - 2} images, e.g. 'alpha.PNG'" in messages
+    heads = {row["file"]: row for row in table(tmp_path) if row["circumference_px"]}
+    assert {"wide.png", "tall.bmp"} < set(heads)
+    for name, row in heads.items():
+        mm = {"wide.png": 0.25, "tall.bmp": 2}.get(name)
+        if mm:
+            expected = mm * float(row["circumference_px"])
+            assert float(row["circumference_mm"]) == pytest.approx(expected, abs=0.0051 * (1 + mm))
+        else:
+            assert row["circumference_mm"] == ""
+
+
+def test_published_pixel_sizes(shared_data):
+    sizes = read_pixel_sizes(shared_data / "hc18/training_set_pixel_size_and_HC.csv")
+    assert sizes["000_HC"] == 0.0691358041432
+    assert all(0.03 < size < 0.5 for size in sizes.values())
+
+
+def test_dots_in_a_name_without_suffix(tmp_path):
+    (tmp_path / "sizes.csv").write_text("pixel_mm, id\n0.1, 1.2.840\n0.2,1.2.841\n0.3,sub/a.b.JPG\n")
+    assert read_pixel_sizes(tmp_path / "sizes.csv") == {"1.2.840": 0.1, "1.2.841": 0.2, "a.b": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("filename,size\na.png,0.1\n", "row 1 below the header lacks 'filename'/'file'/'id' and 'pixel size"),
+        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header lacks"),
+        ("filename,pixel_mm\na.png,0\n", "the pixel size of 'a.png' is '0'; it must be a number above 0"),
+        ("filename,pixel_mm\na.png,nan\n", "is 'nan'; it must be"),
+        ("filename,pixel_mm\na.png,wide\n", "is 'wide'; it must be"),
+        ("filename,pixel_mm\na.png,0.1\na.bmp,0.2\n", "two rows for 'a.bmp' differ"),
+        ('filename,pixel_mm\n"a.png,0.1\n', "cannot be read as CSV"),
+        ("filename,pixel_mm\n\xe4.png,0.1\n", "cannot be read as CSV"),
+        (None, "cannot be read as CSV"),
+    ],
+)
+def test_bad_pixel_sizes(tmp_path, text, message):
+    if text is not None:
+        (tmp_path / "sizes.csv").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="sizes.csv.*" + message):
+        read_pixel_sizes(tmp_path / "sizes.csv")
+
+
+def test_meta_images(tmp_path):
+    import SimpleITK
+
+    def stored(array, **options):
+        SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, **options), str(tmp_path / "x.mha"))
+        return read_image(tmp_path / "x.mha")
+
+    plane = np.arange(30, dtype=np.uint8).reshape(5, 6)
+    for array in (plane, plane[None], np.stack([plane] * 3)):
+        np.testing.assert_array_equal(stored(array), plane)
+    for array in (plane.astype(np.int16), np.stack([plane, plane, plane + 1]), np.stack([plane] * 4)):
+        with pytest.raises(InputError, match="'x.mha' .*export it"):
+            stored(array)
+
+
+def test_bad_usage(command, images, model, tmp_path):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "notes.txt").write_text("no image")
+    (empty / ".hidden.png").write_bytes(b"")
+    (empty / "folder.png").mkdir()
+    for options, changes, message in (
+        ((), {"images": empty}, "empty: no images there; put"),
+        ((), {"images": tmp_path / "missing"}, "missing: no images there; put"),
+        ((), {"model": empty}, "empty/segmenter.json: no such file; run the stage"),
+        (("--batch", "0"), {}, "--batch is 0; it must be from 1 to 256"),
+        (("--batch", "257"), {}, "--batch is 257; it must be from 1 to 256"),
+        (("--pixel-mm", "-1"), {}, "--pixel-mm is '-1'; it must be a number above 0"),
+        (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: cannot be read as CSV"),
+    ):
+        status, messages = command(*options, **changes)
+        assert status == 2 and message in messages, options or changes
+        assert not (tmp_path / "out").exists()
+    assert command("--pixel-mm", "1", "--pixel-sizes", "sizes.csv")[0] == 2
+
+
+def test_output_that_is_not_an_empty_folder(command, tmp_path):
+    out = tmp_path / "out"
+    out.write_text("mine")
+    status, messages = command()
+    assert status == 2 and "out: exists and is not an empty folder" in messages and out.read_text() == "mine"
+    out.unlink()
+    (out / "masks").mkdir(parents=True)
+    status, messages = command()
+    assert status == 2 and "out: exists and is not an empty folder" in messages
+    assert not any((out / "masks").iterdir())
+    (out / "masks").rmdir()
+    assert command()[0] == 0
+
+
+def test_two_images_of_one_name_are_refused(command, images, tmp_path):
+    (images / "wide.bmp").write_bytes(b"another")
+    status, messages = command()
+    assert status == 2 and "'wide.bmp' and 'wide.png' would share one mask; rename or remove one" in messages
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_files_are_named_and_left_out(command, images, tmp_path):
+    (images / "scan.dcm").write_bytes(b"dicom")
+    (images / "subfolder").mkdir()
+    status, messages = command()
+    assert status == 0 and "1 files are left out" in messages
+    assert {row["file"] for row in table(tmp_path)} == set(PICTURES)
+
+
+def test_help_needs_no_heavy_library(root):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['from_images', '--help']\n"
+        "try:\n    runpy.run_module('pipeline.tools.segment', run_name='__main__')\n"
+        "except SystemExit as left:\n    assert left.code == 0\n"
+        "print({'torch', 'numpy', 'transformers', 'scipy', 'PIL', 'SimpleITK'} & set(sys.modules))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+    assert "--pixel-sizes" in result.stdout and result.stdout.splitlines()[-1] == "set()"
