@@ -62,8 +62,8 @@ def run(
 
     grid, baseline, boxed, resamples = params.grid, params.compare.baseline, params.oracle, params.compare.bootstrap
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
-    cells = [cell_name(*cell) for cell in params.cells()]
-    with_box = [cell_name(*cell) for cell in params.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms]
+    cells = [cell_name(*cell) for cell in params.grid.cells()]
+    with_box = [cell_name(*cell) for cell in params.grid.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms]
     for keep, folders in (
         (cells, (evaluation, predictions, training)),
         (sets, (quality, usefulness, samples, synthetic, curated)),
@@ -73,7 +73,7 @@ def run(
         for folder in folders:
             prune_cells(folder, keep)
 
-    unseen, held_out_names = test.name, params.held_out()
+    unseen, held_out_names = test.name, held_out_names(params.cohorts)
     cohorts = [*held_out_names, unseen]
     scores = load_scores(evaluation, grid, cohorts)
     patients = summary.patients_of(scores, resamples, params.seed)

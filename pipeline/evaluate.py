@@ -25,7 +25,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
     from pipeline.tasks.segmentation.scores import score_case
 
     rows = []
-    for path in (test, *(held_out / name for name in params.held_out())):
+    for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
         dataset = read_dataset(path, splits=["test"])
         predicted = read_predictions(predictions / f"{path.name}.parquet")
         for case in dataset.cases:

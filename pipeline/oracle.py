@@ -25,7 +25,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
     device = setup(params.compute)
     network, config = load_segmenter(segmenter, device, base)
     rows = []
-    for path in (test, *(held_out / name for name in params.held_out())):
+    for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
         dataset = open_dataset(path, splits=["test"])
         for case in dataset.cases:
             generator = seeds.torch_generator(params.seed, "oracle", path.name, case.id)

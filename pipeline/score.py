@@ -51,7 +51,7 @@ def run(
     log = logging.getLogger("pipeline.score")
     device = setup(params.compute)
     settings = params.score
-    network, config = load_unet(instrument, "instrument", device)
+    network, config = load_unet(instrument, "evaluation_network", device)
     generated, real = open_dataset(synthetic), open_dataset(train, ["train"])
     sets = {
         "synthetic": generated.cases,

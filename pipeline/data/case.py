@@ -10,7 +10,7 @@ from pipeline.run.errors import InputError
 
 HEAD = "head"
 """The one structure whose circumference is a head circumference."""
-SPLITS = ("instrument", "train", "val", "test")
+SPLITS = ("evaluation", "train", "val", "test")
 MASK_SOURCES = ("annotated", "filter", "parent", "shape_model", "user", "generated")
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
