@@ -12,12 +12,12 @@ from pipeline.config.params import parse_params
 from pipeline.run import files
 from pipeline.run.cells import prune_datasets
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
 COMPLETE = "quick"
 EMBEDDED = "data/raw/phantom/"
 """The stage `phantom` makes these."""
-log = logging.getLogger("pipeline.presets")
+log = logging.getLogger("pipeline.preset")
 
 
 def compose(folder: Path, name: str) -> str:
@@ -53,20 +53,22 @@ def _merge(base, change) -> None:
             base[key] = value
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.preset", description=__doc__)
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("preset", __doc__)
     parser.add_argument("preset")
     parser.add_argument("--presets", type=Path, default=Path("presets"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument(
         "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
     )
-    args = parser.parse_args()
-    with command_line():
-        text = compose(args.presets, args.preset)
-        config = parse_params(text, args.params)
-        files.write_bytes(args.params, text.encode())
-        prune_datasets(args.held_out, config.held_out())
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    text = compose(args.presets, args.preset)
+    config = parse_params(text, args.params)
+    files.write_bytes(args.params, text.encode())
+    prune_datasets(args.held_out, config.held_out())
     for name, cohort in config.cohorts.items():
         if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
@@ -74,4 +76,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)
