@@ -101,7 +101,7 @@ def bootstrap_interval(
     strata: np.ndarray,
     generator: np.random.Generator,
     resamples: int = RESAMPLES,
-) -> tuple[float, float]:
+) -> tuple[float, float] | None:
     """Percentile interval of a statistic under resampling of images with replacement, within each stratum.
 
     Resamples for which the statistic is not defined are left out. A statistic at its limit (an AUC of 1) does not vary
@@ -114,58 +114,38 @@ def bootstrap_interval(
         strata: (N,), the kind of every image: as many of each kind are drawn as there are.
 
     Returns:
-        Lower and upper limit; nan where no resample defines the statistic.
+        Lower and upper limit; None where no resample defines the statistic.
     """
     kinds = [np.flatnonzero(strata == kind) for kind in np.unique(strata)]
     drawn = np.concatenate([generator.choice(kind, (resamples, len(kind))) for kind in kinds], axis=1)
     values = np.array([statistic(indices) for indices in drawn])
     values = values[np.isfinite(values)]
-    if not len(values):
-        return float("nan"), float("nan")
-    return limits(values)
+    return limits(values) if len(values) else None
 
 
-def score_reader(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:
-    """One reader against the truth.
-
-    Args:
-        votes: float (N,) in 1 to 4, nan where unrated; at least one is rated.
-        truth: bool (N,), True for synthetic.
-
-    Returns:
-        n and unrated (images); accuracy, sensitivity (share of the synthetic images called synthetic) and specificity
-        (share of the real ones called real), in [0, 1]; auc; accuracy_interval (Wilson) and auc_interval (bootstrap).
-        Undefined values are None.
-    """
-    rated = np.isfinite(votes)
-    scores, kinds = votes[rated], truth[rated]
-    right = (scores >= FIRST_SYNTHETIC_VOTE) == kinds
-    return {
-        "n": int(rated.sum()),
-        "unrated": int((~rated).sum()),
-        "accuracy": float(right.mean()),
-        "accuracy_interval": wilson_interval(int(right.sum()), len(right)),
-        "auc": _defined(auc(scores, kinds)),
-        "auc_interval": _defined_pair(bootstrap_interval(lambda i: auc(scores[i], kinds[i]), kinds, generator)),
-        "sensitivity": float(right[kinds].mean()) if kinds.any() else None,
-        "specificity": float(right[~kinds].mean()) if not kinds.all() else None,
-    }
-
-
-def score_pooled(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:
-    """All readers pooled, as :func:`score_reader` with n counting votes; float (R, N) votes.
+def score_readers(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:
+    """One or more readers, pooled, against the truth.
 
     Shares are of all votes. The AUC is the mean of the readers' own, because they use the scale differently. Votes on
     one image resemble each other, so intervals resample images with all their votes; the accuracy of one reader has
     Wilson's interval. So has one of 0 or 1, which no resample changes, with as many images as if the readers were one.
+
+    Args:
+        votes: float (R, N) in 1 to 4, nan where unrated; every reader rated at least one image.
+        truth: bool (N,), True for synthetic.
+
+    Returns:
+        n and unrated (votes); accuracy, sensitivity (share of the synthetic images called synthetic) and specificity
+        (share of the real ones called real), in [0, 1]; auc; accuracy_interval and auc_interval. Undefined values are
+        None.
     """
     rated = np.isfinite(votes)
     right = np.where(rated, (votes >= FIRST_SYNTHETIC_VOTE) == truth, np.nan)
     accuracy = float(np.nanmean(right))
 
     def mean_auc(i: np.ndarray) -> float:
-        own = [auc(one[i][seen[i]], truth[i][seen[i]]) for one, seen in zip(votes, rated, strict=True)]
-        return float(np.mean(own)) if np.isfinite(own).all() else float("nan")
+        of_each = [auc(vote[i][known[i]], truth[i][known[i]]) for vote, known in zip(votes, rated, strict=True)]
+        return float(np.mean(of_each)) if np.isfinite(of_each).all() else float("nan")
 
     seen = np.flatnonzero(rated.any(axis=0))
     if len(votes) == 1 or accuracy in (0, 1):
@@ -178,7 +158,7 @@ def score_pooled(votes: np.ndarray, truth: np.ndarray, generator: np.random.Gene
         "accuracy": accuracy,
         "accuracy_interval": interval,
         "auc": _defined(mean_auc(np.arange(votes.shape[1]))),
-        "auc_interval": _defined_pair(bootstrap_interval(lambda i: mean_auc(seen[i]), truth[seen], generator)),
+        "auc_interval": bootstrap_interval(lambda i: mean_auc(seen[i]), truth[seen], generator),
         "sensitivity": float(np.nanmean(right[:, truth])) if rated[:, truth].any() else None,
         "specificity": float(np.nanmean(right[:, ~truth])) if rated[:, ~truth].any() else None,
     }
@@ -205,14 +185,14 @@ def score_agreement(votes: np.ndarray, truth: np.ndarray, generator: np.random.G
     return {
         "n": int(common.sum()),
         "fleiss_kappa": _defined(fleiss_kappa(counts)),
-        "fleiss_interval": _defined_pair(bootstrap_interval(lambda i: fleiss_kappa(counts[i]), kinds, generator)),
+        "fleiss_interval": bootstrap_interval(lambda i: fleiss_kappa(counts[i]), kinds, generator),
         "weighted_kappa": _defined(pairs(np.arange(len(kinds)))),
-        "weighted_interval": _defined_pair(bootstrap_interval(pairs, kinds, generator)),
+        "weighted_interval": bootstrap_interval(pairs, kinds, generator),
     }
 
 
 def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
-    """What the accuracy of :func:`score_pooled` allows to be said, as a sentence or two."""
+    """What the accuracy of :func:`score_readers` allows to be said, as a sentence or two."""
     low, high = pooled["accuracy_interval"]
     votes = f"{n_readers} × {n_images}"
     if pooled["unrated"]:
@@ -231,7 +211,7 @@ def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
 def as_text(scores: dict) -> str:
     """A reading's scores (``blind_reading.score_reading``) as a table, the agreement, and the sentence."""
     header = ("reader", "votes", "unrated", "accuracy, %", "AUC", "sensitivity, %", "specificity, %", "s per image")
-    lines = [header, *(_line(one["reader"], one) for one in scores["readers"])]
+    lines = [header, *(_line(reader["reader"], reader) for reader in scores["readers"])]
     if len(scores["readers"]) > 1:
         lines.append(_line("pooled", scores["pooled"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -249,16 +229,16 @@ def as_text(scores: dict) -> str:
     return "\n".join([*text, "", scores["in_words"]])
 
 
-def _line(name: str, one: dict) -> tuple[str, ...]:
+def _line(name: str, score: dict) -> tuple[str, ...]:
     return (
         name,
-        str(one["n"]),
-        str(one["unrated"]),
-        _estimate(one["accuracy"], one["accuracy_interval"], "{:.1f}", 100),
-        _estimate(one["auc"], one["auc_interval"], "{:.2f}"),
-        _estimate(one["sensitivity"], None, "{:.1f}", 100),
-        _estimate(one["specificity"], None, "{:.1f}", 100),
-        _estimate(one.get("median_seconds"), None, "{:.1f}"),
+        str(score["n"]),
+        str(score["unrated"]),
+        _estimate(score["accuracy"], score["accuracy_interval"], "{:.1f}", 100),
+        _estimate(score["auc"], score["auc_interval"], "{:.2f}"),
+        _estimate(score["sensitivity"], None, "{:.1f}", 100),
+        _estimate(score["specificity"], None, "{:.1f}", 100),
+        _estimate(score.get("median_seconds"), None, "{:.1f}"),
     )
 
 
@@ -271,7 +251,3 @@ def _estimate(value: float | None, interval: Sequence[float] | None, form: str, 
 
 def _defined(value: float) -> float | None:
     return value if np.isfinite(value) else None
-
-
-def _defined_pair(values: tuple[float, float]) -> tuple[float, float] | None:
-    return values if np.isfinite(values).all() else None
