@@ -54,7 +54,7 @@ class Model:
         self.settings = settings.model_copy(update=changes)
         self.size = settings.base.image_size
         self.base = bases / name.replace(":", "-")
-        prepare_base(self.base, self.settings, config.seed, CPU, None, lambda step, loss: None)
+        prepare_base(self.base, self.settings, config.seed)
 
     def build(self, images: np.ndarray):
         if self.settings is None:

@@ -27,14 +27,6 @@ class CompactSam(Section):
         return self
 
 
-class Pretraining(Section):
-    """Promptable pre-training of the compact SAM on procedural shapes; 0 steps for none."""
-
-    steps: Annotated[int, Field(ge=0)]
-    batch: Positive
-    learning_rate: PositiveFloat
-
-
 class SamBase(Section):
     """What is fine-tuned. ``weights`` null: the compact SAM; a path: an official checkpoint or Hugging Face folder.
 
@@ -46,7 +38,6 @@ class SamBase(Section):
     window: Positive | None
     detail: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
     compact: CompactSam
-    pretraining: Pretraining
     views: Positive
 
 

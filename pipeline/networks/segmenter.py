@@ -1,6 +1,5 @@
 """SAM or U-Net behind one interface: what arms start from, the network to fine-tune, and its file afterwards."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,34 +10,27 @@ from pipeline.config.segmenters import Segmenter
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.weights import read_config, save_tensors
 from pipeline.run.errors import InputError
-from pipeline.run.resume import Scratch
 
 BASES = Path("models/base")
 KINDS = {"sam": "SAM: the tensors that were trained", "unet": "U-Net"}
 
 
-def prepare_base(
-    folder: Path,
-    settings: Segmenter,
-    seed: int,
-    device: torch.device,
-    scratch: Scratch,
-    on_step: Callable[[int, float], None],
-) -> None:
-    """Write what every arm starts from: pretrained weights, or the compact SAM, which may be pre-trained here."""
+def prepare_base(folder: Path, settings: Segmenter, seed: int) -> None:
+    """Write what every arm starts from: pretrained weights, or the compact SAM with random ones of ``seed``."""
     if settings.kind == "unet":
         from pipeline.networks.unet.checkpoint import save_unet_base
 
         save_unet_base(folder, settings.base)
         return
-    from pipeline.learning.pretraining import pretrain_compact_sam
     from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
+    from pipeline.networks.sam.compact import build_compact_sam
     from pipeline.networks.sam.pretrained import read_pretrained
 
     if settings.base.weights is not None:
         save_pretrained_base(folder, *read_pretrained(Path(settings.base.weights)))
     else:
-        network = pretrain_compact_sam(settings.base, seed, device, scratch, on_step)
+        torch.manual_seed(seed)
+        network = build_compact_sam(settings.base.compact, settings.base.image_size, n_structures=1)
         save_compact_base(folder, network, settings.base)
 
 

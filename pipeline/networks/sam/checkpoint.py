@@ -24,13 +24,12 @@ OFFICIAL = "segment-anything"
 
 
 def save_compact_base(folder: Path, network: Sam, settings: SamBase) -> None:
-    """The compact SAM; ``settings`` say how it was built and pre-trained."""
+    """The compact SAM; ``settings`` say how it was built."""
     about = {
         "architecture": COMPACT,
         "compact": settings.compact.model_dump(mode="json"),
         "image_size": network.image_size,
-        "pretraining": settings.pretraining.model_dump(mode="json"),
-        "trained_on": "procedural shapes; no image of anything real",
+        "trained_on": "nothing: random weights",
         "licence": "Apache-2.0",
     }
     save_tensors(folder, "sam", network.state_dict(), about)
@@ -92,13 +91,13 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
 def build_sam(folder: Path, settings: SamSegmenter, n_structures: int) -> Sam:
     """The base in ``folder`` with everything set for fine-tuning as ``settings`` say.
 
-    A compact SAM that was not pre-trained and is trained in full starts from random weights of its own, drawn from
-    torch's global generator, because the initialisation is part of a replicate.
+    A compact SAM trained in full starts from random weights of its own, drawn from torch's global generator, because
+    the initialisation is part of a replicate.
     """
     base = settings.base
     network = load_base(folder, base, n_structures, settings.prompt)
     choose_trained(network, settings.train, settings.lora_rank)
-    if network.convolutional and base.pretraining.steps == 0 and settings.train == "full":
+    if network.convolutional and settings.train == "full":
         drawn = build_compact_sam(base.compact, base.image_size, n_structures).state_dict()
         network.load_state_dict({name: drawn[name] for name in trained_state(network)}, strict=False)
     if settings.checkpointing:
