@@ -171,7 +171,8 @@ def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, fit
     from pipeline.networks.sam.checkpoint import build_sam
     from pipeline.networks.small_unet import build_unet
     from pipeline.run import seeds

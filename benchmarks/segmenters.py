@@ -25,7 +25,8 @@ from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.segmenter import build_segmenter, prepare_base
 from pipeline.networks.small_unet import build_unet

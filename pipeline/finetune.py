@@ -30,15 +30,14 @@ def run(
 
     SAM's frozen encoder never runs here but for what is derived from the labels: embeddings are read from disk.
     """
-    from dataclasses import replace
-
     import torch
 
     from pipeline.arms.pool import training_pool
     from pipeline.data.dataset import open_dataset, read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit, phases
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, extra_first, fit
     from pipeline.networks.parameters import count_parameters
     from pipeline.networks.segmenter import build_segmenter, save_segmenter
     from pipeline.run import files, processes, seeds
@@ -84,22 +83,19 @@ def run(
         pool = ImagePool(*arm_pool.stacked(), augmentation)
     validation = dataset.split("val") if spec.validated else []
     seen = (stack_images(validation, size), stack_masks(validation, size)) if validation else ()
-    taken = 0
     with progress(f"finetune {cell}", settings.steps, live) as tick:
-        for name, part, steps in phases(pool, arm_pool.real, settings.steps, spec.pretrain):
-            looks = validation and taken + steps == settings.steps
-            fit(
-                network,
-                part,
-                replace(Recipe.of(settings), steps=steps),
-                n_structures=dataset.n_structures,
-                seed=seed,
-                device=device,
-                scratch=scratch.part(name),
-                validate=(lambda net: mean_dice(net, *seen, dataset.n_structures, device).mean()) if looks else None,
-                on_step=lambda step, loss, before=taken: tick(before + step, loss),
-            )
-            taken += steps
+        fit(
+            network,
+            pool,
+            Recipe.of(settings, f"segmenters.{segmenter}"),
+            n_structures=dataset.n_structures,
+            cases=extra_first(arm_pool.real, len(pool), settings.steps, spec.pretrain),
+            seed=seed,
+            device=device,
+            scratch=scratch,
+            validate=(lambda net: mean_dice(net, *seen, dataset.n_structures, device).mean()) if validation else None,
+            on_step=tick,
+        )
     if not processes.is_main():
         return
     trained_on = {

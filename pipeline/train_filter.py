@@ -16,7 +16,8 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, fit
     from pipeline.networks.small_unet import build_unet, save_unet
     from pipeline.run import files, seeds
     from pipeline.run.compute import setup
@@ -45,7 +46,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
             network = fit(
                 build_unet(settings.channels, dataset.n_structures),
                 ImagePool(images[fold_of != fold], masks[fold_of != fold], params.augment),
-                Recipe.of(settings),
+                Recipe.of(settings, "filter"),
                 n_structures=dataset.n_structures,
                 seed=seed,
                 device=device,

@@ -14,7 +14,8 @@ def run(params, *, train: Path, out: Output) -> None:
 
     from pipeline.data.dataset import read_dataset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, fit
     from pipeline.networks.small_unet import build_unet, save_unet
     from pipeline.run import seeds
     from pipeline.run.compute import setup
@@ -35,7 +36,7 @@ def run(params, *, train: Path, out: Output) -> None:
         network = fit(
             build_unet(settings.channels, dataset.n_structures),
             ImagePool(images, masks, params.augment),
-            Recipe.of(settings),
+            Recipe.of(settings, "instrument"),
             n_structures=dataset.n_structures,
             seed=seed,
             device=device,

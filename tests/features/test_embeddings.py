@@ -23,7 +23,8 @@ from pipeline.features.embeddings import (
     stored_id,
 )
 from pipeline.imaging.letterbox import to_uint8
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.sam.checkpoint import base_digest, build_sam, load_base
 from pipeline.quality.curation import repeated_id
 from pipeline.run import files

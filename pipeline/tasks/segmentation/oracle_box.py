@@ -5,7 +5,7 @@ import torch
 
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import one_hot
+from pipeline.learning.segmentation import one_hot
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.prompts import boxes_around, ellipse_in_box, jitter
 from pipeline.tasks.segmentation.scores import overlap
