@@ -55,6 +55,7 @@ def run(
         load_verdicts,
         synthetic_rows,
     )
+    from pipeline.config.cohorts import held_out_names
     from pipeline.data.dataset import read_dataset
     from pipeline.data.tables import write_table
     from pipeline.run import files
@@ -63,7 +64,9 @@ def run(
     grid, baseline, boxed, resamples = params.grid, params.compare.baseline, params.oracle, params.compare.bootstrap
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
     cells = [cell_name(*cell) for cell in params.grid.cells()]
-    with_box = [cell_name(*cell) for cell in params.grid.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms]
+    with_box = [
+        cell_name(*cell) for cell in params.grid.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms
+    ]
     for keep, folders in (
         (cells, (evaluation, predictions, training)),
         (sets, (quality, usefulness, samples, synthetic, curated)),

@@ -18,6 +18,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
 
     import numpy as np
 
+    from pipeline.config.cohorts import held_out_names
     from pipeline.data.case import HEAD
     from pipeline.data.dataset import read_dataset
     from pipeline.data.predictions import read_predictions

@@ -24,6 +24,7 @@ def run(params, *, train: Path, out: Output) -> None:
             dataset.cases,
             settings,
             params.augment,
+            key="evaluation_network",
             n_structures=dataset.n_structures,
             seed=seeds.derive(params.seed, "instrument"),
             device=setup(params.compute),

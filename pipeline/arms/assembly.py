@@ -52,9 +52,7 @@ def assemble_from_samples(
     if arm.shuffled:
         extra = shuffled(list(extra), arm_seed(seed, labels, replicate))
     provenance = {"extra": arm.extra, "available": len(dataset.cases), **dataset.provenance}
-    write_dataset(
-        out, extra, role="extra", classes=dataset.classes, labels=dataset.labels, provenance=provenance
-    )
+    write_dataset(out, extra, role="extra", classes=dataset.classes, labels=dataset.labels, provenance=provenance)
 
 
 def arm_seed(seed: int, labels: int, replicate: int) -> int:

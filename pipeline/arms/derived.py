@@ -24,9 +24,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 """Image float32 (1, S, S) in [-1, 1] and mask uint8 (S, S), letter-boxed."""
 
 
-def derived_cases(
-    kind: str, labels: Sequence[Case], count: int, size: int, params: Warp, seed: int
-) -> Iterator[Case]:
+def derived_cases(kind: str, labels: Sequence[Case], count: int, size: int, params: Warp, seed: int) -> Iterator[Case]:
     """``count`` cases of a kind, each a function of (labels, seed, its number).
 
     Args:

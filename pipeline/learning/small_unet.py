@@ -2,14 +2,14 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import torch
 
 from pipeline.config.augmentation import Augment
 from pipeline.config.small_unet import SmallUNet as Settings
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.small_unet import SmallUNet, build_unet
 
 
@@ -18,16 +18,21 @@ def train_small_unet(
     settings: Settings,
     augmentation: Augment,
     *,
+    key: str,
     n_structures: int,
     seed: int,
     device,
     on_step: Callable[[int, float], None],
 ) -> SmallUNet:
-    """A small U-Net trained on labelled cases from random weights, which are a function of ``seed``."""
+    """A small U-Net trained on labelled cases from random weights, which are a function of ``seed``.
+
+    Args:
+        key: the parameter section of ``settings``, for messages.
+    """
     torch.manual_seed(seed)
     size = settings.image_size
     pool = ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
     network = build_unet(settings.channels, n_structures)
     return fit(
-        network, pool, Recipe.of(settings), n_structures=n_structures, seed=seed, device=device, on_step=on_step
+        network, pool, Recipe.of(settings, key), n_structures=n_structures, seed=seed, device=device, on_step=on_step
     )

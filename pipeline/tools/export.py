@@ -40,7 +40,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     from pipeline.networks.sam.checkpoint import OFFICIAL
     from pipeline.networks.sam.official import TIED, write_official
     from pipeline.networks.sam.pretrained import resize
-    from pipeline.networks.segmenter import BASES, load_segmenter
+    from pipeline.networks.segmenter import BASES, kind_of, load_segmenter
     from pipeline.networks.weights import load_tensors, read_config
 
     base = base or BASES / read_config(model, "segmenter")["name"]
@@ -50,7 +50,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
             f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
             "(base.weights) to export them"
         )
-    network, facts = load_segmenter(model, "cpu", base)
+    network, facts = load_segmenter(kind_of(model), model, "cpu", base)
     vision = SamConfig.from_dict(about["sam"]).vision_config
     name = REGISTRY.get(vision.hidden_size)
     if name is None or vision.image_size != OFFICIAL_SIZE:

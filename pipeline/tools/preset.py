@@ -20,8 +20,6 @@ from pipeline.run.errors import InputError
 from pipeline.tools import command
 
 COMPLETE = "quick"
-_KINDS = ("kind", "train", "extra", "backend")
-"""Keys that say which other keys a mapping has."""
 EMBEDDED = "data/raw/phantom/"
 """The stage `phantom` makes these."""
 log = logging.getLogger("pipeline.preset")
@@ -84,7 +82,9 @@ def _merge(base, change) -> None:
 
 
 def _alike(base, change) -> bool:
-    return all(change[key] == base[key] for key in _KINDS if key in change and key in base)
+    """Whether both have the same keys, as far as a choice among kinds tells."""
+    choices = ("kind", "extra", "backend", *(("train",) if "kind" in base else ()))
+    return all(change[key] == base[key] for key in choices if key in change and key in base)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -106,7 +106,9 @@ def run(args: argparse.Namespace) -> None:
     for name, cohort in config.cohorts.items():
         if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
-    log.info("%s %s; `dvc repro` runs it", args.params, f"now holds the preset {args.preset}" if args.preset else "fits")
+    log.info(
+        "%s %s; `dvc repro` runs it", args.params, f"now holds the preset {args.preset}" if args.preset else "fits"
+    )
 
 
 if __name__ == "__main__":

@@ -58,12 +58,12 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.case import Case
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.networks.segmenter import load_segmenter
+    from pipeline.networks.segmenter import kind_of, load_segmenter
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.inference import predict_native
 
     device = setup(args)
-    network, config = load_segmenter(args.model, device, args.base)
+    network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
 
     def predict(images: dict) -> dict:
         cases = [Case(path.stem, cohort="", patient="", image=image, mask=None) for path, image in images.items()]

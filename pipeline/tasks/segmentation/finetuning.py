@@ -13,7 +13,8 @@ from pipeline.data.case import Case
 from pipeline.data.dataset import Dataset, open_dataset, read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Pool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import Examples, ImagePool, extra_first, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.segmenter import Kind, save_segmenter
 from pipeline.run import files, processes, seeds
@@ -69,8 +70,9 @@ def finetune(
         fit(
             network,
             pool,
-            Recipe.of(settings),
+            Recipe.of(settings, f"segmenters.{segmenter}"),
             n_structures=dataset.n_structures,
+            cases=extra_first(real, len(pool), settings.steps, spec.pretrain),
             seed=seed,
             device=device,
             scratch=scratch,
@@ -125,7 +127,7 @@ def label_budget(trained_on: dict, added: Dataset) -> dict:
 
 def _pool(
     network: nn.Module, settings, base: Path, cases: Sequence[Case], augmentation: Augment, seed: int, scratch: Path
-) -> Pool:
+) -> Examples:
     """Images, augmented anew in every batch; behind a frozen encoder a few views of each, encoded once."""
     if settings.kind == "sam" and settings.train == "decoder":
         from pipeline.features.embeddings import EmbeddingStore

@@ -72,6 +72,7 @@ def train_label_filter(
             [case for case in cases if fold_of_patient[case.patient] != fold],
             settings,
             augmentation,
+            key="filter",
             n_structures=n_structures,
             seed=seed_of_fold(fold),
             device=device,
