@@ -62,6 +62,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from pipeline.config.compute import Compute
+    from pipeline.data.structures import names
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.run.seeds import derive
 
     generator = open_generator(args.model, setup(Compute(device=args.device, threads=args.threads)))
-    if not (masks := read_masks(args.masks, generator.classes)):
+    if not (masks := read_masks(args.masks, names(generator.structures))):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
