@@ -1,4 +1,4 @@
-"""Stage assemble_generous: what an arm adds whose generator and label-budget filter have seen more labels than its own."""
+"""Stage assemble_generous: what an arm adds whose generator and filter have seen more labels than its own."""
 
 from pathlib import Path
 

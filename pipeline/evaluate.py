@@ -11,7 +11,7 @@ PARAMS = ("cohorts",)
 def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -> None:
     """Score every test case of every cohort; a missing prediction counts with the worst scores.
 
-    The circumference is that of the structure named ``head``; of any other it is left empty. ``area`` is the share of
+    The circumference is that of the structure of role ``head``; of any other it is left empty. ``area`` is the share of
     the image that the structure covers in the reference.
     """
     from dataclasses import asdict
@@ -19,7 +19,6 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
     import numpy as np
 
     from pipeline.config.cohorts import held_out_names
-    from pipeline.data.case import HEAD
     from pipeline.data.dataset import read_dataset
     from pipeline.data.predictions import read_predictions
     from pipeline.data.tables import write_table
@@ -31,11 +30,11 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
         predicted = read_predictions(predictions / f"{path.name}.parquet")
         for case in dataset.cases:
             class_map = predicted.get(case.id, np.zeros_like(case.mask))
-            for k, structure in enumerate(dataset.classes[1:], start=1):
+            for k, structure in enumerate(dataset.structures, start=1):
                 if not (case.mask == k).any():
                     continue
-                scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure == HEAD)
-                key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
+                scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure.role == "head")
+                key = {"cohort": path.name, "structure": structure.name, "id": case.id, "patient": case.patient}
                 about = {"country": case.country, "device": case.device, "area": float((case.mask == k).mean())}
                 rows.append({**key, **about, **asdict(scores)})
     write_table(out, rows)

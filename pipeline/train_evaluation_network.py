@@ -35,7 +35,7 @@ def run(params, *, train: Path, out: Output) -> None:
         "cases": [case.id for case in dataset.cases],
         "parameters": settings.model_dump(mode="json"),
     }
-    save_unet(out, "evaluation_network", network, settings, dataset.classes, trained_on)
+    save_unet(out, "evaluation_network", network, settings, dataset.structures, trained_on)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     seed = fold_seed(params.seed, labels, replicate)
     device = setup(params.compute)
     with progress("filter", settings.steps * settings.folds) as tick:
-        train_label_filter(cases, dataset.classes, settings, params.augment, seed, device, tick, out)
+        train_label_filter(cases, dataset.structures, settings, params.augment, seed, device, tick, out)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ def run(params, *, train: Path, source: Path, labels: int, replicate: int, out: 
     taken = label_ids(train, labels, replicate, params.seed)
     cases = read_images(source, splits=["train"] if params.unlabelled.role == "train" else None)
     cases = [case for case in cases if source != train or case.id not in taken]
-    write_dataset(out, cases, role="unlabelled", classes=open_dataset(source).classes, labels=taken)
+    write_dataset(out, cases, role="unlabelled", structures=open_dataset(source).structures, labels=taken)
 
 
 if __name__ == "__main__":

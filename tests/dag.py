@@ -75,7 +75,9 @@ def needed(stage: str) -> list[str]:
     entries = set()
     for path in code:
         package = path.relative_to(PIPELINE).parts[0]
-        folder = next((parent for parent in reversed(path.parents) if PIPELINE in parent.parents and whole(parent, code)), None)
+        folder = next(
+            (parent for parent in reversed(path.parents) if PIPELINE in parent.parents and whole(parent, code)), None
+        )
         if package in COMMONS:
             entries.add(PIPELINE / package)
         else:

@@ -1,4 +1,4 @@
-"""What an arm adds to its labelled cases, as a dataset: nothing, cases made from them, or samples of a synthetic set."""
+"""What an arm adds to its labelled cases: nothing, cases made from them, or samples of a synthetic set."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -30,7 +30,7 @@ def assemble_from_labels(
     count = extra_count(name, arm, labels)
     extra = derived_cases(arm.extra, cases, count, size, warp, arm_seed(seed, labels, replicate))
     ids = [case.id for case in cases]
-    write_dataset(out, extra, role="extra", classes=dataset.classes, labels=ids, provenance={"extra": arm.extra})
+    write_dataset(out, extra, role="extra", structures=dataset.structures, labels=ids, provenance={"extra": arm.extra})
 
 
 def assemble_from_samples(
@@ -52,7 +52,7 @@ def assemble_from_samples(
     if arm.shuffled:
         extra = shuffled(list(extra), arm_seed(seed, labels, replicate))
     provenance = {"extra": arm.extra, "available": len(dataset.cases), **dataset.provenance}
-    write_dataset(out, extra, role="extra", classes=dataset.classes, labels=dataset.labels, provenance=provenance)
+    write_dataset(out, extra, role="extra", structures=dataset.structures, labels=dataset.labels, provenance=provenance)
 
 
 def arm_seed(seed: int, labels: int, replicate: int) -> int:

@@ -10,20 +10,18 @@ closes the outlines that the image border cuts, where filling holes returns the 
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.source import Source, by_id, pair_masks, positive, read_csv, stem, suffix
-from pipeline.data.case import Case
+from pipeline.cohorts.source import Files, Source, by_id, case_table, positive, stem, suffix
 from pipeline.imaging.decoding import decode_grey
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
+decode_image = decode_grey
 
 _NAME = re.compile(r"(\d+)_\d*HC(_Annotation)?")
 _CSV_ENDS = ("pixel_size_and_hc.csv", "pixel_size.csv")
@@ -52,36 +50,38 @@ class Ellipse(NamedTuple):
         return (dx * cos + dy * sin) / self.a, (dy * cos - dx * sin) / self.b
 
 
-def read(root: Path, labelled: bool = True) -> Iterator[Case]:
-    """Cases of the training set, or (``labelled`` False) of any HC18 images, with a mask where there is an annotation.
+def index(source: Source, labelled: bool) -> Files:
+    """The training set, or (``labelled`` False) any HC18 images, which may come without the table of pixel sizes.
 
-    ``010_HC``, ``010_2HC``, ``010_3HC`` are one patient. Unlabelled images may come without the table of pixel sizes.
+    ``010_HC``, ``010_2HC``, ``010_3HC`` are one patient.
 
     Raises:
-        InputError: naming the file or row that is missing, damaged or contradictory.
+        InputError: naming the file or row that is missing, misnamed or contradictory.
     """
-    with Source(root) as source:
-        names = [name for name in source.names if suffix(name) == ".png"]
-        for name in names:
-            if not _NAME.fullmatch(stem(name)):
-                raise InputError(f"file '{name}' is not named NNN_HC.png or NNN_HC_Annotation.png; move it elsewhere")
-        outlines = by_id((n for n in names if stem(n).endswith("_Annotation")), _case_id)
-        images = by_id((n for n in names if not stem(n).endswith("_Annotation")), _case_id)
-        table = _table(source, images, labelled)
-        for case_id, image, outline in pair_masks(images, outlines, labelled):
-            mask = None if outline is None else fill_outline(decode_grey(source.read(outline), outline), outline)
-            pixel_mm, hc_mm = table.get(case_id, (None, None))
-            yield Case(
-                id=case_id,
-                cohort="hc18",
-                patient=_NAME.fullmatch(case_id).group(1),
-                image=decode_grey(source.read(image), image),
-                mask=mask,
-                mask_source=None if mask is None else "annotated",
-                pixel_mm=pixel_mm,
-                hc_mm=hc_mm,
-                country="NLD",
-            )
+    names = [name for name in source.names if suffix(name) == ".png"]
+    for name in names:
+        if not _NAME.fullmatch(stem(name)):
+            raise InputError(f"file '{name}' is not named NNN_HC.png or NNN_HC_Annotation.png; move it elsewhere")
+    masks = by_id((n for n in names if stem(n).endswith("_Annotation")), _case_id)
+    images = by_id((n for n in names if not stem(n).endswith("_Annotation")), _case_id)
+    tables = [name for name in source.names if name.lower().endswith(_CSV_ENDS)]
+    if labelled and not tables:
+        raise InputError("training_set_pixel_size_and_HC.csv is missing; fetch it from Zenodo 1327317")
+    required = (_FILE, _PIXEL, *([_CIRCUMFERENCE] if labelled else []))
+    measured = case_table(source, tables, images, required, lambda row: stem(row[_FILE]), _sizes)
+    origin = {case_id: {"patient": _NAME.fullmatch(case_id).group(1), "country": "NLD"} for case_id in images}
+    return Files(images, masks, {case_id: origin[case_id] | measured.get(case_id, {}) for case_id in images})
+
+
+def decode_mask(data: bytes, name: str) -> np.ndarray:
+    return fill_outline(decode_grey(data, name), name)
+
+
+def _sizes(row: dict[str, str], name: str) -> dict:
+    columns = {"pixel_mm": _PIXEL, "hc_mm": _CIRCUMFERENCE}
+    return {
+        field: positive(row[column], column, row[_FILE], name) for field, column in columns.items() if column in row
+    }
 
 
 def fill_outline(outline: np.ndarray, name: str) -> np.ndarray:
@@ -144,25 +144,3 @@ def _distance(ellipse: Ellipse, line: np.ndarray) -> float:
 
 def _case_id(name: str) -> str:
     return stem(name).removesuffix("_Annotation")
-
-
-def _table(source: Source, images: dict[str, str], labelled: bool) -> dict[str, tuple[float, float | None]]:
-    """(pixel size, circumference or None) in mm per case id, from the publisher's table."""
-    names = [name for name in source.names if name.lower().endswith(_CSV_ENDS)]
-    if labelled and not names:
-        raise InputError("training_set_pixel_size_and_HC.csv is missing; fetch it from Zenodo 1327317")
-    table: dict[str, tuple[float, float | None]] = {}
-    for name in names:
-        for row in read_csv(source, name, (_FILE, _PIXEL, *([_CIRCUMFERENCE] if labelled else []))):
-            file, case_id = row[_FILE], stem(row[_FILE])
-            circumference = row.get(_CIRCUMFERENCE)
-            hc_mm = None if circumference is None else positive(circumference, _CIRCUMFERENCE, file, name)
-            sizes = (positive(row[_PIXEL], _PIXEL, file, name), hc_mm)
-            if case_id not in images:
-                raise InputError(f"file '{name}': row '{file}' has no image; add the image or remove the row")
-            if table.setdefault(case_id, sizes) != sizes:
-                raise InputError(f"file '{name}': row '{file}' contradicts another row; keep one of them")
-    for case_id, image in images.items():
-        if names and case_id not in table:
-            raise InputError(f"file '{names[0]}' has no row for image '{image}'; add the row or remove the image")
-    return table

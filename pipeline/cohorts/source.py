@@ -8,9 +8,9 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import NamedTuple, Self
 
 from pipeline.run.errors import InputError
 
@@ -18,6 +18,17 @@ _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 _SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini")
 _OBTAIN = "run 'dvc pull', or obtain the data as data/README.md says (dvc import-url, dvc add)"
+
+
+class Files(NamedTuple):
+    """What a reader makes of the names in a cohort: file names by case id, and further fields of ``Case`` by case id.
+
+    Where no ``patient`` is among the fields, images with equal pixels are one patient and every other image is its own.
+    """
+
+    images: dict[str, str]
+    masks: dict[str, str]
+    fields: dict[str, dict]
 
 
 class Source:
@@ -153,6 +164,35 @@ def read_csv(source: Source, name: str, required: Iterable[str]) -> list[dict[st
         if len(line) != len(header):
             raise InputError(f"file '{name}': row '{','.join(line)}' has {len(line)} fields, not {len(header)}; fix it")
     return [dict(zip(header, line, strict=True)) for line in lines[1:]]
+
+
+def case_table(
+    source: Source,
+    tables: Sequence[str],
+    images: dict[str, str],
+    required: Iterable[str],
+    case_id: Callable[[dict[str, str]], str],
+    fields: Callable[[dict[str, str], str], dict],
+) -> dict[str, dict]:
+    """Fields of ``Case`` by case id, from CSV files that have a row for every image; empty without such a file.
+
+    Args:
+        case_id: a row → its case. fields: a row and the file's name → fields.
+
+    Raises:
+        InputError: a row without an image, an image without a row, or rows that differ for one case.
+    """
+    found: dict[str, dict] = {}
+    for name in tables:
+        for row in read_csv(source, name, required):
+            key, values = case_id(row), fields(row, name)
+            if key not in images:
+                raise InputError(f"file '{name}': row '{key}' has no image; add the image or remove the row")
+            if found.setdefault(key, values) != values:
+                raise InputError(f"file '{name}': row '{key}' contradicts another row; keep one of them")
+    if tables and (lacking := [image for key, image in images.items() if key not in found]):
+        raise InputError(f"file '{tables[0]}' has no row for image '{lacking[0]}'; add the row or remove the image")
+    return found
 
 
 def positive(text: str, column: str, row: str, name: str) -> float:

@@ -66,6 +66,3 @@ def _kinds(config) -> Iterator[str]:
         yield f"assemble.generous_labels is {config.assemble.generous_labels}, which is not in grid.labels"
     for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
         yield f"oracle.segmenters names '{name}', which is no SAM"
-    for name in wanted.sam:
-        if segmenters[name].train == "decoder" and any(arms[arm].augment == "strong" for arm in grid.arms):
-            yield f"segmenter '{name}' has a frozen encoder, which sees standard augmentation only; train it lora or full"

@@ -19,6 +19,7 @@ from pipeline.config.sample import Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
 from pipeline.config.small_unet import Filter, SmallUNet
+from pipeline.config.task import Task
 from pipeline.config.unlabelled import Unlabelled
 from pipeline.run.errors import InputError
 
@@ -29,6 +30,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)]
     compute: Compute
     phantom: Phantom
+    task: Task
     cohorts: dict[Name, Cohort]
     unlabelled: Unlabelled
     grid: Grid

@@ -4,6 +4,7 @@ A kind is a module: ``networks.sam.checkpoint`` or ``networks.unet.checkpoint``.
 stage of U-Nets depends on no SAM; :func:`kind_of` finds that of a folder.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pipeline.config.segmenters import Segmenter
+from pipeline.data.structures import Structure, to_json
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.weights import read_config, save_tensors
 from pipeline.run.errors import InputError
@@ -38,7 +40,7 @@ def save_segmenter(
     kind: Kind,
     folder: Path,
     network: nn.Module,
-    classes: tuple[str, ...],
+    structures: Sequence[Structure],
     *,
     name: str,
     base: Path,
@@ -60,7 +62,7 @@ def save_segmenter(
         "name": name,
         "settings": plain,
         "image_size": settings.base.image_size,
-        "classes": list(classes),
+        "structures": to_json(structures),
         **count_parameters(network),
         "trained_on": trained_on,
         "licence": "Apache-2.0; see the licence of the training data and of the initial weights",

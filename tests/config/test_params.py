@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.params import View, load_params, parse_params
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose

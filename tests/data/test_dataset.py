@@ -8,14 +8,15 @@ import pytest
 
 from pipeline.data.dataset import open_dataset, read_dataset, read_images
 from pipeline.data.schema import SCHEMA
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 
 
 def write(path, cases, role="train", **options):
-    write_dataset(path, cases, role=role, classes=CLASSES, **options)
+    write_dataset(path, cases, role=role, structures=STRUCTURES, **options)
     return path
 
 
@@ -26,7 +27,7 @@ def dataset(tmp_path, ring):
 
 def test_round_trip(dataset, ring):
     opened = read_dataset(dataset)
-    assert opened.classes == CLASSES
+    assert opened.structures == STRUCTURES
     assert [case.id for case in opened.cases] == [f"case-{i:03d}" for i in range(5)]
     expected = ring(3)
     np.testing.assert_array_equal(opened.cases[3].image, expected.image)
@@ -141,7 +142,7 @@ def test_future_schema_is_refused(dataset):
 
 def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp_path, ring):
     cases = [ring(i, split="train" if i % 2 else "val") for i in range(7)]
-    write_dataset(tmp_path, cases, role="train", classes=["background", "head"], shard_rows=3)
+    write_dataset(tmp_path, cases, role="train", structures=STRUCTURES, shard_rows=3)
     lazy, read = open_dataset(tmp_path, ["train"]), read_dataset(tmp_path, ["train"])
     assert lazy.cases.column("id") == [case.id for case in read.cases]
     for index in (2, 0, 1):
@@ -153,7 +154,7 @@ def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp
 
 
 def test_a_shard_that_is_gone_is_named(tmp_path, ring):
-    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", classes=["background", "head"], shard_rows=2)
+    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", structures=STRUCTURES, shard_rows=2)
     (tmp_path / "part-00001.parquet").unlink()
     with pytest.raises(InputError, match=r"shards are missing between part-00000\.parquet and part-00002"):
         open_dataset(tmp_path)

@@ -134,7 +134,7 @@ def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
             f"{folder}: was fine-tuned from base {about['base']}, {base} is {found}; give the SAM it started from, or "
             "fine-tune again"
         )
-    network = build(base, settings, len(about["classes"]) - 1)
+    network = build(base, settings, len(about["structures"]))
     wanted = {name: value.shape for name, value in trained_state(network).items()}
     network.load_state_dict(load_tensors(folder, "segmenter", wanted), strict=False)
     if settings.train == "lora":

@@ -70,6 +70,6 @@ def load(folder: Path, about: dict, settings: UNetSegmenter, base: Path) -> Back
     Raises:
         InputError: weights of another architecture.
     """
-    network = build_backbone_unet(settings, len(about["classes"]) - 1)
+    network = build_backbone_unet(settings, len(about["structures"]))
     load_weights(folder, "segmenter", network)
     return network

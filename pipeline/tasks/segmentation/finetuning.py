@@ -90,7 +90,7 @@ def finetune(
         "extra_cases": len(added.cases),
     }
     save_segmenter(
-        kind, out, network, dataset.classes, name=segmenter, base=base, settings=settings, trained_on=trained_on
+        kind, out, network, dataset.structures, name=segmenter, base=base, settings=settings, trained_on=trained_on
     )
     files.write_json(metrics, label_budget(trained_on, added) | count_parameters(network))
     scratch.clear()

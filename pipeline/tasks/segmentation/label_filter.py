@@ -14,6 +14,7 @@ from pipeline.config.augmentation import Augment
 from pipeline.config.small_unet import Filter
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.imaging.letterbox import Letterbox
 from pipeline.learning.small_unet import train_small_unet
 from pipeline.networks.small_unet import load_unet, save_unet
@@ -33,7 +34,7 @@ class LabelFilter:
     def __init__(self, folder: Path, device):
         about = read_config(folder, "filter")
         self.folder, self.device = folder, device
-        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self.structures = from_json(about["structures"])
         self.fold_of_patient: dict[str, int] = about["fold_of_patient"]
         self.out_of_fold_dice: dict[str, float] = about["out_of_fold_dice"]
         self.networks = [load_unet(folder, f"fold-{fold}", device) for fold in range(about["folds"])]
@@ -45,7 +46,7 @@ class LabelFilter:
 
 def train_label_filter(
     cases: Sequence[Case],
-    classes: Sequence[str],
+    structures: Sequence[Structure],
     settings: Filter,
     augmentation: Augment,
     seed_of_fold: Callable[[int], int],
@@ -58,7 +59,7 @@ def train_label_filter(
     Raises:
         InputError: fewer patients than folds.
     """
-    patients, n_structures = sorted({case.patient for case in cases}), len(classes) - 1
+    patients, n_structures = sorted({case.patient for case in cases}), len(structures)
     if len(patients) < settings.folds:
         raise InputError(
             f"key 'filter.folds' is {settings.folds}, the {len(cases)} labels are of {len(patients)} patients"
@@ -78,14 +79,14 @@ def train_label_filter(
             device=device,
             on_step=on_step,
         )
-        save_unet(out, f"fold-{fold}", network, settings, tuple(classes), trained_on)
+        save_unet(out, f"fold-{fold}", network, settings, structures, trained_on)
         images, masks = stack_images(judged, settings.image_size), stack_masks(judged, settings.image_size)
         scores = mean_dice(network, images, masks, n_structures, device)
         out_of_fold |= {case.id: float(score) for case, score in zip(judged, scores, strict=True)}
     files.write_json(
         out / "filter.json",
         {
-            "classes": list(classes),
+            "structures": to_json(structures),
             "folds": settings.folds,
             "fold_of_patient": fold_of_patient,
             "out_of_fold_dice": dict(sorted(out_of_fold.items())),
@@ -99,7 +100,7 @@ def with_pseudo_masks(judge: LabelFilter, cases: Sequence[Case], agreement: floa
     Args:
         agreement: least mean Dice between the networks' own class maps; a case below it stays without a mask.
     """
-    n_structures, results = len(judge.classes) - 1, []
+    n_structures, results = len(judge.structures), []
     for case in cases:
         votes = []
         for network, about in judge.networks:

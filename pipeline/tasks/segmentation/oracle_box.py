@@ -9,6 +9,7 @@ import torch
 from pipeline.data.case import Case
 from pipeline.data.dataset import open_dataset
 from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.data.structures import names
 from pipeline.learning.segmentation import one_hot
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.prompts import boxes_around, ellipse_in_box, jitter
@@ -24,7 +25,7 @@ def score_with_oracle(network: Sam, path: Path, size: int, share: float, seed: i
     for case in dataset.cases:
         generator = seeds.torch_generator(seed, "oracle", path.name, case.id)
         scores = segment_with_oracle(network, case, size, share, generator, device)
-        for structure, sam, ellipse in zip(dataset.classes[1:], *scores, strict=True):
+        for structure, sam, ellipse in zip(names(dataset.structures), *scores, strict=True):
             if not np.isnan(sam):
                 yield dict(zip(COLUMNS, (path.name, structure, case.id, case.patient, sam, ellipse), strict=True))
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.dataset import check_classes, read_images
+from pipeline.data.dataset import check_structures, read_images
 from pipeline.data.predictions import write_predictions
+from pipeline.data.structures import from_json
 from pipeline.networks.segmenter import Kind, load_segmenter, read_settings
 from pipeline.tasks.segmentation.inference import predict_native
 
@@ -19,7 +20,7 @@ def predict(
     """
     network, about = load_segmenter(kind, segmenter, device, base)
     for path in cohorts:
-        check_classes(path, about["classes"], "the segmenter")
+        check_structures(path, from_json(about["structures"]), "the segmenter")
     encoded, settings = None, read_settings(segmenter, about)
     if settings.kind == "sam" and settings.train == "decoder":
         from pipeline.features.embeddings import EmbeddingStore
