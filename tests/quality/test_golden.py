@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.features.extractor import Images, extract
+from pipeline.features.extractors import extract, open_extractor
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 
@@ -68,7 +68,7 @@ def test_fid_kid_precision_and_recall_are_those_of_the_command_line(inception, t
     assert result.returncode == 0, result.stderr[-2000:]
     printed = json.loads(result.stdout)
     features = [
-        extract("inception", Images(images, lambda image: image), inception, cuda=False) for images in sets.values()
+        extract(open_extractor("inception", inception, "cpu"), images, "cpu") for images in sets.values()
     ]
     own = fidelity(*features, kid_subsets=KID_SUBSETS, neighbours=NEIGHBOURS, seed=5, resamples=0)
     expected = {

@@ -4,11 +4,10 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pipeline.quality import agreement
-from pipeline.quality.agreement import (
+from pipeline.quality import reader_agreement
+from pipeline.quality.intervals import stratified_interval
+from pipeline.quality.reader_agreement import (
     as_text,
-    auc,
-    bootstrap_interval,
     fleiss_kappa,
     in_words,
     score_agreement,
@@ -17,6 +16,7 @@ from pipeline.quality.agreement import (
     weighted_kappa,
     wilson_interval,
 )
+from pipeline.quality.roc import auc
 
 # Fourteen raters, ten subjects, five categories: the worked example of Wikipedia's page on Fleiss' kappa.
 WORKED = np.array(
@@ -38,7 +38,7 @@ TRUTH = np.arange(40) % 2 == 1
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(agreement, "bootstrap_interval", partial(bootstrap_interval, resamples=400))
+    monkeypatch.setattr(reader_agreement, "stratified_interval", partial(stratified_interval, resamples=400))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -124,7 +124,7 @@ def test_weighted_kappa_forgives_near_votes_more_than_far_ones():
 
 def test_bootstrap_of_a_mean_is_near_its_textbook_interval():
     values = rng().normal(size=400)
-    low, high = bootstrap_interval(lambda i: values[i].mean(), np.zeros(400), rng(1))
+    low, high = stratified_interval(lambda i: values[i].mean(), np.zeros(400), rng(1))
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.015)
 
@@ -132,14 +132,14 @@ def test_bootstrap_of_a_mean_is_near_its_textbook_interval():
 def test_bootstrap_draws_as_many_of_each_kind_as_there_are():
     strata = np.array([True] * 3 + [False] * 7)
     seen = []
-    bootstrap_interval(lambda i: seen.append(strata[i].sum()) or 0.0, strata, rng(), resamples=50)
+    stratified_interval(lambda i: seen.append(strata[i].sum()) or 0.0, strata, rng(), resamples=50)
     assert set(seen) == {3}
 
 
 def test_bootstrap_leaves_undefined_resamples_out():
-    low, high = bootstrap_interval(lambda i: 1.0 if i[0] else math.nan, np.zeros(4), rng(), resamples=50)
+    low, high = stratified_interval(lambda i: 1.0 if i[0] else math.nan, np.zeros(4), rng(), resamples=50)
     assert (low, high) == (1, 1)
-    assert all(map(math.isnan, bootstrap_interval(lambda _: math.nan, np.zeros(4), rng(), resamples=5)))
+    assert all(map(math.isnan, stratified_interval(lambda _: math.nan, np.zeros(4), rng(), resamples=5)))
 
 
 def test_a_reader_is_scored_as_counted_by_hand():
@@ -189,7 +189,7 @@ def test_a_pooled_interval_covers_one_half_for_readers_who_guess():
     for seed in range(40):
         votes = guesses(2, seed)
         right = (votes >= 3) == TRUTH
-        low, high = bootstrap_interval(lambda i, right=right: right[:, i].mean(), TRUTH, rng(seed), resamples=300)
+        low, high = stratified_interval(lambda i, right=right: right[:, i].mean(), TRUTH, rng(seed), resamples=300)
         inside += low <= 0.5 <= high
     assert inside >= 34
 
