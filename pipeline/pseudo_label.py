@@ -17,7 +17,7 @@ def run(params, *, unlabelled: Path, filter: Path, out: Output) -> None:
 
     judge = LabelFilter(filter, setup(params.compute))
     cases = with_pseudo_masks(judge, read_images(unlabelled), params.unlabelled.agreement)
-    write_dataset(out, cases, role="unlabelled", structures=judge.structures, labels=judge.labels)
+    write_dataset(out, cases, role="unlabelled", structures=judge.structures, labels=list(judge.label_dice))
 
 
 if __name__ == "__main__":

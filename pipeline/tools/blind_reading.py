@@ -260,13 +260,13 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
     """All scores of a reading, ready for JSON."""
     import numpy as np
 
-    from pipeline.quality.agreement import in_words, score_agreement, score_readers
+    from pipeline.quality.reader_agreement import in_words, score_agreement, score_pooled
     from pipeline.run.seeds import numpy_generator
 
     images = sorted(key.synthetic)
     truth = np.array([key.synthetic[image] for image in images])
     votes = np.array([[ballot.votes.get(image, np.nan) for image in images] for ballot in ballots])
-    pooled = score_readers(votes, truth, numpy_generator(SEED, "pooled"))
+    pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
     return {
         "reading": key.reading,
         "images": len(images),
@@ -275,7 +275,7 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
         "readers": [
             {
                 "reader": ballot.reader,
-                **score_readers(given[None], truth, numpy_generator(SEED, "reader")),
+                **score_pooled(given[None], truth, numpy_generator(SEED, "reader")),
                 "median_seconds": float(np.median(ballot.seconds)),
             }
             for ballot, given in zip(ballots, votes, strict=True)
@@ -291,7 +291,7 @@ def run_make(args: argparse.Namespace) -> None:
 
 
 def run_score(args: argparse.Namespace) -> None:
-    from pipeline.quality.agreement import as_text
+    from pipeline.quality.reader_agreement import as_text
 
     key = read_key(args.key)
     scores = score_reading(key, read_ballots(args.votes, key))

@@ -26,16 +26,16 @@ class Picture:
 
 
 def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Sequence[Case]) -> list[Picture]:
-    """Nine samples spread over obedience, best first, then the three that obey least.
+    """Nine samples spread over mask agreement, best first, then the three that agree least.
 
     Args:
-        samples: rows of a samples table (id, obedience, nearest).
+        samples: rows of a samples table (id, mask_agreement, nearest).
         cases, train: the synthetic cases and the real ones their neighbours are among.
 
     Raises:
         InputError: the table names a case that is not there.
     """
-    ordered = sorted(samples, key=lambda row: (-float(row["obedience"]), row["id"]))
+    ordered = sorted(samples, key=lambda row: (-float(row["mask_agreement"]), row["id"]))
     worst = ordered[-3:] if len(ordered) > 3 else []
     rest = ordered[: len(ordered) - len(worst)]
     places = dict.fromkeys(np.linspace(0, len(rest) - 1, min(9, len(rest))).round().astype(int).tolist())
@@ -50,7 +50,7 @@ def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Seque
             tile(case.image, SAMPLE_HEIGHT),
             tile(real[row["nearest"]].image, SAMPLE_HEIGHT),
         )
-        caption = f"obedience {float(row['obedience']):.2f} · distance {float(row['distance']):.2f}"
+        caption = f"mask agreement {float(row['mask_agreement']):.2f} · distance {float(row['distance']):.2f}"
         pictures.append(
             Picture(tiles, ("mask", "synthetic", "nearest real"), caption, "obeys least" if row in worst else None)
         )

@@ -27,21 +27,18 @@ from pipeline.tasks.segmentation.inference import class_map, dice, mean_dice, pr
 class LabelFilter:
     """A trained filter.
 
-    networks: (network, its configuration) of each fold. fold_of_patient: the fold whose network has not seen a patient.
-    out_of_fold_dice: of each label, by the network that has not seen its patient. labels: their ids.
+    networks: one a fold, for images of ``size`` pixels. fold_of: patient → the fold whose network has not seen her.
+    label_dice: label → its Dice by the network that has not seen its patient.
     """
 
     def __init__(self, folder: Path, device):
         about = read_config(folder, "filter")
         self.folder, self.device = folder, device
         self.structures = from_json(about["structures"])
-        self.fold_of_patient: dict[str, int] = about["fold_of_patient"]
-        self.out_of_fold_dice: dict[str, float] = about["out_of_fold_dice"]
-        self.networks = [load_unet(folder, f"fold-{fold}", device) for fold in range(about["folds"])]
-
-    @property
-    def labels(self) -> list[str]:
-        return list(self.out_of_fold_dice)
+        self.fold_of: dict[str, int] = about["fold_of_patient"]
+        self.label_dice: dict[str, float] = about["out_of_fold_dice"]
+        loaded = [load_unet(folder, f"fold-{fold}", device) for fold in range(about["folds"])]
+        self.networks, self.size = [network for network, _ in loaded], loaded[0][1]["image_size"]
 
 
 def train_label_filter(
@@ -103,9 +100,9 @@ def with_pseudo_masks(judge: LabelFilter, cases: Sequence[Case], agreement: floa
     n_structures, results = len(judge.structures), []
     for case in cases:
         votes = []
-        for network, about in judge.networks:
-            box = Letterbox.fit(case.image.shape, about["image_size"])
-            (vote,) = probabilities(network, stack_images([case], about["image_size"]), judge.device)
+        box = Letterbox.fit(case.image.shape, judge.size)
+        for network in judge.networks:
+            (vote,) = probabilities(network, stack_images([case], judge.size), judge.device)
             votes.append(np.stack([box.restore(plane) for plane in vote]))
         maps = [class_map(vote) for vote in votes]
         agreed = np.mean([dice(a, b, n_structures).mean() for a, b in combinations(maps, 2)]) >= agreement

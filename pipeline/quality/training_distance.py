@@ -1,4 +1,4 @@
-"""Do synthetic images repeat the images their generator was shown?
+"""Distance to training images: do synthetic images repeat those that their generator was shown?
 
 Distances are those of :mod:`pipeline.quality.neighbours`. Every number is read against real images that the generator
 was not shown: those are new by definition.
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.quality.agreement import auc
 from pipeline.quality.neighbours import nearest
 
 COPY_RATIO = 0.4
@@ -22,7 +21,7 @@ darkened and given noise of 15 levels at 0.21 (median).
 
 
 @dataclass(frozen=True)
-class Novelty:
+class TrainingDistance:
     """distance, nearest: of each synthetic image to the closest image shown, and which one that is.
 
     unseen, nearest_unseen: the same of real unseen images.
@@ -38,7 +37,7 @@ class Novelty:
 
     @property
     def threshold(self) -> float:
-        """Distance below which an image is flagged as a copy; see ``COPY_RATIO``."""
+        """Distance below which an image is flagged as a copy."""
         return copy_threshold(self.unseen)
 
     @property
@@ -52,7 +51,9 @@ class Novelty:
         return float(np.median(self.distance) / np.median(self.unseen))
 
 
-def novelty(synthetic: np.ndarray, shown: np.ndarray, unseen: np.ndarray, patients: Sequence[str]) -> Novelty:
+def training_distance(
+    synthetic: np.ndarray, shown: np.ndarray, unseen: np.ndarray, patients: Sequence[str]
+) -> TrainingDistance:
     """Compare descriptors, each (count, 64, 64).
 
     A sample is authentic (Alaa et al. 2022, section 3) when it is farther from its nearest image shown than that image
@@ -64,7 +65,7 @@ def novelty(synthetic: np.ndarray, shown: np.ndarray, unseen: np.ndarray, patien
     own, new = nearest(synthetic, shown), nearest(unseen, shown)
     names = np.array(patients)
     apart = nearest(shown, shown, names[:, None] == names[None]).distance
-    return Novelty(
+    return TrainingDistance(
         distance=own.distance,
         nearest=own.nearest,
         unseen=new.distance,
@@ -75,7 +76,7 @@ def novelty(synthetic: np.ndarray, shown: np.ndarray, unseen: np.ndarray, patien
 
 
 def copy_threshold(unseen: np.ndarray) -> float:
-    """Distance below which an image is flagged as a copy, from the distances of real unseen images."""
+    """Distance below which an image is flagged as a copy, from the distances of real images that were not shown."""
     return float(COPY_RATIO * np.median(unseen))
 
 
@@ -93,7 +94,3 @@ def membership(shown: np.ndarray, unseen: np.ndarray, synthetic: np.ndarray) -> 
     """
     scores = -nearest(np.concatenate([shown, unseen]), synthetic).distance
     return scores, np.arange(len(scores)) < len(shown)
-
-
-def membership_auc(scores: np.ndarray, shown: np.ndarray) -> float:
-    return auc(scores, shown)

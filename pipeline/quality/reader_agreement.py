@@ -4,14 +4,14 @@ All intervals hold 95 % and are about images: what these readers would have said
 say nothing about other readers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
-from pipeline.quality.intervals import LEVEL, limits
+from pipeline.quality.intervals import LEVEL, stratified_interval
+from pipeline.quality.roc import auc
 
-RESAMPLES = 2000
 FIRST_SYNTHETIC_VOTE = 3
 """Votes are 1 (surely real), 2 (probably real), 3 (probably synthetic), 4 (surely synthetic)."""
 WIDE = 0.65
@@ -30,29 +30,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
 
     interval = binomtest(successes, n).proportion_ci(LEVEL, method="wilson")
     return float(interval.low), float(interval.high)
-
-
-def auc(scores: np.ndarray, truth: np.ndarray) -> float:
-    """Chance that a positive scores above a negative, ties counting half: the area under the ROC curve.
-
-    Source: the Mann-Whitney form of Hanley & McNeil, "The meaning and use of the area under a receiver operating
-    characteristic (ROC) curve", Radiology 143 (1982).
-
-    Args:
-        scores: float (N,), higher for "more likely positive".
-        truth: bool (N,), True for positives.
-
-    Returns:
-        A value in [0, 1]; nan where one of the two kinds is absent.
-    """
-    from scipy.stats import rankdata
-
-    positives = int(truth.sum())
-    negatives = len(truth) - positives
-    if not positives or not negatives:
-        return float("nan")
-    above = rankdata(scores)[truth].sum() - positives * (positives + 1) / 2
-    return float(above / (positives * negatives))
 
 
 def fleiss_kappa(counts: np.ndarray) -> float:
@@ -96,69 +73,42 @@ def weighted_kappa(first: np.ndarray, second: np.ndarray) -> float:
     return float(1 - observed / expected) if expected > 0 else float("nan")
 
 
-def bootstrap_interval(
-    statistic: Callable[[np.ndarray], float],
-    strata: np.ndarray,
-    generator: np.random.Generator,
-    resamples: int = RESAMPLES,
-) -> tuple[float, float] | None:
-    """Percentile interval of a statistic under resampling of images with replacement, within each stratum.
-
-    Resamples for which the statistic is not defined are left out. A statistic at its limit (an AUC of 1) does not vary
-    between resamples, and its interval then has no width.
-
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-
-    Args:
-        statistic: int (N,) indices of images → value.
-        strata: (N,), the kind of every image: as many of each kind are drawn as there are.
-
-    Returns:
-        Lower and upper limit; None where no resample defines the statistic.
-    """
-    kinds = [np.flatnonzero(strata == kind) for kind in np.unique(strata)]
-    drawn = np.concatenate([generator.choice(kind, (resamples, len(kind))) for kind in kinds], axis=1)
-    values = np.array([statistic(indices) for indices in drawn])
-    values = values[np.isfinite(values)]
-    return limits(values) if len(values) else None
-
-
-def score_readers(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:
-    """One or more readers, pooled, against the truth.
+def score_pooled(votes: np.ndarray, truth: np.ndarray, generator: np.random.Generator) -> dict:
+    """All readers against the truth.
 
     Shares are of all votes. The AUC is the mean of the readers' own, because they use the scale differently. Votes on
     one image resemble each other, so intervals resample images with all their votes; the accuracy of one reader has
     Wilson's interval. So has one of 0 or 1, which no resample changes, with as many images as if the readers were one.
 
     Args:
-        votes: float (R, N) in 1 to 4, nan where unrated; every reader rated at least one image.
+        votes: float (R, N) in 1 to 4, nan where unrated; at least one is rated.
         truth: bool (N,), True for synthetic.
 
     Returns:
-        n and unrated (votes); accuracy, sensitivity (share of the synthetic images called synthetic) and specificity
-        (share of the real ones called real), in [0, 1]; auc; accuracy_interval and auc_interval. Undefined values are
+        n and unrated (votes); accuracy, sensitivity (share of the votes on synthetic images that call them so) and
+        specificity (the same of real images), in [0, 1]; auc; accuracy_interval and auc_interval. Undefined values are
         None.
     """
     rated = np.isfinite(votes)
     right = np.where(rated, (votes >= FIRST_SYNTHETIC_VOTE) == truth, np.nan)
     accuracy = float(np.nanmean(right))
+    seen = np.flatnonzero(rated.any(axis=0))
 
     def mean_auc(i: np.ndarray) -> float:
-        of_each = [auc(vote[i][known[i]], truth[i][known[i]]) for vote, known in zip(votes, rated, strict=True)]
-        return float(np.mean(of_each)) if np.isfinite(of_each).all() else float("nan")
+        each = [auc(vote[i][known[i]], truth[i][known[i]]) for vote, known in zip(votes, rated, strict=True)]
+        return float(np.mean(each)) if np.isfinite(each).all() else float("nan")
 
-    seen = np.flatnonzero(rated.any(axis=0))
     if len(votes) == 1 or accuracy in (0, 1):
         interval = wilson_interval(round(accuracy * len(seen)), len(seen))
     else:
-        interval = bootstrap_interval(lambda i: float(np.nanmean(right[:, seen[i]])), truth[seen], generator)
+        interval = stratified_interval(lambda i: float(np.nanmean(right[:, seen[i]])), truth[seen], generator)
     return {
         "n": int(rated.sum()),
         "unrated": int((~rated).sum()),
         "accuracy": accuracy,
         "accuracy_interval": interval,
-        "auc": _defined(mean_auc(np.arange(votes.shape[1]))),
-        "auc_interval": bootstrap_interval(lambda i: mean_auc(seen[i]), truth[seen], generator),
+        "auc": _defined(mean_auc(np.arange(len(truth)))),
+        "auc_interval": _defined(stratified_interval(lambda i: mean_auc(seen[i]), truth[seen], generator)),
         "sensitivity": float(np.nanmean(right[:, truth])) if rated[:, truth].any() else None,
         "specificity": float(np.nanmean(right[:, ~truth])) if rated[:, ~truth].any() else None,
     }
@@ -185,14 +135,14 @@ def score_agreement(votes: np.ndarray, truth: np.ndarray, generator: np.random.G
     return {
         "n": int(common.sum()),
         "fleiss_kappa": _defined(fleiss_kappa(counts)),
-        "fleiss_interval": bootstrap_interval(lambda i: fleiss_kappa(counts[i]), kinds, generator),
+        "fleiss_interval": _defined(stratified_interval(lambda i: fleiss_kappa(counts[i]), kinds, generator)),
         "weighted_kappa": _defined(pairs(np.arange(len(kinds)))),
-        "weighted_interval": bootstrap_interval(pairs, kinds, generator),
+        "weighted_interval": _defined(stratified_interval(pairs, kinds, generator)),
     }
 
 
 def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
-    """What the accuracy of :func:`score_readers` allows to be said, as a sentence or two."""
+    """What the accuracy of :func:`score_pooled` allows to be said, as a sentence or two."""
     low, high = pooled["accuracy_interval"]
     votes = f"{n_readers} × {n_images}"
     if pooled["unrated"]:
@@ -211,7 +161,7 @@ def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
 def as_text(scores: dict) -> str:
     """A reading's scores (``blind_reading.score_reading``) as a table, the agreement, and the sentence."""
     header = ("reader", "votes", "unrated", "accuracy, %", "AUC", "sensitivity, %", "specificity, %", "s per image")
-    lines = [header, *(_line(reader["reader"], reader) for reader in scores["readers"])]
+    lines = [header, *(_line(one["reader"], one) for one in scores["readers"])]
     if len(scores["readers"]) > 1:
         lines.append(_line("pooled", scores["pooled"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -229,25 +179,26 @@ def as_text(scores: dict) -> str:
     return "\n".join([*text, "", scores["in_words"]])
 
 
-def _line(name: str, score: dict) -> tuple[str, ...]:
+def _line(name: str, one: dict) -> tuple[str, ...]:
     return (
         name,
-        str(score["n"]),
-        str(score["unrated"]),
-        _estimate(score["accuracy"], score["accuracy_interval"], "{:.1f}", 100),
-        _estimate(score["auc"], score["auc_interval"], "{:.2f}"),
-        _estimate(score["sensitivity"], None, "{:.1f}", 100),
-        _estimate(score["specificity"], None, "{:.1f}", 100),
-        _estimate(score.get("median_seconds"), None, "{:.1f}"),
+        str(one["n"]),
+        str(one["unrated"]),
+        _estimate(one["accuracy"], one["accuracy_interval"], "{:.1f}", 100),
+        _estimate(one["auc"], one["auc_interval"], "{:.2f}"),
+        _estimate(one["sensitivity"], None, "{:.1f}", 100),
+        _estimate(one["specificity"], None, "{:.1f}", 100),
+        _estimate(one.get("median_seconds"), None, "{:.1f}"),
     )
 
 
 def _estimate(value: float | None, interval: Sequence[float] | None, form: str, factor: float = 1) -> str:
     if value is None:
         return "–"
-    limits = f" [{', '.join(form.format(factor * limit) for limit in interval)}]" if interval else ""
-    return form.format(factor * value) + limits
+    ends = f" [{', '.join(form.format(factor * limit) for limit in interval)}]" if interval else ""
+    return form.format(factor * value) + ends
 
 
-def _defined(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _defined(value):
+    """The number, or the pair of numbers; None where it is not finite."""
+    return value if np.isfinite(value).all() else None

@@ -7,7 +7,8 @@ from scipy import ndimage
 
 from pipeline.imaging.letterbox import letterbox
 from pipeline.quality import neighbours
-from pipeline.quality.novelty import copy_threshold, membership, membership_auc, novelty
+from pipeline.quality.roc import auc
+from pipeline.quality.training_distance import copy_threshold, membership, training_distance
 from pipeline.simulation import simulate_case
 
 
@@ -70,7 +71,9 @@ def images(request):
 def test_a_planted_copy_is_caught_whatever_its_disguise(images, disguise):
     shown, unseen = images
     copies = DISGUISES[disguise](shown[:8])
-    found = novelty(descriptors(copies), descriptors(shown), descriptors(unseen), [str(i) for i in range(len(shown))])
+    found = training_distance(
+        descriptors(copies), descriptors(shown), descriptors(unseen), [str(i) for i in range(len(shown))]
+    )
     assert found.copies.all()
     np.testing.assert_array_equal(found.nearest, np.arange(8))
     assert not found.authentic.any()
@@ -81,7 +84,7 @@ def test_an_unseen_image_is_not_taken_for_a_copy(images):
     shown, unseen = images
     half = len(unseen) // 2
     patients = [str(i) for i in range(len(shown))]
-    found = novelty(descriptors(unseen[:half]), descriptors(shown), descriptors(unseen[half:]), patients)
+    found = training_distance(descriptors(unseen[:half]), descriptors(shown), descriptors(unseen[half:]), patients)
     assert not found.copies.any()
     assert found.ratio == pytest.approx(1, abs=0.15)
     assert found.authentic.mean() == pytest.approx(found.authentic_unseen.mean(), abs=0.35)
@@ -93,7 +96,8 @@ def test_the_ratio_and_authenticity_fall_as_copies_are_added(images):
     patients = [str(i) for i in range(len(shown))]
     half = len(unseen) // 2
     found = [
-        novelty(np.concatenate([fresh[: half - k], own[:k]]), own, fresh[half:], patients) for k in (0, half // 2, half)
+        training_distance(np.concatenate([fresh[: half - k], own[:k]]), own, fresh[half:], patients)
+        for k in (0, half // 2, half)
     ]
     assert [one.copies.sum() for one in found] == [0, half // 2, half]
     for name in ("ratio", "authentic"):
@@ -106,9 +110,9 @@ def test_membership_inference_sees_copies_and_is_blind_without(images):
     own, fresh = descriptors(shown), descriptors(unseen)
     half = len(unseen) // 2
     scores, truth = membership(own, fresh[:half], own)
-    assert membership_auc(scores, truth) == 1
+    assert auc(scores, truth) == 1
     scores, truth = membership(own[:half], fresh[:half], fresh[half:])
-    assert membership_auc(scores, truth) == pytest.approx(0.5, abs=0.2)
+    assert auc(scores, truth) == pytest.approx(0.5, abs=0.2)
 
 
 def test_images_of_one_patient_do_not_make_copies_authentic(phantoms):
@@ -117,7 +121,7 @@ def test_images_of_one_patient_do_not_make_copies_authentic(phantoms):
     doubled = np.concatenate([shown[:1], shown])
     patients = ["0", *map(str, range(len(shown)))]
     near = grey(shown[:1] + np.random.default_rng(0).normal(0, 12, shown[:1].shape))
-    found = novelty(descriptors(near), descriptors(doubled), descriptors(unseen), patients)
+    found = training_distance(descriptors(near), descriptors(doubled), descriptors(unseen), patients)
     assert not found.authentic.any()
 
 

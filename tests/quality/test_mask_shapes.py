@@ -4,16 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import wasserstein_distance
 
-from pipeline.quality.shapes import (
-    DESCRIPTORS,
-    ROUND,
-    axial_distance,
-    compare_shapes,
-    describe,
-    mean_and_std,
-    shape_distance,
-    shapes_of,
-)
+from pipeline.quality.distributions import axial_distance, distance, mean_and_std
+from pipeline.quality.mask_shapes import DESCRIPTORS, ROUND, compare_shapes, shape_descriptors
 from pipeline.run.errors import InputError
 
 AREA, ASPECT, ANGLE, ROW, COLUMN = range(5)
@@ -33,7 +25,7 @@ def heads(count, seed=0, shift=0, size=(120, 160)):
     rng = np.random.default_rng(seed)
     return np.stack(
         [
-            describe(
+            shape_descriptors(
                 ellipse(
                     (rng.integers(55, 65), rng.integers(70, 85) + shift),
                     rng.uniform(35, 42),
@@ -50,7 +42,7 @@ def heads(count, seed=0, shift=0, size=(120, 160)):
 
 @pytest.mark.parametrize("degrees", [0, 20, 45, 90, 133, 179])
 def test_a_known_ellipse_is_described(degrees):
-    area, aspect, angle, row, column = describe(ellipse(degrees=degrees), 1)[0]
+    area, aspect, angle, row, column = shape_descriptors(ellipse(degrees=degrees), 1)[0]
     assert area == pytest.approx(math.pi * 40 * 24 / (120 * 160), rel=5e-3)
     assert aspect == pytest.approx(0.6, rel=5e-3)
     assert (angle - degrees + 90) % 180 - 90 == pytest.approx(0, abs=0.3)
@@ -60,13 +52,13 @@ def test_a_known_ellipse_is_described(degrees):
 def test_structures_are_described_each_on_its_own():
     mask = ellipse((60, 60), 30, 20)
     mask[100:110, 10:50] = 2
-    first, second = describe(mask, 2)
-    np.testing.assert_allclose(first, describe((mask == 1).astype(np.uint8), 1)[0])
+    first, second = shape_descriptors(mask, 2)
+    np.testing.assert_allclose(first, shape_descriptors((mask == 1).astype(np.uint8), 1)[0])
     assert second == pytest.approx([400 / 19200, 10 / 40, 0, 105 / 120, 30 / 160])
 
 
 def test_an_absent_structure_is_nan_and_counted():
-    values = np.stack([describe(ellipse(), 2), describe(ellipse() * 2, 2)])
+    values = np.stack([shape_descriptors(ellipse(), 2), shape_descriptors(ellipse() * 2, 2)])
     assert np.isnan(values[0, 1]).all() and np.isnan(values[1, 0]).all()
     found = compare_shapes({"synthetic": values}, values, ["parent"] * 2, ["symphysis", "head"])
     for descriptor in DESCRIPTORS:
@@ -81,7 +73,7 @@ def test_a_structure_no_mask_holds_gives_no_number():
 
 
 def test_a_round_head_has_no_angle_but_the_rest():
-    values = describe(ellipse(a=30, b=0.98 * 30), 1)[0]
+    values = shape_descriptors(ellipse(a=30, b=0.98 * 30), 1)[0]
     assert values[ASPECT] > ROUND
     assert np.isnan(values[ANGLE]) and np.isfinite(values[[AREA, ASPECT, ROW, COLUMN]]).all()
 
@@ -109,7 +101,7 @@ def test_another_distribution_is_further_than_a_second_sample():
 def test_too_narrow_a_sample_is_at_a_distance_though_its_mean_is_right():
     rng = np.random.default_rng(0)
     real = rng.normal(0.5, 0.1, 400)
-    assert shape_distance(np.full(400, real.mean()), real, "area") == pytest.approx(math.sqrt(2 / math.pi), rel=0.05)
+    assert distance(np.full(400, real.mean()), real) == pytest.approx(math.sqrt(2 / math.pi), rel=0.05)
 
 
 @pytest.mark.parametrize(("a", "b", "degrees"), [(179, 1, 2), (1, 179, 2), (0, 90, 90), (10, 40, 30), (170, 30, 40)])
@@ -136,12 +128,12 @@ def test_axial_distance_is_the_best_assignment():
 
 
 def test_mean_axis_lies_between_and_wraps():
-    assert mean_and_std(np.array([178.0, 4.0]), "angle") == (pytest.approx(1), pytest.approx(3))
-    assert mean_and_std(np.array([178.0, 4.0]), "area") == (91, 87)
+    assert mean_and_std(np.array([178.0, 4.0]), axial=True) == (pytest.approx(1), pytest.approx(3))
+    assert mean_and_std(np.array([178.0, 4.0])) == (91, 87)
 
 
 def test_a_reference_that_does_not_vary_gives_no_distance():
-    assert shape_distance(np.array([0.2, 0.3]), np.array([0.4, 0.4]), "area") is None
+    assert distance(np.array([0.2, 0.3]), np.array([0.4, 0.4])) is None
 
 
 def test_sources_are_compared_apart():
@@ -154,15 +146,6 @@ def test_sources_are_compared_apart():
     assert column["sources"]["shape_model"]["distance"] == pytest.approx(0)
     assert column["sources"]["parent"]["distance"] == pytest.approx(2 * column["synthetic"]["distance"])
     assert column["sources"]["parent"]["n"] == 10
-
-
-def test_resolution_and_padding_do_not_count(ring):
-    small = ring(0)
-    large = ring(0, image=small.image.repeat(4, 0).repeat(4, 1), mask=small.mask.repeat(4, 0).repeat(4, 1))
-    unlabelled = ring(0, mask=None, mask_source=None)
-    both = shapes_of([small, large, unlabelled], 64, 1)
-    assert both.shape == (2, 1, 5)
-    np.testing.assert_array_equal(both[0], both[1])
 
 
 def test_no_mask_at_all_is_an_error():

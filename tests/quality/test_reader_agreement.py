@@ -4,18 +4,19 @@ from functools import partial
 import numpy as np
 import pytest
 
-from pipeline.quality import agreement
-from pipeline.quality.agreement import (
+from pipeline.quality import reader_agreement
+from pipeline.quality.intervals import stratified_interval
+from pipeline.quality.reader_agreement import (
     as_text,
-    auc,
-    bootstrap_interval,
     fleiss_kappa,
     in_words,
     score_agreement,
-    score_readers,
+    score_pooled,
+    score_reader,
     weighted_kappa,
     wilson_interval,
 )
+from pipeline.quality.roc import auc
 
 # Fourteen raters, ten subjects, five categories: the worked example of Wikipedia's page on Fleiss' kappa.
 WORKED = np.array(
@@ -37,7 +38,7 @@ TRUTH = np.arange(40) % 2 == 1
 
 @pytest.fixture(autouse=True)
 def few_resamples(monkeypatch):
-    monkeypatch.setattr(agreement, "bootstrap_interval", partial(bootstrap_interval, resamples=400))
+    monkeypatch.setattr(reader_agreement, "stratified_interval", partial(stratified_interval, resamples=400))
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -123,7 +124,7 @@ def test_weighted_kappa_forgives_near_votes_more_than_far_ones():
 
 def test_bootstrap_of_a_mean_is_near_its_textbook_interval():
     values = rng().normal(size=400)
-    low, high = bootstrap_interval(lambda i: values[i].mean(), np.zeros(400), rng(1))
+    low, high = stratified_interval(lambda i: values[i].mean(), np.zeros(400), rng(1))
     half = 1.96 * values.std() / 20
     assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.015)
 
@@ -131,20 +132,20 @@ def test_bootstrap_of_a_mean_is_near_its_textbook_interval():
 def test_bootstrap_draws_as_many_of_each_kind_as_there_are():
     strata = np.array([True] * 3 + [False] * 7)
     seen = []
-    bootstrap_interval(lambda i: seen.append(strata[i].sum()) or 0.0, strata, rng(), resamples=50)
+    stratified_interval(lambda i: seen.append(strata[i].sum()) or 0.0, strata, rng(), resamples=50)
     assert set(seen) == {3}
 
 
 def test_bootstrap_leaves_undefined_resamples_out():
-    low, high = bootstrap_interval(lambda i: 1.0 if i[0] else math.nan, np.zeros(4), rng(), resamples=50)
+    low, high = stratified_interval(lambda i: 1.0 if i[0] else math.nan, np.zeros(4), rng(), resamples=50)
     assert (low, high) == (1, 1)
-    assert bootstrap_interval(lambda _: math.nan, np.zeros(4), rng(), resamples=5) is None
+    assert all(map(math.isnan, stratified_interval(lambda _: math.nan, np.zeros(4), rng(), resamples=5)))
 
 
 def test_a_reader_is_scored_as_counted_by_hand():
     truth = np.array([True, True, True, True, False, False, False, False])
     votes = np.array([4, 3, 2, np.nan, 1, 1, 2, 4.0])
-    score = score_readers(votes[None], truth, rng())
+    score = score_reader(votes, truth, rng())
     assert (score["n"], score["unrated"]) == (7, 1)
     assert score["accuracy"] == pytest.approx(5 / 7)
     assert score["accuracy_interval"] == wilson_interval(5, 7)
@@ -155,15 +156,21 @@ def test_a_reader_is_scored_as_counted_by_hand():
 
 
 def test_a_reader_of_one_kind_has_no_auc():
-    score = score_readers(np.where(TRUTH, 4.0, np.nan)[None], TRUTH, rng())
+    score = score_reader(np.where(TRUTH, 4.0, np.nan), TRUTH, rng())
     assert score["auc"] is score["auc_interval"] is score["specificity"] is None
     assert score["sensitivity"] == 1
 
 
+def test_one_reader_alone_scores_the_same_pooled():
+    votes = guesses(1)
+    alone, pooled = score_reader(votes[0], TRUTH, rng()), score_pooled(votes, TRUTH, rng())
+    assert pooled == alone
+
+
 def test_a_reader_who_repeats_another_brings_no_certainty():
     votes = guesses(1)
-    once = score_readers(votes, TRUTH, rng())
-    thrice = score_readers(np.repeat(votes, 3, axis=0), TRUTH, rng())
+    once = score_pooled(votes, TRUTH, rng())
+    thrice = score_pooled(np.repeat(votes, 3, axis=0), TRUTH, rng())
     width, wider = (np.diff(one["accuracy_interval"])[0] for one in (once, thrice))
     assert thrice["accuracy"] == once["accuracy"]
     assert wider == pytest.approx(width, rel=0.2)
@@ -172,7 +179,7 @@ def test_a_reader_who_repeats_another_brings_no_certainty():
 
 def test_votes_that_are_all_right_still_have_an_interval():
     right = np.where(TRUTH, 4.0, 1.0)
-    score = score_readers(np.stack([right, right]), TRUTH, rng())
+    score = score_pooled(np.stack([right, right]), TRUTH, rng())
     assert score["accuracy_interval"] == wilson_interval(40, 40)
     assert score["auc"] == 1
 
@@ -182,7 +189,7 @@ def test_a_pooled_interval_covers_one_half_for_readers_who_guess():
     for seed in range(40):
         votes = guesses(2, seed)
         right = (votes >= 3) == TRUTH
-        low, high = bootstrap_interval(lambda i, right=right: right[:, i].mean(), TRUTH, rng(seed), resamples=300)
+        low, high = stratified_interval(lambda i, right=right: right[:, i].mean(), TRUTH, rng(seed), resamples=300)
         inside += low <= 0.5 <= high
     assert inside >= 34
 
@@ -233,7 +240,7 @@ def test_the_sentence_counts_the_votes_where_some_are_missing():
 
 
 def test_undefined_values_are_dashes_in_the_table():
-    reader = {"reader": "ana", **score_readers(np.where(TRUTH, 4.0, np.nan)[None], TRUTH, rng()), "median_seconds": 2.0}
+    reader = {"reader": "ana", **score_reader(np.where(TRUTH, 4.0, np.nan), TRUTH, rng()), "median_seconds": 2.0}
     text = as_text({"readers": [reader], "pooled": reader, "agreement": None, "in_words": "So."})
     row = text.splitlines()[1].split()
     assert row[:3] == ["ana", "20", "20"]
