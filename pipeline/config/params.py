@@ -19,6 +19,7 @@ from pipeline.config.sample import Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
 from pipeline.config.small_unet import Filter, Pseudo, SmallUNet
+from pipeline.config.task import Task
 from pipeline.run.errors import InputError
 
 RESERVED = {"synthetic", "training", "oracle_box"}
@@ -48,6 +49,7 @@ class Config(Section):
     augment: Augment
     strong_augment: StrongAugment
     arms: dict[Name, Arm]
+    task: Task
     compare: Compare
 
     @model_validator(mode="after")

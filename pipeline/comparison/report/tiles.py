@@ -10,7 +10,7 @@ from pipeline.imaging.outline import outline
 
 SAMPLE_HEIGHT, CASE_HEIGHT = 110, 190
 REFERENCE, BASELINE, PREDICTION = "#ffc400", "#ff6ad5", "#19d3ff"
-"""Colours of outlines: annotated, found by the baseline arm, found by another."""
+"""Colours of outlines: annotated, predicted by the baseline arm, predicted by another."""
 _GREYS = 248
 """Grey levels of a tile; the palette's remaining places are for colours."""
 

@@ -64,9 +64,7 @@ def _reached(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
     return float(np.exp(low + share * (high - low)))
 
 
-def worth(
-    scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients]
-) -> list[Worth]:
+def worth(scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients]) -> list[Worth]:
     """What each of the results ``asked`` is worth in labels; nothing where the grid has one number of labels, and
     nothing of a cohort of one patient.
 
