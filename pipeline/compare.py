@@ -36,7 +36,9 @@ def run(
     from pipeline.comparison.budgets import load_budgets
     from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.quality import load_quality
-    from pipeline.comparison.report import contents, page
+    from pipeline.comparison.report import page
+    from pipeline.comparison.report.explorer import explorer
+    from pipeline.comparison.report.pictures import sample_sheets
     from pipeline.comparison.report.provenance import provenance
     from pipeline.comparison.scores import load_scores
     from pipeline.comparison.statistics.comparison import compare_arms
@@ -82,11 +84,14 @@ def run(
         **{f"cohort {name}": [held_out / name] for name in params.held_out()},
     }
     html = page.render(
-        **contents.segmentation(params, comparison, scores, test.name),
-        **contents.training(params, budgets, boxes),
-        **contents.pictures(params, comparison, scores, cases, predictions),
+        params,
+        comparison,
+        test.name,
+        budgets=budgets,
+        boxes=boxes,
         sets=worth,
-        sheets=contents.sheets(grid, samples, made, own.split("train")),
+        sheets=sample_sheets(grid, samples, made, own.split("train")),
+        explorer=explorer(scores, comparison.results, cases, predictions, params.compare.baseline, grid.replicates[0]),
         **provenance(params, inputs),
     )
     files.write_bytes(report, html.encode())

@@ -72,25 +72,15 @@ class Shape:
 
 
 @dataclass(frozen=True)
-class SetVerdict:
-    """The words and sentences of one synthetic set, by question; see quality/verdicts.py."""
-
-    labels: int
-    replicate: int
-    answers: dict[str, dict[str, str]]
-
-    @property
-    def page(self) -> str:
-        return f"results/sets/{cell_name(self.labels, self.replicate)}/index.html"
-
-
-@dataclass(frozen=True)
 class SyntheticSets:
-    """Measures in the order of the questions, shapes of the masks, and the verdict of every set."""
+    """Measures in the order of the questions, and the shapes of the masks.
+
+    verdicts: (labels, replicate) → question → its word and sentence; see quality/verdicts.py.
+    """
 
     measures: Sequence[ReplicatedMeasure]
     shapes: Sequence[Shape]
-    verdicts: Sequence[SetVerdict]
+    verdicts: dict[tuple[int, int], dict[str, dict[str, str]]]
 
 
 def load_quality(quality: Path, usefulness: Path, grid) -> SyntheticSets:
@@ -99,7 +89,7 @@ def load_quality(quality: Path, usefulness: Path, grid) -> SyntheticSets:
     Raises:
         InputError: a file is missing or of another version of the code, or the replicates were not scored alike.
     """
-    measures, shapes, verdicts = [], [], []
+    measures, shapes, verdicts = [], [], {}
     for labels in grid.labels:
         by_key: dict[tuple[str, str, str | None], list[Measure]] = {}
         masks = []
@@ -109,7 +99,7 @@ def load_quality(quality: Path, usefulness: Path, grid) -> SyntheticSets:
             for one in [*own, *read_measures(usefulness / name, "run `dvc repro usefulness`")]:
                 by_key.setdefault((one.question, one.name, one.view), []).append(one)
             masks.append(_block(quality / name, "masks"))
-            verdicts.append(SetVerdict(labels, replicate, _block(quality / name, "verdicts")))
+            verdicts[labels, replicate] = _block(quality / name, "verdicts")
         for key in sorted(by_key, key=lambda key: list(QUESTIONS).index(key[0])):
             if len(by_key[key]) != len(grid.replicates):
                 raise InputError(f"{quality}: not every replicate has a measure '{key[1]}'; {REMEDY}")

@@ -1,4 +1,4 @@
-"""Scores of every cell: the long tables that `evaluate` wrote, read into matrices and joined with the cohorts' cases."""
+"""Scores of every cell: the long tables that `evaluate` wrote, as matrices, joined with the cases of the cohorts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,74 +91,60 @@ def load_scores(folder: Path, grid, evaluated: Mapping[str, Sequence[Case]], tas
     if task.primary not in METRICS or METRICS[task.primary].better is None:
         ranked = ", ".join(name for name, metric in METRICS.items() if metric.better)
         raise InputError(f"key 'task.primary' is '{task.primary}'; it has to be one of {ranked}")
-    scores, layouts = {}, {}
-    for name, n, arm in product(grid.segmenters, grid.labels, grid.arms):
-        columns: dict[str, list[list[float]]] = {cohort: [] for cohort in evaluated}
-        for replicate in grid.replicates:
-            path = folder / f"{cell_name(name, n, replicate, arm)}.csv"
-            tables = _by_cohort(path)
-            for cohort, cases in evaluated.items():
-                keys, values = tables.get(cohort, ([], []))
-                if cohort not in layouts:
-                    layouts[cohort] = _Layout(path, cohort, keys, values, cases, task)
-                layouts[cohort].check(path, keys)
-                columns[cohort].append(values)
-        for cohort in evaluated:
-            scores[cohort, name, n, arm] = layouts[cohort].scores(np.array(columns[cohort]))
+    head = next((name for name, role in task.structures.items() if role == "head"), None)
+    about, scores, keys, members = (METRICS[task.primary], tuple(task.structures), head), {}, {}, {}
+    for cell in product(grid.segmenters, grid.labels, grid.arms):
+        *where, arm = cell
+        paths = [folder / f"{cell_name(*where, replicate, arm)}.csv" for replicate in grid.replicates]
+        read = [_by_cohort(path) for path in paths]
+        for cohort, cases in evaluated.items():
+            tables = [one.get(cohort, {}) for one in read]
+            for path, table in zip(paths, tables, strict=True):
+                if not table:
+                    raise InputError(f"{path}: no case of cohort '{cohort}'; {REMEDY}")
+                if cohort not in keys:
+                    keys[cohort], members[cohort] = list(table), _cases(path, cohort, table, cases, task)
+                if list(table) != keys[cohort]:
+                    raise InputError(
+                        f"{path}: the cases of cohort '{cohort}' are not scored like those of the other cells, so "
+                        f"differences cannot be paired; {REMEDY}"
+                    )
+            scores[cohort, *cell] = Scores(members[cohort], *about, _matrices(tables, members[cohort].ids))
     return {key: scores[key] for cohort in evaluated for key in scores if key[0] == cohort}
 
 
-def _by_cohort(path: Path) -> dict[str, tuple[list[tuple[str, str, str]], list[float]]]:
-    """Cohort → the (case, region, metric) of its rows, and their values."""
-    tables: dict[str, tuple[list, list]] = {}
+_Table = dict[tuple[str, str, str], float]
+"""By (case, region, metric)."""
+
+
+def _by_cohort(path: Path) -> dict[str, _Table]:
+    tables: dict[str, _Table] = {}
     for row in read_table(path):
-        keys, values = tables.setdefault(row["cohort"], ([], []))
-        keys.append((row["case"], row["region"], row["metric"]))
-        values.append(float(row["value"]))
+        tables.setdefault(row["cohort"], {})[row["case"], row["region"], row["metric"]] = float(row["value"])
     return tables
 
 
-class _Layout:
-    """Where the rows of one cohort belong in matrices; the same for every cell."""
+def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) -> EvaluatedCases:
+    """Of the scored cases those that have the primary, with what the dataset knows of them."""
+    if unknown := {metric for *_, metric in table} - set(METRICS):
+        raise InputError(f"{path}: metric '{min(unknown)}' is not known to this version; {REMEDY}")
+    by_id, scored = {case.id: case for case in cases}, dict.fromkeys(id_ for id_, *_ in table)
+    if strangers := [id_ for id_ in scored if id_ not in by_id]:
+        raise InputError(f"{path}: case '{strangers[0]}' is not in the dataset of '{cohort}'; {REMEDY}")
+    primary = {id_ for id_, region, metric in table if metric == task.primary and region in task.structures}
+    kept = [by_id[id_] for id_ in scored if id_ in primary]
+    if not kept:
+        raise InputError(f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary)")
+    groups = {kind: tuple(getattr(case, kind) or "" for case in kept) for kind in GROUPS}
+    ids, patients = (tuple(getattr(case, name) for case in kept) for name in ("id", "patient"))
+    return EvaluatedCases(ids, patients, groups, len(scored) - len(kept))
 
-    def __init__(self, path: Path, cohort: str, keys: Sequence[tuple], values: Sequence[float], cases, task):
-        self.cohort, self.keys, self.metric = cohort, keys, METRICS[task.primary]
-        self.structures = tuple(task.structures)
-        self.head = next((name for name, role in task.structures.items() if role == "head"), None)
-        self.check(path, keys)
-        if unknown := {metric for *_, metric in keys} - set(METRICS):
-            raise InputError(f"{path}: metric '{min(unknown)}' is not known to this version; {REMEDY}")
-        scored = {id_ for id_, region, metric in keys if metric == task.primary and region in self.structures}
-        by_id = {case.id: case for case in cases}
-        everyone = list(dict.fromkeys(id_ for id_, *_ in keys))
-        if strangers := [id_ for id_ in everyone if id_ not in by_id]:
-            raise InputError(f"{path}: case '{strangers[0]}' is not in the dataset of '{cohort}'; {REMEDY}")
-        kept = [by_id[id_] for id_ in everyone if id_ in scored]
-        if not kept:
-            raise InputError(f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary)")
-        groups = {kind: tuple(getattr(case, kind) or "" for case in kept) for kind in GROUPS}
-        ids = tuple(case.id for case in kept)
-        self.cases = EvaluatedCases(ids, tuple(case.patient for case in kept), groups, len(everyone) - len(ids))
-        column = {id_: place for place, id_ in enumerate(ids)}
-        places: dict[tuple[str, str], list[tuple[int, int]]] = {}
-        for row, (id_, region, metric) in enumerate(keys):
-            if id_ in column:
-                places.setdefault((region, metric), []).append((row, column[id_]))
-        self.places = {key: np.array(pairs).T for key, pairs in places.items()}
 
-    def check(self, path: Path, keys: Sequence[tuple]) -> None:
-        if not keys:
-            raise InputError(f"{path}: no case of cohort '{self.cohort}'; {REMEDY}")
-        if keys != self.keys:
-            raise InputError(
-                f"{path}: the cases of cohort '{self.cohort}' are not scored like those of the other cells, so "
-                f"differences cannot be paired; {REMEDY}"
-            )
-
-    def scores(self, values: np.ndarray) -> Scores:
-        """From the values of all rows, float (R, rows)."""
-        matrices = {}
-        for key, (rows, columns) in self.places.items():
-            matrices[key] = np.full((len(values), len(self.cases.ids)), np.nan)
-            matrices[key][:, columns] = values[:, rows]
-        return Scores(self.cases, self.metric, self.structures, self.head, matrices)
+def _matrices(tables: Sequence[_Table], ids: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+    """(region, metric) → float (R, C), from the tables of the replicates."""
+    column, matrices = {id_: place for place, id_ in enumerate(ids)}, {}
+    for id_, region, metric in tables[0]:
+        if id_ in column:
+            matrix = matrices.setdefault((region, metric), np.full((len(tables), len(ids)), np.nan))
+            matrix[:, column[id_]] = [table[id_, region, metric] for table in tables]
+    return matrices

@@ -18,6 +18,8 @@ from pipeline.data.case import Case
 from pipeline.data.predictions import read_predictions
 from pipeline.run.cells import cell_name
 
+COLOURS = {"truth": "#ffc400", "base": "#ff6ad5", "own": "#19d3ff"}
+"""Of outlines: annotated, predicted by the baseline arm, predicted by another."""
 SIDE = 220
 QUALITY = 72
 SCALE = 4

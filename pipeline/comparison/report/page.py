@@ -2,26 +2,28 @@
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
-from pipeline.comparison.report import numbers
+from pipeline.comparison.report import answers, numbers
 from pipeline.comparison.report.answers import claim
-from pipeline.comparison.report.heat_map import shade
-from pipeline.comparison.report.numbers import Display, fixed
-from pipeline.comparison.report.series import arm_in_words
-from pipeline.comparison.report.tiles import BASELINE, PREDICTION, REFERENCE
+from pipeline.comparison.report.charts import charts_of
+from pipeline.comparison.report.explorer import COLOURS
+from pipeline.comparison.report.heat_map import heat_maps, shade
+from pipeline.comparison.report.numbers import Display, fixed, in_labels, p_value, span
+from pipeline.comparison.report.series import arm_in_words, legend
+from pipeline.comparison.scores import SIZE
+from pipeline.comparison.statistics.comparison import Comparison
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES, POWER
-from pipeline.comparison.statistics.summary import COUNTED, RegionMeans, Result
+from pipeline.comparison.statistics.summary import COUNTED, RegionMeans
 from pipeline.config.segmenters import Segmenter
 from pipeline.quality.measures import CATALOGUE, QUESTIONS
 from pipeline.quality.page import SHAPES
 from pipeline.quality.set_card import short
 from pipeline.quality.templates import environment
-from pipeline.tasks.metrics import METRICS, Metric
+from pipeline.tasks.metrics import METRICS
 
 PROMPTS = {
     "none": "without any prompt",
@@ -44,15 +46,6 @@ def effort(segmenters: Mapping[str, Segmenter]) -> str:
     return "; ".join(["Every arm of a model takes the same number of training steps", *clauses]) + "."
 
 
-def best_synthetic(results: Sequence[Result]) -> str | None:
-    """The arm with synthetic data whose mean score over the given results is best; for pictures only."""
-    means: dict[str, list[float]] = {}
-    for one in results:
-        if one.synthetic:
-            means.setdefault(one.arm, []).append(one.better * one.score.mean)
-    return max(means, key=lambda arm: np.mean(means[arm])) if means else None
-
-
 def embedded_json(value: dict) -> str:
     """JSON that may stand inside a script element."""
     return Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/"))
@@ -71,13 +64,22 @@ def region_value(part: RegionMeans, name: str) -> str:
     return Display(METRICS[name]).value(value)
 
 
-def render(metric: Metric, charts: Mapping[str, Mapping[str, str]], **context) -> str:
-    """The page, from the values its templates name: everything it shows is inside it.
+def render(params, comparison: Comparison, unseen: str, **context) -> str:
+    """The page: everything it shows is inside it.
 
     Args:
-        metric: the primary. charts: cohort → name → SVG.
+        unseen: the training cohort, whose test patients are compared too.
+        context: budgets, boxes, sets (quality of the synthetic sets), sheets (samples), explorer, and the provenance.
     """
-    templates, display = environment("pipeline.comparison.report"), Display(metric)
+    results, baseline = comparison.results, params.compare.baseline
+    display, of_cohort = Display(results[0].metric), {}
+    for one in results:
+        of_cohort.setdefault(one.cohort, []).append(one)
+    drawn = {name: charts_of(name, ones, baseline) for name, ones in of_cohort.items()}
+    in_regions = {name for one in results for part in one.regions for name in part.means} - {SIZE}
+    templates = environment("pipeline.comparison.report")
+    for form in (fixed, short, span, claim, p_value, in_labels, shade, embedded_json, arm_in_words, region_value):
+        templates.filters[form.__name__] = form
     templates.filters |= {
         "score": display.value,
         "difference": display.difference,
@@ -85,22 +87,27 @@ def render(metric: Metric, charts: Mapping[str, Mapping[str, str]], **context) -
         "score_interval": lambda value: numbers.interval(value, display.value),
         "difference_interval": lambda value: numbers.interval(value, display.difference),
         "percent": Display(METRICS["dice"]).value,
-        "region_value": region_value,
-        "fixed": fixed,
-        "short": short,
-        "span": numbers.span,
-        "claim": claim,
-        "p_value": numbers.p_value,
-        "in_labels": numbers.in_labels,
-        "shade": shade,
-        "embedded_json": embedded_json,
-        "arm_in_words": arm_in_words,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES, "METRICS": METRICS, "Display": Display}
-    names |= {"MIN_REPLICATES": MIN_REPLICATES, "POWER": POWER, "COUNTED": COUNTED}
-    names |= {"infinity": float("inf"), "mean_and_std": mean_and_std}
-    colours = {"reference_colour": REFERENCE, "baseline_colour": BASELINE, "prediction_colour": PREDICTION}
-    safe = {cohort: {name: Markup(svg) for name, svg in drawn.items()} for cohort, drawn in charts.items()}
-    page = templates.get_template("report.html.j2")
-    return page.render(metric=metric, display=display, charts=safe, **names, **colours, **context)
+    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES, "METRICS": METRICS, "COUNTED": COUNTED}
+    names |= {"MIN_REPLICATES": MIN_REPLICATES, "POWER": POWER, "infinity": float("inf"), "COLOURS": COLOURS}
+    return templates.get_template("report.html.j2").render(
+        **names,
+        **context,
+        params=params,
+        comparison=comparison,
+        unseen=unseen,
+        answers=answers,
+        Display=Display,
+        mean_and_std=mean_and_std,
+        metric=display.metric,
+        display=display,
+        results=of_cohort,
+        charts={name: {kind: Markup(svg) for kind, svg in charts.items()} for name, charts in drawn.items()},
+        others=[name for name in METRICS if name in in_regions],
+        phantoms=[name for name in of_cohort if is_phantom(name, params.cohorts[name].raw)],
+        legend=legend(params.arms[name] for name in params.grid.arms),
+        heat_maps=heat_maps(comparison.with_synthetic),
+        largest=max((abs(one.gain) for one in comparison.with_synthetic), default=0.0),
+        effort=effort({name: params.segmenters[name] for name in params.grid.segmenters}),
+    )

@@ -1,27 +1,43 @@
-"""Pictures of the report: samples with their masks and neighbours, cases with their outlines."""
+"""Pictures of samples beside their masks and the real images they resemble most."""
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pipeline.comparison.report.numbers import Display
-from pipeline.comparison.report.tiles import CASE_HEIGHT, PREDICTION, REFERENCE, SAMPLE_HEIGHT, mask_tile, tile
-from pipeline.comparison.scores import Scores, direction
 from pipeline.data.case import Case
-from pipeline.data.dataset import LazyCases
+from pipeline.data.dataset import Dataset, LazyCases
+from pipeline.data.tables import read_table
 from pipeline.imaging.contact_sheet import evenly_spaced
+from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
+
+HEIGHT = 110
+LOWEST = 3
 
 
 @dataclass(frozen=True)
 class Picture:
-    """PNG tiles that stand side by side, with a line for each and a caption."""
+    """PNG tiles that stand side by side: a mask, the sample made from it, its nearest real image."""
 
-    tiles: tuple[bytes, ...]
-    lines: tuple[str, ...]
+    tiles: dict[str, bytes]
     caption: str
-    badge: str | None = None
+    badge: str | None
+
+
+def sample_sheets(grid, samples: Path, made: Mapping[str, Dataset], train: Sequence[Case]) -> dict[int, list[Picture]]:
+    """Number of labels → samples of the set of the first replicate.
+
+    Args:
+        samples: folder of the tables of samples. made: cell name → synthetic set. train: the real train cases.
+    """
+    cells = {labels: cell_name(labels, grid.replicates[0]) for labels in grid.labels}
+    tables = {labels: read_table(samples / f"{name}.csv") for labels, name in cells.items()}
+    rows = {labels: [row for row in table if row["set"] == "synthetic"] for labels, table in tables.items()}
+    return {labels: sample_pictures(rows[labels], made[cells[labels]].cases, train) for labels in grid.labels}
 
 
 def sample_pictures(samples: Sequence[dict], cases: LazyCases, train: Sequence[Case]) -> list[Picture]:
@@ -35,7 +51,7 @@ def sample_pictures(samples: Sequence[dict], cases: LazyCases, train: Sequence[C
         InputError: the table names a case that is not there.
     """
     ordered = sorted(samples, key=lambda row: (-float(row["mask_agreement"]), row["id"]))
-    worst = ordered[-3:] if len(ordered) > 3 else []
+    worst = ordered[-LOWEST:] if len(ordered) > LOWEST else []
     chosen = [*evenly_spaced(ordered[: len(ordered) - len(worst)], 9), *worst]
     wanted = {row["id"] for row in chosen}
     generated = {case.id: case for case in cases.where(lambda row: row["id"] in wanted)}
@@ -43,49 +59,20 @@ def sample_pictures(samples: Sequence[dict], cases: LazyCases, train: Sequence[C
     for row in chosen:
         if row["id"] not in generated or row["nearest"] not in real:
             raise InputError(f"sample '{row['id']}' or its neighbour '{row['nearest']}' is gone; run `dvc repro score`")
-        case = generated[row["id"]]
-        images = (tile(one.image, SAMPLE_HEIGHT) for one in (case, real[row["nearest"]]))
+        sample, neighbour = generated[row["id"]], real[row["nearest"]]
+        tiles = {"mask": mask_tile(sample.mask), "synthetic": tile(sample.image), "nearest real": tile(neighbour.image)}
         caption = f"mask agreement {float(row['mask_agreement']):.2f} · distance {float(row['distance']):.2f}"
-        lines, badge = ("mask", "synthetic", "nearest real"), "lowest agreement" if row in worst else None
-        pictures.append(Picture((mask_tile(case.mask, SAMPLE_HEIGHT), *images), lines, caption, badge))
+        pictures.append(Picture(tiles, caption, "lowest agreement" if row in worst else None))
     return pictures
 
 
-def case_pictures(
-    scores: Mapping[str, Scores], cases: Sequence[Case], predicted: Mapping[str, Mapping[str, np.ndarray]]
-) -> list[Picture]:
-    """Best, worst and most changed cases of one cohort: reference and predicted contours, arms side by side.
-
-    Args:
-        scores: of one or two arms, the baseline first; their first replicate is shown.
-        cases: the cohort's cases with their masks.
-        predicted: arm → case → class map of that replicate.
-    """
-    first = next(iter(scores.values()))
-    display, by_id, pictures = Display(first.metric), {case.id: case for case in cases}, []
-    values = np.stack([own.primary[0] for own in scores.values()])
-    for badge, place in _telling(direction(first.metric) * values):
-        case = by_id[first.cases.ids[place]]
-        tiles, lines = [], []
-        for arm, value in zip(scores, values[:, place], strict=True):
-            found = predicted[arm].get(case.id, np.zeros_like(case.mask))
-            tiles.append(tile(case.image, CASE_HEIGHT, [(case.mask, REFERENCE), (found, PREDICTION)]))
-            lines.append(f"{arm}: {first.metric.title} {display.value_with_unit(value)}")
-        pictures.append(Picture(tuple(tiles), tuple(lines), case.id, badge))
-    return pictures
+def tile(image: np.ndarray, resample: Image.Resampling = Image.Resampling.BICUBIC) -> bytes:
+    """PNG of a grey image, uint8 (H, W), enlarged or reduced to ``HEIGHT``; its bytes repeat."""
+    buffer, width = io.BytesIO(), max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
+    Image.fromarray(image).resize((width, HEIGHT), resample).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
-def _telling(scores: np.ndarray) -> list[tuple[str, int]]:
-    """(why, case) of up to six different cases; ``scores``: float (arms, cases), baseline first, higher is better."""
-    order = np.argsort(scores.mean(axis=0), kind="stable")
-    wanted = [("best", order[-1]), ("best", order[-2:][0]), ("worst", order[0]), ("worst", order[:2][-1])]
-    if len(scores) > 1:
-        change = scores[1] - scores[0]
-        if change.max() > 0:
-            wanted.append(("largest gain", change.argmax()))
-        if change.min() < 0:
-            wanted.append(("largest loss", change.argmin()))
-    chosen: dict[int, str] = {}
-    for why, place in wanted:
-        chosen[int(place)] = f"{chosen[int(place)]}, {why}" if chosen.get(int(place), why) != why else why
-    return [(why, place) for place, why in chosen.items()]
+def mask_tile(mask: np.ndarray) -> bytes:
+    """PNG of a class map: background dark, structures in light greys."""
+    return tile(np.linspace(25, 225, int(mask.max()) + 1).astype(np.uint8)[mask], Image.Resampling.NEAREST)

@@ -24,11 +24,10 @@ def versions() -> dict[str, str]:
 
 
 def provenance(params, inputs: Mapping[str, Sequence[Path]]) -> dict:
-    """What the page prints: the seed, the parameters as YAML, versions, and a digest of every input."""
+    """What the page prints: the parameters as YAML, versions, and a digest of every input."""
     import yaml
 
     return {
-        "seed": params.seed,
         "versions": versions(),
         "parameters": yaml.safe_dump(without_paths(params.as_dict()), sort_keys=False),
         "digests": {name: files.digest(paths) for name, paths in inputs.items()},

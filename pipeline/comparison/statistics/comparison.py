@@ -13,10 +13,15 @@ from pipeline.comparison.statistics.summary import Result, families, patients_of
 
 @dataclass(frozen=True)
 class Comparison:
-    """family_sizes: how many differences are corrected among themselves, of the question and all others."""
+    """What was compared.
+
+    family_sizes: how many differences are corrected among themselves, of the question and all others.
+    left_out: cohort → the number of its cases without the primary metric.
+    """
 
     results: list[Result]
     family_sizes: list[int]
+    left_out: dict[str, int]
     standings: list[Standing]
     subgroups: list[Subgroup]
     worths: list[Worth]
@@ -39,6 +44,7 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
     return Comparison(
         results,
         [len(family) for family in families(results, params.held_out())],
+        {cohort: one.cases.left_out for (cohort, *_), one in scores.items()},
         between_segmenters(scores, params.grid.segmenters, baseline, patients),
         by_subgroup(scores, shown, baseline, resamples, params.seed),
         worth(scores, asked, baseline, patients),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
-from pipeline.comparison.statistics.resampling import Interval, Patients
+from pipeline.comparison.statistics.estimates import Estimate, estimate, paired_difference
+from pipeline.comparison.statistics.resampling import Patients
 
 HEAD_SIZE = "head size"
 MIN_CASES = 9
@@ -15,10 +16,7 @@ MIN_CASES = 9
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Mean score of the cases of one value of ``kind`` (country, device, head size), over cases and replicates.
-
-    interval: of the mean, over patients. difference: paired, from the baseline arm, with its interval over patients.
-    """
+    """The cases of one value of ``kind`` (country, device, head size); ``difference`` is paired, from the baseline."""
 
     cohort: str
     kind: str
@@ -27,34 +25,23 @@ class Subgroup:
     labels: int
     arm: str
     n_cases: int
-    n_patients: int
-    mean: float
-    interval: Interval | None
-    difference: float | None = None
-    difference_interval: Interval | None = None
+    score: Estimate
+    difference: Estimate | None
 
 
 def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamples: int, seed: int) -> list[Subgroup]:
     """Of ``arms``, in every cohort that has at least two known countries or devices or enough heads of known size."""
     found, drawn = [], {}
     for kind in (*GROUPS, HEAD_SIZE):
-        for (cohort, segmenter, labels, arm), own in scores.items():
-            if arm not in arms:
-                continue
-            means = own.primary.mean(axis=0)
-            differences = None
-            if arm != baseline:
-                differences = means - scores[cohort, segmenter, labels, baseline].primary.mean(axis=0)
-            for value, members in _groups(own, kind):
-                key = (cohort, kind, value)
+        for (cohort, *where, arm), own in scores.items():
+            base = scores[cohort, *where, baseline].primary
+            for value, members in _groups(own, kind) if arm in arms else ():
+                key, values = (cohort, kind, value), own.primary[:, members]
                 if key not in drawn:
                     drawn[key] = Patients(np.array(own.cases.patients)[members], resamples, seed, *key)
-                patients, summaries = drawn[key], []
-                for values in (means, differences):
-                    if values is not None:
-                        summaries += [float(values[members].mean()), patients.interval(values[members])]
-                where = (*key, segmenter, labels, arm)
-                found.append(Subgroup(*where, int(members.sum()), patients.n, *summaries))
+                difference = paired_difference(values, base[:, members], drawn[key]) if arm != baseline else None
+                score = estimate(values, drawn[key])
+                found.append(Subgroup(*key, *where, arm, values.shape[1], score, difference))
     return found
 
 
