@@ -14,7 +14,7 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     The output holds no score: curation and training depend on it, and run again only when the limits change.
     ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look; it is not read.
     """
-    from pipeline.data.dataset import check_classes, open_dataset
+    from pipeline.data.dataset import check_structures, open_dataset
     from pipeline.quality.gate import broken_limits
     from pipeline.quality.label_budget import ImagesShown, LabelBudgetFilter
     from pipeline.run import files
@@ -24,7 +24,7 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     limits = params.gate.model_dump(mode="json")
     if any(limit is not None for limit in limits.values()):
         judge = LabelBudgetFilter(filter, train, setup(params.compute))
-        check_classes(synthetic, judge.classes, f"the filter {filter}")
+        check_structures(synthetic, judge.structures, f"the filter {filter}")
         samples = open_dataset(synthetic)
         judge.check_labels(samples.labels, synthetic)
         others = unlabelled if samples.provenance["unlabelled"] else None
