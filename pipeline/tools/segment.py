@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.networks.segmenter import kind_of, load_segmenter
+    from pipeline.networks.kinds import kind_of
+    from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.inference import predict_native
 
