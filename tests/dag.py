@@ -77,9 +77,9 @@ def needed(stage: str) -> list[str]:
 
 
 def entry(path: Path, code: set[Path]) -> Path:
-    """What stands for a file: its package, where that is a common one or the stage imports half of it; else itself."""
+    """What stands for a file: its package, where that is a common one or the stage imports two thirds of it; else itself."""
     if path.relative_to(PIPELINE).parts[0] in COMMONS:
         return PIPELINE / path.relative_to(PIPELINE).parts[0]
     modules = {file for file in path.parent.glob("*.py") if file.name != "__init__.py"}
     leaf = path.parent not in (PIPELINE, PIPELINE / "config") and not any(path.parent.glob("*/*.py"))
-    return path.parent if leaf and len(modules) > 1 and 2 * len(modules & code) >= len(modules) else path
+    return path.parent if leaf and len(modules) > 1 and 3 * len(modules & code) >= 2 * len(modules) else path
