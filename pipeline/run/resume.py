@@ -5,15 +5,14 @@ import fcntl
 import logging
 from pathlib import Path
 
-from pipeline.run import files
+from pipeline.run import files, source
 from pipeline.run.processes import is_main
 
-SOURCE = Path(__file__).parents[1]
 log = logging.getLogger("pipeline.resume")
 
 
 class Scratch:
-    """A folder for unfinished work, named by a digest of everything the result depends on.
+    """A folder for unfinished work, named by a digest of everything the result depends on, its source files included.
 
     Args:
         root: where scratch folders live (git-ignored).
@@ -26,7 +25,8 @@ class Scratch:
         import torch
 
         hardware = torch.__version__, torch.cuda.is_available()
-        self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
+        digest = files.digest([*source.of_this_program(), *inputs], *values, hardware)
+        self.folder = root / f"{name}-{digest[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = self.folder / "state.pt"
         # Held while this process lives: nobody removes the folder under it.
@@ -59,9 +59,9 @@ class Scratch:
 
     def part(self, name: str) -> "Scratch":
         """The same folder with a state of its own, for work in several parts."""
-        one = copy.copy(self)
-        one._file = self.folder / f"{name}.pt"
-        return one
+        part = copy.copy(self)
+        part._file = self.folder / f"{name}.pt"
+        return part
 
     def clear(self) -> None:
         """Remove the folder; the main process does."""

@@ -303,9 +303,9 @@ def run_score(args: argparse.Namespace) -> None:
     print(as_text(scores))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    command.main(build_parser(), lambda args: args.run(args), argv)
+def run(args: argparse.Namespace) -> None:
+    args.run(args)
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -339,7 +339,8 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert complaints(browser) == []
 
     monkeypatch.setattr(command_module, "prepare_environment", lambda threads: None)
-    blind_reading.main(["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)])
+    arguments = ["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)]
+    command_module.main(blind_reading.build_parser(), blind_reading.run, arguments)
     (scored,) = json.loads((tmp_path / "scores.json").read_text())["readers"]
     assert (scored["reader"], scored["n"], scored["unrated"]) == ("Ana 14", COUNT, 0)
     assert scored["accuracy"] == pytest.approx((COUNT - 2) / COUNT)
