@@ -3,11 +3,13 @@
 import copy
 import fcntl
 import logging
+import sys
 from pathlib import Path
 
-from pipeline.run import files, source
+from pipeline.run import files
 from pipeline.run.processes import is_main
 
+PACKAGE = Path(__file__).parents[1]
 log = logging.getLogger("pipeline.resume")
 
 
@@ -25,7 +27,7 @@ class Scratch:
         import torch
 
         hardware = torch.__version__, torch.cuda.is_available()
-        digest = files.digest([*source.of_this_program(), *inputs], *values, hardware)
+        digest = files.digest([*code_of_this_program(), *inputs], *values, hardware)
         self.folder = root / f"{name}-{digest[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = self.folder / "state.pt"
@@ -67,6 +69,21 @@ class Scratch:
         """Remove the folder; the main process does."""
         if is_main():
             files.remove(self.folder)
+
+
+def code_of_this_program() -> list[Path]:
+    """The files that the running stage or command may import; the whole package where something else runs it."""
+    main = Path(getattr(sys.modules["__main__"], "__file__", None) or "/")
+    return code_of(main) if main.is_relative_to(PACKAGE) else [PACKAGE]
+
+
+def code_of(program: Path) -> list[Path]:
+    """The file and all files of the package that it imports, inside functions too, directly or through others."""
+    from modulefinder import ModuleFinder
+
+    finder = ModuleFinder(path=[str(PACKAGE.parent)])
+    finder.run_script(str(program))
+    return sorted(Path(module.__file__) for module in finder.modules.values() if module.__file__)
 
 
 def _lock(folder: Path, kind: int):
