@@ -194,9 +194,5 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     return rows
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    command.main(build_parser(), run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)
