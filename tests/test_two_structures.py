@@ -67,7 +67,7 @@ def params(tmp_path_factory):
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     rare = {"real": 0.5, "curated": True, "generous": True}
     changed["arms"]["generous"] = changed["arms"]["synthetic"] | rare
-    changed["task"]["structures"] = {"symphysis": None, "head": "head"}
+    changed["task"] |= {"structures": {"symphysis": None, "head": "head"}, "unions": {"both": ["symphysis", "head"]}}
     for cohort in changed["cohorts"].values():
         cohort["classes"] = ["background", "symphysis", "head"]
     path.write_text(yaml.safe_dump(changed, sort_keys=False))
@@ -131,11 +131,10 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     for name in ("sam", "unet"):
         with Path(f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
-        assert {row["structure"] for row in rows} == {"symphysis", "head"}
+        assert {row["region"] for row in rows} == {"symphysis", "head", "both"}
+        assert {row["cell"] for row in rows} == {f"{name}_predictions"}
         assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
-        assert all(row["dice"] for row in rows)
-        assert {(row["country"], row["device"]) for row in rows} == {("", "")}
-        assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
+        assert {row["region"] for row in rows if row["metric"] == "hc_error_percent"} == {"head"}
 
 
 def test_a_held_out_cohort_of_other_structures_is_refused(params, tmp_path, monkeypatch, ring):

@@ -9,7 +9,8 @@ class indices; ``cases.csv`` is optional: a column ``id`` (the stem) and any of 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from pipeline.cohorts.source import Files, Source, by_id, case_table, parent, positive, suffix
+from pipeline.cohorts.source import Files, Source, by_id, case_table, parent, suffix
+from pipeline.data.tables import Row
 from pipeline.imaging.decoding import MASK_SUFFIXES, decode_grey, decode_indices
 from pipeline.run.errors import InputError
 
@@ -44,17 +45,17 @@ def _inside(source: Source, folder: str, suffixes: Sequence[str]) -> list[str]:
     return names
 
 
-def _fields(row: dict[str, str], name: str) -> dict:
+def _fields(row: Row) -> dict:
     if unknown := [column for column in row if column not in COLUMNS]:
-        raise InputError(f"file '{name}' has an unknown column '{unknown[0]}'; known are {', '.join(COLUMNS)}")
+        raise InputError(f"{row.file} has an unknown column '{unknown[0]}'; known are {', '.join(COLUMNS)}")
     fields: dict = {}
     if "patient" in row:
         if not row["patient"]:
-            raise InputError(f"file '{name}', row '{row['id']}': the patient is empty; fill it in or drop the column")
+            raise InputError(f"{row.place('patient')}: the patient is empty; fill it in or drop the column")
         fields["patient"] = row["patient"]
     for column in ("pixel_mm", "hc_mm"):
         if row.get(column):
-            fields[column] = positive(row[column], column, row["id"], name)
+            fields[column] = row.positive(column)
     for column in ("country", "device"):
         fields[column] = row.get(column) or None
     return fields

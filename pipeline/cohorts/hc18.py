@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.source import Files, Source, by_id, case_table, positive, stem, suffix
+from pipeline.cohorts.source import Files, Source, by_id, case_table, stem, suffix
+from pipeline.data.tables import Row
 from pipeline.imaging.decoding import decode_grey
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.run.errors import InputError
@@ -74,23 +75,21 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    return fill_outline(decode_grey(data, name), name)
+    return fill_annotation(decode_grey(data, name), name)
 
 
-def _sizes(row: dict[str, str], name: str) -> dict:
+def _sizes(row: Row) -> dict:
     columns = {"pixel_mm": _PIXEL, "hc_mm": _CIRCUMFERENCE}
-    return {
-        field: positive(row[column], column, row[_FILE], name) for field, column in columns.items() if column in row
-    }
+    return {field: row.positive(column) for field, column in columns.items() if column in row}
 
 
-def fill_outline(outline: np.ndarray, name: str) -> np.ndarray:
-    """uint8 HxW, 1 inside the head, from the outline (uint8 HxW, line at 128 and above).
+def fill_annotation(annotation: np.ndarray, name: str) -> np.ndarray:
+    """uint8 HxW, 1 inside the head, from the annotation (uint8 HxW, line at 128 and above).
 
     Raises:
-        InputError: no outline, or one that is neither an ellipse nor closed.
+        InputError: no line, or one that is neither an ellipse nor closed.
     """
-    line = outline >= 128
+    line = annotation >= 128
     ellipse = fit_ellipse(line)
     if ellipse is not None and _distance(ellipse, line) <= _TOLERANCE:
         rows, columns = np.indices(line.shape, sparse=True)
@@ -107,31 +106,14 @@ def fit_ellipse(line: np.ndarray) -> Ellipse | None:
 
     Direct fit in its numerically stable form: Halir and Flusser, WSCG 1998.
     """
+    from skimage.measure import EllipseModel
+
     rows, columns = np.nonzero(line)
-    if len(rows) < 6:
+    model = EllipseModel.from_estimate(np.stack([columns, rows], axis=1).astype(float)) if len(rows) > 5 else None
+    # The fit of a stroke is an ellipse without width.
+    if not model or min(model.axis_lengths) < 1:
         return None
-    x0, y0 = columns.mean(), rows.mean()
-    scale = max(columns.std(), rows.std())
-    x, y = (columns - x0) / scale, (rows - y0) / scale
-    quadratic, linear = np.stack([x * x, x * y, y * y]), np.stack([x, y, np.ones_like(x)])
-    try:
-        reduce = -np.linalg.solve(linear @ linear.T, linear @ quadratic.T)
-        scatter = quadratic @ quadratic.T + quadratic @ linear.T @ reduce
-        _, vectors = np.linalg.eig(np.array([scatter[2] / 2, -scatter[1], scatter[0] / 2]))
-        vectors = vectors.real
-        chosen = vectors[:, np.argmax(4 * vectors[0] * vectors[2] - vectors[1] ** 2)]
-        (a, b, c), (d, e, f) = chosen, reduce @ chosen
-        shape = np.array([[a, b / 2], [b / 2, c]])
-        centre = np.linalg.solve(-2 * shape, [d, e])
-    except np.linalg.LinAlgError:
-        return None
-    values, axes = np.linalg.eigh(shape)
-    squares = -(f + centre @ [d, e] / 2) / values
-    if not (np.isfinite(squares).all() and (squares > 0).all()):
-        return None
-    semi = np.sqrt(squares) * scale
-    angle = math.atan2(axes[1, 0], axes[0, 0])
-    return Ellipse(centre[0] * scale + x0, centre[1] * scale + y0, float(semi[0]), float(semi[1]), angle)
+    return Ellipse(*map(float, (*model.center, *model.axis_lengths, model.theta)))
 
 
 def _distance(ellipse: Ellipse, line: np.ndarray) -> float:

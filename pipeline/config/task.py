@@ -6,8 +6,11 @@ from pydantic import model_validator
 
 from pipeline.config.section import Name, Section
 
-Primary = Literal["dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm", "hc_error_mm", "hc_error_percent"]
-"""Metrics every case of a cohort has and that rank arms."""
+Primary = Literal[
+    "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm",
+    "hc_error_mm", "hc_error_percent", "hc_published_error_mm",
+]  # fmt: skip
+"""The metrics that measure how good a segmentation is; ``pipeline.tasks.metrics`` says what they are."""
 
 
 class Task(Section):

@@ -15,7 +15,7 @@ from PIL import Image
 from pipeline.data.card import dataset_card
 from pipeline.data.case import SPLITS, Case, check_case, pixel_hash
 from pipeline.data.dataset import open_dataset
-from pipeline.data.schema import MAY_BE_EMPTY, RELATED, SCHEMA, SCHEMA_VERSION, TEXT_COLUMNS, Relations, shard_name
+from pipeline.data.schema import MAY_BE_EMPTY, RELATED, SCHEMA, SCHEMA_VERSION, Relations, shard_name
 from pipeline.data.structures import Structure, to_json
 from pipeline.imaging.contact_sheet import contact_sheet, evenly_spaced, with_contour
 from pipeline.run import files
@@ -118,21 +118,13 @@ def write_shard(path: Path, cases: Sequence[Case]) -> None:
 def _row(case: Case) -> dict:
     has_mask = case.mask is not None
     return {
-        **{name: getattr(case, name) for name in TEXT_COLUMNS},
+        **{column: value for column, value in vars(case).items() if column not in ("image", "mask")},
         "image": {"bytes": encode_png(case.image), "path": f"{case.id}.png"},
         "mask": {"bytes": encode_png(case.mask), "path": f"{case.id}-mask.png"} if has_mask else None,
         "height": case.image.shape[0],
         "width": case.image.shape[1],
-        "pixel_mm": case.pixel_mm,
-        "hc_mm": case.hc_mm,
         "image_sha256": pixel_hash(case.image),
         "mask_sha256": pixel_hash(case.mask) if has_mask else None,
-        "country": case.country,
-        "device": case.device,
-        "mask_source": case.mask_source,
-        "parent": case.parent,
-        "seed": case.seed,
-        "transform": case.transform,
     }
 
 

@@ -127,9 +127,9 @@ def test_folder_without_images(tmp_path):
         ("id\na\n", r"no row for image 'images/b\.png'"),
         ("id\na\nb\nc\n", "row 'c' has no image"),
         ("id,pixel_mm\na,1\nb,1\nb,2\n", "row 'b' contradicts another row"),
-        ("id,patient\na,p\nb,\n", "row 'b': the patient is empty"),
-        ("id,pixel_mm\na,1\nb,wide\n", "row 'b': 'pixel_mm' is 'wide'"),
-        ("id,hc_mm\na,1\nb,0\n", "row 'b': 'hc_mm' is '0'"),
+        ("id,patient\na,p\nb,\n", "row 2 below the header, column 'patient': the patient is empty"),
+        ("id,pixel_mm\na,1\nb,wide\n", "row 2 below the header, column 'pixel_mm' is 'wide'"),
+        ("id,hc_mm\na,1\nb,0\n", "row 2 below the header, column 'hc_mm' is '0'"),
     ],
 )
 def test_bad_tables(tmp_path, table, message):

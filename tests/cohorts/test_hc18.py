@@ -72,12 +72,12 @@ def test_ellipse_is_recovered(angle, width):
     found = hc18.fit_ellipse(ring(true, width) > 0)
     assert found.circumference() == pytest.approx(true.circumference(), rel=2e-3)
     assert (found.x, found.y) == pytest.approx((true.x, true.y), abs=0.1)
-    assert hc18.fill_outline(ring(true, width), "x").sum() == pytest.approx(math.pi * true.a * true.b, rel=5e-3)
+    assert hc18.fill_annotation(ring(true, width), "x").sum() == pytest.approx(math.pi * true.a * true.b, rel=5e-3)
 
 
 def test_outline_cut_by_the_border_is_closed_along_it():
     true = hc18.Ellipse(80, 30, 50, 38, 0.1)
-    mask = hc18.fill_outline(ring(true), "x")
+    mask = hc18.fill_annotation(ring(true), "x")
     u, v = true.frame(*np.indices(SIZE)[::-1])
     inside = u**2 + v**2 <= 1
     assert mask[0].sum() > 40
@@ -93,7 +93,7 @@ def test_closed_outline_that_is_no_ellipse_is_filled():
     outline = np.zeros(SIZE, dtype=np.uint8)
     outline[20:100, 30:130] = 255
     outline[22:98, 32:128] = 0
-    assert hc18.fill_outline(outline, "x").sum() == 80 * 100
+    assert hc18.fill_annotation(outline, "x").sum() == 80 * 100
 
 
 @pytest.mark.parametrize("kind", ["empty", "stroke", "dot"])
@@ -102,7 +102,7 @@ def test_outline_that_encloses_nothing_is_refused(kind):
     if kind != "empty":
         outline[50, 20 : 120 if kind == "stroke" else 22] = 255
     with pytest.raises(InputError, match=r"annotation 'x\.png' is neither an ellipse nor a closed outline"):
-        hc18.fill_outline(outline, "x.png")
+        hc18.fill_annotation(outline, "x.png")
 
 
 def test_unlabelled_images_need_neither_annotation_nor_circumference(tmp_path):
@@ -120,8 +120,8 @@ def test_unlabelled_images_need_neither_annotation_nor_circumference(tmp_path):
     [
         ("000_HC.png,0.1,20\n", r"has no row for image 'training_set/001_HC\.png'"),
         ("000_HC.png,0.1,20\n001_HC.png,0.1,20\n002_HC.png,0.1,20\n", r"row '002_HC' has no image"),
-        ("000_HC.png,0.1,20\n001_HC.png,zero,20\n", r"row '001_HC\.png': 'pixel size\(mm\)' is 'zero'"),
-        ("000_HC.png,0.1,20\n001_HC.png,0.1,-2\n", r"row '001_HC\.png': 'head circumference \(mm\)' is '-2'"),
+        ("000_HC.png,0.1,20\n001_HC.png,zero,20\n", r"row 2 below the header, column 'pixel size\(mm\)' is 'zero'"),
+        ("000_HC.png,0.1,20\n001_HC.png,0.1,-2\n", r"row 2 .*, column 'head circumference \(mm\)' is '-2'"),
         ("000_HC.png,0.1,20\n001_HC.png,0.1,20\n001_HC.png,0.1,21\n", r"row '001_HC' contradicts another"),
     ],
 )
