@@ -94,12 +94,12 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     assert "8 unlabelled" in Path("synthetic/README.md").read_text()
     foreign = "cohorts/foreign/phantom_d"
     made = {"train": train, "synthetic": "./synthetic", "unlabelled": "./unlabelled"}
-    others = {"variety": "./variety", "foreign": foreign, "instrument": "./instrument"}
+    others = {"variety": "./variety", "foreign": foreign, "evaluation_network": "./instrument"}
     stage(score, **made, **others, out="./quality.json", samples="./samples.csv")
     stage(usefulness, synthetic="./synthetic", train=train, out="./usefulness.json", **cell)
     scores = {"quality": "./quality.json", "usefulness": "./usefulness.json", "samples": "./samples.csv"}
     stage(describe, synthetic="./synthetic", train=train, **scores, out="./page", distributions="./curves")
-    stage(gate, quality="./quality.json", page="./page", out="./gate.json")
+    stage(gate, filter="./filter", **made, page="./page", out="./gate.json")
     stage(curate, filter="./filter", **made, out="./curated")
     sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated", "generous": "./curated"}
     held_out = {"test": train, "held_out": "cohorts/held_out"}
@@ -117,9 +117,9 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(oracle, base="./sam", segmenter="./sam_tuned", out="./oracle.csv", **held_out)
 
     quality = json.loads(Path("quality.json").read_text())
-    views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "obedience"}
+    views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "mask_agreement"}
     assert views == {(name, structure) for name in ("dice", "boundary") for structure in CLASSES[1:]}
-    assert "of the symphysis" in quality["verdicts"]["obedience"]["text"]
+    assert "of the symphysis" in quality["verdicts"]["mask_agreement"]["text"]
     assert "symphysis" in Path("page/index.html").read_text()
     shapes = quality["masks"]
     assert list(shapes) == ["symphysis", "head"]
