@@ -15,7 +15,7 @@ from pipeline.config.compute import Compute
 from pipeline.config.diffusion import Diffusion
 from pipeline.config.grid import Compare, Grid, Oracle
 from pipeline.config.quality import Curate, Gate, Score
-from pipeline.config.sample import Sample
+from pipeline.config.sample import PIXEL_ONLY, Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
 from pipeline.config.small_unet import Filter, Pseudo, SmallUNet
@@ -59,8 +59,13 @@ class Config(Section):
         trained = [name for name, cohort in self.cohorts.items() if cohort.role == "train"]
         if len(trained) != 1:
             raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
-        if self.sample.guidance != 1 and self.diffusion.mask_dropout == 0 and self.diffusion.backend == "pixel":
+        pixel = self.diffusion.backend == "pixel"
+        if self.sample.guidance != 1 and self.diffusion.mask_dropout == 0 and pixel:
             raise ValueError("guidance needs diffusion.mask_dropout above 0, or sample.guidance 1")
+        for key in PIXEL_ONLY:
+            if (getattr(self.sample, key) is not None) != pixel:
+                needed = "needs a value" if pixel else "does not apply and must be null"
+                raise ValueError(f"sample.{key} {needed} with diffusion.backend '{self.diffusion.backend}'")
         if taken := sorted(set(self.cohorts) & RESERVED):
             raise ValueError(f"cohort '{taken[0]}': results/metrics.json needs this name for itself; choose another")
         if not self.held_out():
@@ -170,13 +175,14 @@ def _yaml():
 
 
 def _explain(item: dict) -> str:
-    loc = list(item["loc"])
-    if loc[0:1] == ["segmenters"] and len(loc) > 3:
-        # Of a choice by kind pydantic names the kind too.
-        del loc[2]
+    loc, of_kind = list(item["loc"]), ""
+    # Of a choice by kind pydantic names the kind too.
+    tag = {"segmenters": 2, "diffusion": 1}.get(loc[0] if loc else None)
+    if tag and len(loc) > tag:
+        of_kind = f" of '{loc.pop(tag)}'"
     key = ".".join(map(str, loc)) or "the file"
     if item["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; remove it or correct its spelling"
+        return f"unknown key '{key}'{of_kind}; remove it or correct its spelling"
     if item["type"] == "missing":
         return f"key '{key}' is missing; add it (the presets/ folder shows every key)"
     message = item["msg"].removeprefix("Value error, ")

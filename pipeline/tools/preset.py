@@ -47,7 +47,8 @@ def _merge(base, change) -> None:
     for key, value in change.items():
         if key == "cohorts" and not set(value) <= set(base[key]):
             base[key] = value
-        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+        elif isinstance(value, dict) and "backend" not in value and isinstance(base.get(key), dict):
+            # A section that names another backend has other keys, and replaces the former whole.
             _merge(base[key], value)
         else:
             base[key] = value
