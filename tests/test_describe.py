@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from pipeline import describe
-from pipeline.data.structures import Structure
 from pipeline.data.dataset import open_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table, write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import Measure, as_json
@@ -209,7 +209,13 @@ def drop(scored, path):
 
 @pytest.mark.parametrize(
     "path",
-    ["appearance", "set.image_size", "verdicts.privacy.text", "masks.head.area.unseen", "appearance.snr.synthetic.mean"],
+    [
+        "appearance",
+        "set.image_size",
+        "verdicts.privacy.text",
+        "masks.head.area.unseen",
+        "appearance.snr.synthetic.mean",
+    ],
 )
 def test_scores_of_another_version_are_refused(world, path):
     whole = copy.deepcopy(world.scored)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.config.cohorts import held_out_names
 from pipeline.config.grid import kinds_of
+from pipeline.config.sample import PIXEL_ONLY
 
 RESERVED = {"synthetic", "training", "oracle_box"}
 """Keys that stand beside the cohorts in ``results/metrics.json``."""
@@ -18,8 +19,7 @@ def complaints(config) -> Iterator[str]:
     for key in ("labels", "replicates", "arms", "segmenters"):
         if twice := [value for value, count in Counter(getattr(config.grid, key)).items() if count > 1]:
             yield f"grid.{key} holds {twice[0]} twice; remove one"
-    if config.diffusion.backend == "pixel" and config.sample.guidance != 1 and config.diffusion.mask_dropout == 0:
-        yield "guidance needs diffusion.mask_dropout above 0, or sample.guidance 1"
+    yield from _sampler(config.diffusion, config.sample)
     if not names:
         yield from _kinds(config)
 
@@ -54,6 +54,16 @@ def _cohorts(config) -> Iterator[str]:
         yield "no cohort has role 'held_out'; the comparison needs at least one"
     for name in sorted(set(cohorts) & RESERVED):
         yield f"cohort '{name}': results/metrics.json needs this name for itself; choose another"
+
+
+def _sampler(diffusion, sample) -> Iterator[str]:
+    pixel = diffusion.backend == "pixel"
+    if pixel and sample.guidance != 1 and diffusion.mask_dropout == 0:
+        yield "guidance needs diffusion.mask_dropout above 0, or sample.guidance 1"
+    for key in PIXEL_ONLY:
+        if (getattr(sample, key) is not None) != pixel:
+            needed = "needs a value" if pixel else "does not apply and must be null"
+            yield f"sample.{key} {needed} with diffusion.backend '{diffusion.backend}'"
 
 
 def _kinds(config) -> Iterator[str]:

@@ -3,13 +3,13 @@ from itertools import product
 from types import SimpleNamespace
 
 import pytest
+from pipeline.comparison.synthetic import Quality, Shape
 
 from pipeline.comparison.exports import long_table, metrics
 from pipeline.comparison.scores import load_scores
 from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import by_subgroup
 from pipeline.comparison.statistics.summary import patients_of, summarise
-from pipeline.comparison.synthetic import Quality, Shape
 from pipeline.quality.measures import Measure
 from pipeline.run.errors import InputError
 from tests.comparison.cells import ARMS, row, write_cells

@@ -1,8 +1,8 @@
 from types import SimpleNamespace
 
 import pytest
-
 from pipeline.comparison.synthetic import load_quality, load_shapes, load_verdicts
+
 from pipeline.quality.measures import Measure, as_json
 from pipeline.run.errors import InputError
 from pipeline.run.files import write_json

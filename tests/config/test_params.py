@@ -15,6 +15,12 @@ from pipeline.tools.preset import compose
 PRESETS = Path(__file__).parents[2] / "presets"
 
 
+def latent(params: dict, **changes) -> None:
+    """The backend 'latent', as its preset has it."""
+    preset = yaml.safe_load(compose(PRESETS, "latent"))
+    params.update(diffusion=preset["diffusion"] | changes, sample=preset["sample"])
+
+
 @pytest.fixture
 def edited(tmp_path):
     """Write the quick preset with one change and load it."""
@@ -106,9 +112,16 @@ def test_unknown_preset_lists_the_known_ones():
             ["cohort 'training'", "choose another"],
         ),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
-        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion'", "needs latent.weights, the folder"]),
-        (lambda p: p["diffusion"]["latent"].update(image_size=100), ["latent.image_size' is 100", "multiple of 64"]),
-        (lambda p: p["diffusion"]["latent"].update(variant="lora"), ["'diffusion.latent.variant'", "'reference'"]),
+        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion.weights' is missing"]),
+        (lambda p: p["diffusion"].update(lora_rank=4), ["unknown key 'diffusion.lora_rank' of 'pixel'; remove it"]),
+        (lambda p: p["diffusion"].update(backend="gan"), ["'diffusion'", "'gan'", "'pixel', 'latent'"]),
+        (lambda p: latent(p, image_size=100), ["'diffusion.image_size' is 100", "multiple of 64"]),
+        (lambda p: latent(p, variant="lora"), ["'diffusion.variant' is 'lora'", "'reference'"]),
+        (lambda p: latent(p, weights=None), ["'diffusion.weights'", "valid string"]),
+        (lambda p: latent(p, channels=[8, 8]), ["unknown key 'diffusion.channels' of 'latent'"]),
+        (lambda p: latent(p, variant="reference", unlabelled="null_mask"), ["'diffusion'", "none or pseudo_mask"]),
+        (lambda p: latent(p) or p["sample"].update(sampler="euler"), ["sample.sampler does not apply", "be null"]),
+        (lambda p: p["sample"].update(sigma_max=None), ["sample.sigma_max needs a value"]),
         (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
     ],
 )
