@@ -279,7 +279,7 @@ def test_the_gate_reads_nothing_but_the_labels_and_the_images_shown(world, ring)
     """Other masks, other train cases, val and test patients: the message keeps every digit."""
     changed = world.labels + [ring(200 + i, mask=shifted(ring(200 + i).mask)) for i in range(4)]
     changed += [ring(300 + i, split=split) for i, split in enumerate(["val", "test"])]
-    write_dataset(world.root / "beyond", changed, role="train", classes=CLASSES)
+    write_dataset(world.root / "beyond", changed, role="train", structures=STRUCTURES)
     said = []
     for train in ("train", "beyond"):
         with pytest.raises(InputError) as e:

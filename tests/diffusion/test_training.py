@@ -31,7 +31,7 @@ def cases(ring):
 @pytest.fixture(scope="module")
 def data(cases):
     unlabelled = [replace(case, mask=None, mask_source=None) for case in cases[4:]]
-    return build_training_set(cases[:4], unlabelled, CLASSES, 32)
+    return build_training_set(cases[:4], unlabelled, STRUCTURES, 32)
 
 
 @pytest.fixture
@@ -100,9 +100,9 @@ def test_unlabelled_images_take_their_share_and_are_never_given_a_mask(cases, da
     batch = batch_of(data, params)
     unknown = (batch.planes[:, 1:3] == 0).all(dim=(1, 2, 3))
     assert unknown.sum() == 2
-    pseudo = build_training_set(cases[:4], cases[4:], CLASSES, 32)
+    pseudo = build_training_set(cases[:4], cases[4:], STRUCTURES, 32)
     assert not (batch_of(pseudo, params).planes[:, 1:3] == 0).all(dim=(1, 2, 3)).any()
-    alone = build_training_set(cases[:4], [], CLASSES, 32)
+    alone = build_training_set(cases[:4], [], STRUCTURES, 32)
     assert batch_of(alone, params).images.shape[0] == 8, "without unlabelled images the batch is labelled"
 
 
@@ -241,7 +241,7 @@ def test_half_floats_need_a_gpu(data, params, tmp_path):
 
 def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
-    data = build_training_set([ring(i) for i in range(12)], [], CLASSES, 32)
+    data = build_training_set([ring(i) for i in range(12)], [], STRUCTURES, 32)
     params = params.model_copy(update={"steps": 250, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
     pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, Tick()).pipeline
     assert isinstance(pipeline, MaskToImagePipeline) and pipeline.condition.augmentation == 0
