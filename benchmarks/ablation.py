@@ -165,13 +165,14 @@ def kid(a, b) -> float:
 def dice_of(runner: Runner, kind: str, n: int, r: int, extra: list, ratio: float) -> dict[str, float]:
     """Mean Dice at model resolution of a promptless segmenter trained on n labels and ``extra`` cases."""
     import torch
-
     from pipeline.arms.pool import training_pool
+
     from pipeline.config.arms import Arm
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, fit
     from pipeline.networks.sam.checkpoint import build_sam
     from pipeline.networks.small_unet import build_unet
     from pipeline.run import seeds

@@ -221,7 +221,7 @@ def test_a_removed_arm_leaves_no_trace(clone):
     edit(clone, lambda p: p["grid"]["arms"].remove("warped"))
     sh(clone, "dvc", "repro")
     assert not (clone / "data/evaluation/sam-8-0-warped.csv").exists()
-    assert "warped" not in (clone / "results/dice.csv").read_text()
+    assert "warped" not in (clone / "results/scores.csv").read_text()
     assert not stages_run(clone)
     pruned = yaml.safe_load((clone / "dvc.lock").read_text())["stages"]["compare"]
     fresh = clone.with_name("fresh")

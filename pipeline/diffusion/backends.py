@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pipeline.config.diffusion import Diffusion
-from pipeline.config.sample import Sample
+from pipeline.config.sample import Sampler
 from pipeline.data.structures import Structure, from_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskDraw
@@ -42,7 +42,7 @@ class PixelBackend:
         self.pipeline.save_pretrained(folder)
 
     def render(
-        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sample
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sampler
     ) -> tuple[np.ndarray, list[np.ndarray | None]]:
         """Images uint8 (B, S, S) and masks uint8 (S, S), None where an image shows no closed structure."""
         masks = [draw.mask for draw in draws]
@@ -77,7 +77,7 @@ class LatentBackend:
         save_latent(self.generator, folder)
 
     def render(
-        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sample
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sampler
     ) -> tuple[np.ndarray, list[np.ndarray | None]]:
         """As :meth:`PixelBackend.render`; the variant 'reference' returns the masks it drew itself."""
         masks = torch.from_numpy(np.stack([draw.mask for draw in draws]))

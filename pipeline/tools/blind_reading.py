@@ -10,7 +10,6 @@ synthetic); ``score`` takes them all.
 """
 
 import argparse
-import csv
 import hashlib
 import logging
 import math
@@ -19,9 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.tables import Row, read_table, write_table
+from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import SCRATCH
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
 log = logging.getLogger("pipeline.blind_reading")
 UNSEEN = ("val", "test")
@@ -50,22 +51,20 @@ class Ballot:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.tools.blind_reading",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.new_parser("blind_reading", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the page for the readers and the key")
     make.add_argument("--synthetic", type=Path, required=True, help="synthetic or curated dataset")
     make.add_argument("--real", type=Path, required=True, help="prepared training cohort; its val and test are shown")
     make.add_argument("--count", type=int, default=80, help="images in all, half of each kind (default: %(default)s)")
     make.add_argument("--seed", type=int, default=0, help="of the draw and of the order (default: %(default)s)")
-    make.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist yet")
+    make.add_argument("--out", type=command.new_folder, required=True, help="folder to write, new or empty")
+    make.set_defaults(run=run_make)
     scoring = commands.add_parser("score", help="score the readers' votes")
     scoring.add_argument("--key", type=Path, required=True, help="the key.csv that `make` wrote")
     scoring.add_argument("--out", type=Path, help="JSON file to write as well")
     scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
+    scoring.set_defaults(run=run_score)
     return parser
 
 
@@ -76,20 +75,17 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
 
     Args:
         count: images in all; even, from 10 to 1000.
+        out: a folder that stands there is replaced.
 
     Raises:
-        InputError: a folder that exists, a set of another role or with too few images, or a count that is not allowed.
+        InputError: a set of another role or with too few images, or a count that is not allowed.
     """
-    if out.exists():
-        raise InputError(f"{out}: exists already; name a new folder, or remove it")
     if count % 2 or not 10 <= count <= 1000:
         raise InputError(f"--count is {count}; it must be even (half of the images are real), from 10 to 1000")
     import numpy as np
 
-    from pipeline.data.tables import write_table
     from pipeline.data.writer import encode_png
     from pipeline.imaging.letterbox import letterbox
-    from pipeline.run import files
     from pipeline.run.seeds import numpy_generator
 
     drawn = [(case, "synthetic") for case in draw(synthetic, "synthetic", None, count // 2, seed)]
@@ -108,9 +104,8 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
     ]
     partial = SCRATCH / "partial" / f"blind_reading-{os.getpid()}"
     try:
-        files.write_bytes(
-            partial / "reading.html", render_page(reading, pngs, (size - 2 * top, size - 2 * left)).encode()
-        )
+        page = render_page(reading, pngs, (size - 2 * top, size - 2 * left))
+        files.write_bytes(partial / "reading.html", page.encode())
         write_table(partial / "key.csv", rows)
         files.replace(partial, out)
     finally:
@@ -168,28 +163,15 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
 
 
-def read_rows(path: Path, columns: Sequence[str], remedy: str) -> list[dict[str, str]]:
-    """The rows of a CSV file, at least one, with their texts stripped.
+def read_rows(path: Path, columns: Sequence[str], remedy: str) -> list[Row]:
+    """The rows of a CSV file, at least one.
 
     Raises:
         InputError: no such file, not CSV, empty, or a column is missing.
     """
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, found = list(reader), reader.fieldnames or []
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {remedy}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
-    if not found:
-        raise InputError(f"{path}: the file is empty; {remedy}")
-    if missing := [name for name in columns if name not in found]:
-        raise InputError(f"{path}: column '{missing[0]}' is missing, there are {', '.join(found)}; {remedy}")
-    if not rows:
+    if not (rows := read_table(path, columns, remedy, strip=True)):
         raise InputError(f"{path}: no row below the header; {remedy}")
-    return [{name: (row[name] or "").strip() for name in columns} for row in rows]
+    return rows
 
 
 def read_key(path: Path) -> Key:
@@ -278,7 +260,7 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
     """All scores of a reading, ready for JSON."""
     import numpy as np
 
-    from pipeline.quality.agreement import in_words, score_agreement, score_pooled, score_reader
+    from pipeline.quality.reader_agreement import in_words, score_agreement, score_pooled
     from pipeline.run.seeds import numpy_generator
 
     images = sorted(key.synthetic)
@@ -293,34 +275,36 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
         "readers": [
             {
                 "reader": ballot.reader,
-                **score_reader(own, truth, numpy_generator(SEED, "reader")),
+                **score_pooled(given[None], truth, numpy_generator(SEED, "reader")),
                 "median_seconds": float(np.median(ballot.seconds)),
             }
-            for ballot, own in zip(ballots, votes, strict=True)
+            for ballot, given in zip(ballots, votes, strict=True)
         ],
         "pooled": pooled,
         "agreement": score_agreement(votes, truth, numpy_generator(SEED, "agreement")),
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    with command_line():
-        if args.command == "make":
-            make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
-            log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
-            return
-        from pipeline.quality.agreement import as_text
-        from pipeline.run.files import write_json
+def run_make(args: argparse.Namespace) -> None:
+    make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
+    log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
 
-        key = read_key(args.key)
-        scores = score_reading(key, read_ballots(args.votes, key))
-        for one in scores["readers"]:
-            if one["unrated"]:
-                log.warning("%s left %d of %d images unrated", one["reader"], one["unrated"], scores["images"])
-        if args.out:
-            write_json(args.out, scores)
-        print(as_text(scores))
+
+def run_score(args: argparse.Namespace) -> None:
+    from pipeline.quality.reader_agreement import as_text
+
+    key = read_key(args.key)
+    scores = score_reading(key, read_ballots(args.votes, key))
+    for reader in scores["readers"]:
+        if reader["unrated"]:
+            log.warning("%s left %d of %d images unrated", reader["reader"], reader["unrated"], scores["images"])
+    if args.out:
+        files.write_json(args.out, scores)
+    print(as_text(scores))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    command.main(build_parser(), lambda args: args.run(args), argv)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,11 @@ from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
-from pipeline.quality.measures import Measure, as_json
+from pipeline.quality.curation import CRITERIA
+from pipeline.quality.measures import QUESTIONS, Measure, as_json
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
+from pipeline.tasks.metrics import METRICS
 from pipeline.tools.preset import compose
 
 STRUCTURES = (Structure("head", "head"),)
@@ -39,28 +41,22 @@ def case(cohort, i, split):
     return Case(id_, cohort, f"p{cohort}{i}", image, mask, split, pixel_mm=0.5, mask_source="annotated")
 
 
-def rows(cohort, cases, dice):
+def long_rows(cell, cohort, id_, region, values):
+    """Rows of a table of scores, as `evaluate` writes them."""
     return [
-        {
-            "cohort": cohort,
-            "structure": "head",
-            "id": one.id,
-            "patient": one.patient,
-            "country": one.country,
-            "device": None,
-            "area": 0.1 + 0.01 * i,
-            "dice": float(min(dice + 0.01 * i, 1)),
-            "iou": 0.8,
-            "hd95_px": 3.0,
-            "assd_px": 1.0,
-            "hd95_mm": 1.5,
-            "assd_mm": 0.5,
-            "hc_error_mm": 2.0,
-            "hc_error_percent": 1.0,
-            "missing": False,
-        }
-        for i, one in enumerate(cases)
-    ]
+        {"cell": cell, "cohort": cohort, "case": id_, "region": region, "metric": name, "value": value,
+         "unit": METRICS[name].unit}
+        for name, value in values.items()
+    ]  # fmt: skip
+
+
+def rows(cell, cohort, cases, dice):
+    values = {"iou": 0.8, "hd95_px": 3.0, "hd95_mm": 1.5, "hc_error_mm": 2.0, "hc_error_percent": 1.0, "missing": 0.0}
+    found = []
+    for i, one in enumerate(cases):
+        own = {"dice": min(dice + 0.01 * i, 1)} | values | {"reference_share": 0.1 + 0.01 * i}
+        found += long_rows(cell, cohort, one.id, "head", own)
+    return found
 
 
 def masks(distance):
@@ -76,7 +72,7 @@ def masks(distance):
     }
 
 
-WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+WORDS = dict(zip(QUESTIONS, ("good", "doubtful", "good", "bad"), strict=False))
 
 
 def measures(replicate):
@@ -86,7 +82,18 @@ def measures(replicate):
         Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
-        Measure("obedience", "dice", "head", 0.9, 16, 0.95, "the instrument", 0.6, "another's mask", spread=0.02),
+        Measure(
+            list(QUESTIONS)[2],
+            "dice",
+            "head",
+            0.9,
+            16,
+            0.95,
+            "the evaluation network",
+            0.6,
+            "another's mask",
+            spread=0.02,
+        ),
     ]
 
 
@@ -142,15 +149,21 @@ class World:
         shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}
-        dropped = {"obedience": 9, "plausibility": 0, "novelty": 4}
+        thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
+        dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
-            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
+            {
+                "set": "synthetic",
+                "id": one.id,
+                "mask_agreement": 0.5 + 0.03 * i,
+                "nearest": own[i % n].id,
+                "distance": 1.0,
+            }
             for i, one in enumerate(made)
         ]
-        real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
+        real = {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id, "distance": 1.0}
         write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
         answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
         write_json(
@@ -171,7 +184,7 @@ class World:
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
                 self.root / "evaluation" / f"{cell}.csv",
-                [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
+                [row for cohort, cases in cohorts for row in rows(cell, cohort, cases, level)],
             )
             if arm in self.oracle and segmenter == "sam":
                 boxed = [

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.params import View, load_params, parse_params
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose
@@ -33,9 +34,9 @@ def test_every_preset_is_valid(preset, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose(PRESETS, preset))
     config = load_params(path)
-    assert config.held_out()
+    assert held_out_names(config.cohorts)
     axes = ("segmenters", "labels", "replicates", "arms")
-    assert len(set(config.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
+    assert len(set(config.grid.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
 
 
 def test_comments_survive_composition():

@@ -65,11 +65,12 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def command(tmp_path, images, model, caplog):
+def command(tmp_path, images, model, caplog, capsys):
     """Run the command on the images; its exit status and messages."""
 
     def call(*options, model=model, images=images):
         caplog.clear()
+        capsys.readouterr()
         arguments = [
             "--model",
             model,
@@ -82,9 +83,13 @@ def command(tmp_path, images, model, caplog):
             "--threads",
             "1",
         ]
-        with caplog.at_level("INFO"), pytest.raises(SystemExit) as left:
-            main([*map(str, arguments), "--device", "cpu", *options])
-        return left.value.code, caplog.text
+        status = 0
+        with caplog.at_level("INFO"):
+            try:
+                main([*map(str, arguments), "--device", "cpu", *options])
+            except SystemExit as left:
+                status = left.code
+        return status, caplog.text + capsys.readouterr().err
 
     return call
 
@@ -268,14 +273,18 @@ def test_dots_in_a_name_without_suffix(tmp_path):
     ("text", "message"),
     [
         ("filename,size\na.png,0.1\n", "row 1 below the header lacks 'filename'/'file'/'id' and 'pixel size"),
-        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header lacks"),
-        ("filename,pixel_mm\na.png,0\n", "the pixel size of 'a.png' is '0'; it must be a number above 0"),
+        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header has 1 fields, not 2"),
+        ("filename,pixel_mm\na.png,0.1\n,\nb.png,\n", "row 3 below the header lacks"),
+        (
+            "filename,pixel_mm\na.png,0\n",
+            "row 1 .*column 'pixel_mm' is '0'; it must be a number above 0",
+        ),
         ("filename,pixel_mm\na.png,nan\n", "is 'nan'; it must be"),
         ("filename,pixel_mm\na.png,wide\n", "is 'wide'; it must be"),
         ("filename,pixel_mm\na.png,0.1\na.bmp,0.2\n", "two rows for 'a.bmp' differ"),
         ('filename,pixel_mm\n"a.png,0.1\n', "cannot be read as CSV"),
         ("filename,pixel_mm\n\xe4.png,0.1\n", "cannot be read as CSV"),
-        (None, "cannot be read as CSV"),
+        (None, "no such file; name a table of pixel sizes"),
     ],
 )
 def test_bad_pixel_sizes(tmp_path, text, message):
@@ -310,10 +319,10 @@ def test_bad_usage(command, images, model, tmp_path):
         ((), {"images": empty}, "empty: no images there; put"),
         ((), {"images": tmp_path / "missing"}, "missing: no images there; put"),
         ((), {"model": empty}, "empty/segmenter.json: no such file; run the stage"),
-        (("--batch", "0"), {}, "--batch is 0; it must be from 1 to 256"),
-        (("--batch", "257"), {}, "--batch is 257; it must be from 1 to 256"),
+        (("--batch", "0"), {}, "--batch: 0, but it must be from 1 to 256"),
+        (("--batch", "257"), {}, "--batch: 257, but it must be from 1 to 256"),
         (("--pixel-mm", "-1"), {}, "--pixel-mm is '-1'; it must be a number above 0"),
-        (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: cannot be read as CSV"),
+        (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: no such file; name a table"),
     ):
         status, messages = command(*options, **changes)
         assert status == 2 and message in messages, options or changes
@@ -325,11 +334,11 @@ def test_output_that_is_not_an_empty_folder(command, tmp_path):
     out = tmp_path / "out"
     out.write_text("mine")
     status, messages = command()
-    assert status == 2 and "out: exists and is not an empty folder" in messages and out.read_text() == "mine"
+    assert status == 2 and "out exists and is not an empty folder" in messages and out.read_text() == "mine"
     out.unlink()
     (out / "masks").mkdir(parents=True)
     status, messages = command()
-    assert status == 2 and "out: exists and is not an empty folder" in messages
+    assert status == 2 and "out exists and is not an empty folder" in messages
     assert not any((out / "masks").iterdir())
     (out / "masks").rmdir()
     assert command()[0] == 0
@@ -353,7 +362,7 @@ def test_other_files_are_named_and_left_out(command, images, tmp_path):
 def test_help_needs_no_heavy_library(root):
     code = (
         "import runpy, sys\n"
-        "sys.argv = ['from_images', '--help']\n"
+        "sys.argv = ['segment', '--help']\n"
         "try:\n    runpy.run_module('pipeline.tools.segment', run_name='__main__')\n"
         "except SystemExit as left:\n    assert left.code == 0\n"
         "print({'torch', 'numpy', 'transformers', 'scipy', 'PIL', 'SimpleITK'} & set(sys.modules))"

@@ -1,8 +1,7 @@
 """Class maps from logits, in model space or back at native resolution."""
 
 import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,10 +12,8 @@ from pipeline.data.stacking import stack_images
 from pipeline.imaging.letterbox import Letterbox
 from pipeline.tasks.segmentation.scores import surface_scores
 
-if TYPE_CHECKING:
-    from pipeline.features.embeddings import Embeddings
-
 BATCH = 32
+Encoded = Callable[[np.ndarray], np.ndarray]
 
 
 @torch.inference_mode()
@@ -42,18 +39,19 @@ def class_map(probability: np.ndarray) -> np.ndarray:
 
 
 def predict_native(
-    network: nn.Module, cases: Sequence[Case], size: int, device, embeddings: "Embeddings | None" = None
+    network: nn.Module, cases: Sequence[Case], size: int, device, encoded: Encoded | None = None
 ) -> list[np.ndarray]:
     """uint8 class maps at each case's native resolution, from its image alone.
 
     Args:
-        embeddings: a store that holds what the network's frozen encoder made of every case.
+        encoded: float32 images (N, 1, S, S) in [-1, 1] → what the network's frozen encoder makes of them, where that is
+            stored.
     """
     maps = []
     for start in range(0, len(cases), BATCH):
         chunk = cases[start : start + BATCH]
-        known = None if embeddings is None else np.stack([embeddings.read("embedding", case.id) for case in chunk])
-        found = probabilities(network, stack_images(chunk, size), device, known)
+        images = stack_images(chunk, size)
+        found = probabilities(network, images, device, None if encoded is None else encoded(images))
         for case, probability in zip(chunk, found, strict=True):
             box = Letterbox.fit(case.image.shape, size)
             maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
