@@ -25,11 +25,16 @@ def run(
     """Fine-tune for the same number of steps in every arm, without a prompt unless told otherwise."""
     from pipeline.config.segmenters import chosen_segmenter
     from pipeline.networks.sam import checkpoint
-    from pipeline.tasks.segmentation.finetuning import finetune
+    from pipeline.tasks.segmentation.finetuning import finetune, image_pool
 
+    settings, pool_of = chosen_segmenter(params.segmenters, segmenter, "sam"), image_pool
+    if settings.train == "decoder":
+        from pipeline.learning.embedding_pool import embedding_pool
+
+        pool_of = embedding_pool(SCRATCH / "embeddings", base, settings.views, params.seed)
     finetune(
         checkpoint,
-        chosen_segmenter(params.segmenters, segmenter, "sam"),
+        settings,
         params,
         segmenter=segmenter,
         base=base,
@@ -42,6 +47,7 @@ def run(
         metrics=metrics,
         live=live,
         scratch_root=SCRATCH,
+        pool_of=pool_of,
     )
 
 

@@ -3,20 +3,23 @@
 from pathlib import Path
 
 from pipeline.config.stage import main
-from pipeline.run.stage import SCRATCH, Output
+from pipeline.run.stage import Output
 
 PARAMS = ("compute", "cohorts")
 
 
-def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
+def run(params, *, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
     """Predict class maps at native resolution; the mask columns of the datasets are never read."""
     from pipeline.config.cohorts import held_out_names
+    from pipeline.networks.segmenter import load_segmenter
     from pipeline.networks.unet import checkpoint
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.prediction import predict
 
+    device = setup(params.compute)
+    network, about = load_segmenter(checkpoint, segmenter, device)
     cohorts = [test, *(held_out / name for name in held_out_names(params.cohorts))]
-    predict(checkpoint, base, segmenter, cohorts, out, setup(params.compute), SCRATCH)
+    predict(network, about, cohorts, out, device)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ PIPELINE = ROOT / "pipeline"
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 COMMONS = ("run", "imaging", "data")
 """Packages that a stage depends on as a whole when it imports any module of them."""
-CHECKS = {PIPELINE / "config" / name for name in ("params.py", "consistency.py")}
-"""They read and check the whole of ``params.yaml`` for every stage: they can refuse it, and change no value."""
+CHECKS = {PIPELINE / "config" / name for name in ("params.py", "consistency.py", "section.py", "stage.py")}
+"""They read and check ``params.yaml`` for every stage: they can refuse it, and change no value."""
 
 
 def body(name: str) -> dict:
@@ -70,23 +70,16 @@ def declared(stage: str) -> list[str]:
 
 
 def needed(stage: str) -> list[str]:
-    """The code that a stage's dependencies are to list: commons and wholly imported folders as folders, then files."""
-    code = code_of(stage)
-    entries = set()
-    for path in code:
-        package = path.relative_to(PIPELINE).parts[0]
-        folder = next(
-            (parent for parent in reversed(path.parents) if PIPELINE in parent.parents and whole(parent, code)), None
-        )
-        if package in COMMONS:
-            entries.add(PIPELINE / package)
-        else:
-            entries.add(folder or path)
-    own = PIPELINE / f"{stage}.py"
-    return [str(path.relative_to(ROOT)) for path in [own, *sorted(entries - {own})]]
+    """The code that a stage's dependencies are to list, its own module first."""
+    own, code = PIPELINE / f"{stage}.py", code_of(stage)
+    entries = {entry(path, code) for path in code - {own}}
+    return [str(path.relative_to(ROOT)) for path in [own, *sorted(entries)]]
 
 
-def whole(folder: Path, code: set[Path]) -> bool:
-    """Whether all modules of a folder are among ``code``, and they are several."""
-    files = {path for path in folder.rglob("*.py") if path.name != "__init__.py"}
-    return len(files) > 1 and files <= code
+def entry(path: Path, code: set[Path]) -> Path:
+    """What stands for a file: its package, where that is a common one or the stage imports two thirds of it; else itself."""
+    if path.relative_to(PIPELINE).parts[0] in COMMONS:
+        return PIPELINE / path.relative_to(PIPELINE).parts[0]
+    modules = {file for file in path.parent.glob("*.py") if file.name != "__init__.py"}
+    leaf = path.parent not in (PIPELINE, PIPELINE / "config") and not any(path.parent.glob("*/*.py"))
+    return path.parent if leaf and len(modules) > 1 and 3 * len(modules & code) >= 2 * len(modules) else path

@@ -1,8 +1,9 @@
 """What a mask decoder on a frozen encoder is trained on: stored embeddings of a few views of each case, and masks."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -58,6 +59,13 @@ class EmbeddingPool:
         embeddings = torch.from_numpy(np.stack([self.store.embedding(name) for name in names])).float()
         masks = [np.frombuffer(zlib.decompress(self.masks[i][number]), np.uint8) for i, number in rows]
         return (images, embeddings), torch.from_numpy(np.stack(masks).reshape(-1, size, size))
+
+
+def embedding_pool(root: Path, base: Path, views: int, seed: int) -> Callable[..., EmbeddingPool]:
+    """(network, cases, size, augmentation) → the pool of the cases; see :meth:`EmbeddingPool.of`."""
+    return lambda network, cases, size, augmentation: EmbeddingPool.of(
+        EmbeddingStore(root, base, network), cases, views, augmentation, seed
+    )
 
 
 def view(case: Case, number: int, size: int, augmentation: Augment, seed: int) -> tuple[np.ndarray, np.ndarray]:

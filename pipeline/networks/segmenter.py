@@ -1,7 +1,7 @@
 """What a SAM and a U-Net have in common as segmenters: one interface, and one kind of file after fine-tuning.
 
 A kind is a module: ``networks.sam.checkpoint`` or ``networks.unet.checkpoint``. Who knows the kind names it, so that a
-stage of U-Nets depends on no SAM; :func:`kind_of` finds that of a folder.
+stage of U-Nets depends on no SAM; ``networks.kinds`` finds that of a folder.
 """
 
 from collections.abc import Sequence
@@ -100,13 +100,3 @@ def read_settings(folder: Path, about: dict):
         return TypeAdapter(Segmenter).validate_python(about["settings"], strict=False)
     except (KeyError, ValueError):
         raise InputError(f"{folder / 'segmenter.json'}: is of another version; fine-tune again") from None
-
-
-def kind_of(folder: Path) -> Kind:
-    """The kind of the segmenter in a folder."""
-    settings = read_settings(folder, read_config(folder, "segmenter"))
-    if settings.kind == "unet":
-        from pipeline.networks.unet import checkpoint
-    else:
-        from pipeline.networks.sam import checkpoint
-    return checkpoint

@@ -14,6 +14,7 @@ from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
 from pipeline.quality.intervals import mean_interval, statistic_interval
+from pipeline.quality.mask_shapes import DESCRIPTORS
 from pipeline.quality.measurement import APPEARANCE, Measured
 from pipeline.quality.measures import Measure
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
@@ -160,6 +161,50 @@ def compare_appearance(sets: Mapping[str, Measured]) -> dict:
         )
         for i, descriptor in enumerate(APPEARANCE)
     }
+
+
+def sample_rows(
+    synthetic: Measured, unseen: Measured, reference: Measured, found: TrainingDistance, shown: Sequence[str]
+) -> list[dict]:
+    """The table of samples, one row an image, synthetic and unseen.
+
+    Columns set, id, mask_agreement, boundary, nearest, distance, copy, imprint, imprinted, and shapes and appearance.
+
+    mask_agreement: Dice, mean over structures. boundary: % of the longer side. nearest: id of the closest image shown
+    to the generator, at ``distance``. Shapes are those of the last structure (the head, where there are two),
+    appearance that of the region of all structures; None where undefined.
+
+    Args:
+        shown: ids of the images that ``found`` counts neighbours among.
+    """
+    table = []
+    for name, measured, distance, nearest in (
+        ("synthetic", synthetic, found.distance, found.nearest),
+        ("unseen", unseen, found.unseen, found.nearest_unseen),
+    ):
+        rims = imprinted(measured.imprint, reference.imprint)
+        for i, case_id in enumerate(measured.ids):
+            numbers = dict(zip(DESCRIPTORS, measured.shapes[i, -1], strict=True))
+            numbers |= dict(zip(APPEARANCE, measured.appearance[i], strict=True))
+            table.append(
+                {
+                    "set": name,
+                    "id": case_id,
+                    "mask_agreement": float(measured.dice[i].mean()),
+                    "boundary": float(100 * measured.boundary[i].mean()),
+                    "nearest": shown[nearest[i]],
+                    "distance": float(distance[i]),
+                    "copy": bool(distance[i] < found.threshold),
+                    "imprint": _known(measured.imprint[i]),
+                    "imprinted": bool(rims[i]),
+                    **{key: _known(value) for key, value in numbers.items()},
+                }
+            )
+    return table
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -15,7 +15,7 @@ from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprint
 from pipeline.quality.mask_shapes import shape_descriptors
 from pipeline.quality.speckle import STATISTICS, speckle
-from pipeline.tasks.segmentation.inference import agreement
+from pipeline.tasks.segmentation.agreement import agreement
 
 APPEARANCE = ("grey_mean", "grey_std", *STATISTICS)
 """Grey levels inside the mask, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""

@@ -127,7 +127,7 @@ def render(
             provenance=json.dumps(index["provenance"], indent=2),
             digest=digest[:16],
         )
-    except UndefinedError as error:
+    except (UndefinedError, KeyError) as error:
         raise InputError(f"the scores are of another version of the code ({error}); run `dvc repro score`") from None
 
 

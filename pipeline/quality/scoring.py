@@ -15,7 +15,7 @@ from pipeline.data.structures import names
 from pipeline.features import extractors
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import SmallUNet, bottleneck
-from pipeline.quality import assessment, samples_table
+from pipeline.quality import assessment
 from pipeline.quality.mask_shapes import compare_shapes
 from pipeline.quality.measurement import measure
 from pipeline.quality.measures import Measure, as_json
@@ -112,7 +112,7 @@ def score_set(
         "masks": compare_shapes(shapes, reference.shapes, generated.cases.column("mask_source"), structures),
         "appearance": assessment.compare_appearance(measured),
     }
-    return report, samples_table.rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
+    return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
 
 
 def _feature_measures(

@@ -12,13 +12,16 @@ synthetic); ``score`` takes them all.
 import argparse
 import hashlib
 import logging
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pipeline.data.tables import Row, read_table, write_table
+from pydantic import Field, ValidationError
+
+from pipeline.config.section import NonNegative, Positive, Section
+from pipeline.data.tables import read_table, write_table
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import SCRATCH
@@ -31,6 +34,25 @@ VOTES = ("Surely real", "Probably real", "Probably synthetic", "Surely synthetic
 KINDS = ("real", "synthetic")
 SEED = 0
 """Of the bootstrap: equal votes give equal intervals."""
+
+
+class Answer(Section):
+    """A row of the key."""
+
+    reading: str
+    image: Positive
+    case: str
+    truth: Literal["real", "synthetic"]
+
+
+class Vote(Section):
+    """A row of a reader's file; without a vote the image is unrated. seconds: for how long it was looked at."""
+
+    reading: str
+    reader: str
+    image: Positive
+    vote: Annotated[int, Field(ge=1, le=4)] | None
+    seconds: NonNegative
 
 
 @dataclass(frozen=True)
@@ -163,13 +185,21 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
 
 
-def read_rows(path: Path, columns: Sequence[str], remedy: str) -> list[Row]:
-    """The rows of a CSV file, at least one.
+def read_rows(path: Path, kind: type[Section], remedy: str) -> list:
+    """The rows of a CSV file, at least one, as sections of a kind; an empty field is None.
 
     Raises:
-        InputError: no such file, not CSV, empty, or a column is missing.
+        InputError: no such file, not CSV, no row, a column is missing, or a field is not as the section says.
     """
-    if not (rows := read_table(path, columns, remedy, strip=True)):
+    rows = []
+    for row in read_table(path, kind.model_fields, remedy, strip=True):
+        try:
+            rows.append(kind.model_validate({name: row[name] or None for name in kind.model_fields}))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = row.place(str(fault["loc"][0]))
+            raise InputError(f"{place} is '{fault['input'] or ''}': {fault['msg']}; {remedy}") from None
+    if not rows:
         raise InputError(f"{path}: no row below the header; {remedy}")
     return rows
 
@@ -181,65 +211,41 @@ def read_key(path: Path) -> Key:
         InputError: not a key, or one that was changed.
     """
     remedy = "give the key.csv that `make` wrote"
-    rows = read_rows(path, ("reading", "image", "case", "truth"), remedy)
-    for row in rows:
-        if row["truth"] not in KINDS or not _is_count(row["image"]) or row["reading"] != rows[0]["reading"]:
-            raise InputError(f"{path}: image '{row['image']}', truth '{row['truth']}': the key was changed; {remedy}")
-    synthetic = {int(row["image"]): row["truth"] == "synthetic" for row in rows}
-    if len(synthetic) != len(rows):
+    answers = read_rows(path, Answer, remedy)
+    synthetic = {answer.image: answer.truth == "synthetic" for answer in answers}
+    if len({answer.reading for answer in answers}) > 1:
+        raise InputError(f"{path}: answers of several readings; {remedy}")
+    if len(synthetic) != len(answers):
         raise InputError(f"{path}: an image occurs twice; {remedy}")
     if set(synthetic.values()) != {True, False}:
         raise InputError(f"{path}: it needs images of both kinds; {remedy}")
-    return Key(rows[0]["reading"], synthetic)
+    return Key(answers[0].reading, synthetic)
 
 
 def read_ballot(path: Path, key: Key) -> Ballot:
-    """One reader's votes; a row without a vote is an unrated image.
+    """One reader's votes.
 
     Raises:
         InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
             in one file, or no vote.
     """
     remedy = "give a file as the page saved it"
-    rows = read_rows(path, ("reading", "reader", "image", "vote", "seconds"), remedy)
-    votes, seconds, reader = {}, [], rows[0]["reader"]
-    if not reader:
-        raise InputError(f"{path}: the reader has no name; write it into the column 'reader'")
-    for row in rows:
-        name = row["image"]
-        if row["reading"] != key.reading:
-            raise InputError(
-                f"{path}: votes of the reading '{row['reading']}', the key is of '{key.reading}'; give its own key"
-            )
-        if row["reader"] != reader:
-            raise InputError(f"{path}: votes of '{reader}' and of '{row['reader']}'; give one file a reader")
-        if not _is_count(name) or int(name) not in key.synthetic:
-            raise InputError(f"{path}: image '{name}' is not among the {len(key.synthetic)} of the key; {remedy}")
-        if int(name) in votes:
-            raise InputError(f"{path}: image {name} occurs twice; {remedy}")
-        if not row["vote"]:
-            continue
-        if row["vote"] not in ("1", "2", "3", "4"):
-            raise InputError(f"{path}: image {name}: the vote is '{row['vote']}', it must be 1, 2, 3 or 4; {remedy}")
-        votes[int(name)] = int(row["vote"])
-        seconds.append(_seconds(row["seconds"], f"{path}: image {name}", remedy))
-    if not votes:
+    votes: dict[int, Vote] = {}
+    for vote in read_rows(path, Vote, remedy):
+        first = next(iter(votes.values()), vote)
+        if vote.reading != key.reading:
+            raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{key.reading}'; {remedy}")
+        if vote.reader != first.reader:
+            raise InputError(f"{path}: votes of '{first.reader}' and of '{vote.reader}'; give one file a reader")
+        if vote.image not in key.synthetic:
+            raise InputError(f"{path}: image {vote.image} is not among the {len(key.synthetic)} of the key; {remedy}")
+        if votes.setdefault(vote.image, vote) is not vote:
+            raise InputError(f"{path}: image {vote.image} occurs twice; {remedy}")
+    rated = {image: vote for image, vote in votes.items() if vote.vote is not None}
+    if not rated:
         raise InputError(f"{path}: no image is rated; leave the file out")
-    return Ballot(reader, votes, tuple(seconds))
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def _seconds(text: str, where: str, remedy: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise InputError(f"{where}: the seconds are '{text}', not a number from 0 up; {remedy}")
-    return value
+    seconds = tuple(vote.seconds for vote in rated.values())
+    return Ballot(first.reader, {image: vote.vote for image, vote in rated.items()}, seconds)
 
 
 def read_ballots(paths: Sequence[Path], key: Key) -> list[Ballot]:
@@ -303,9 +309,9 @@ def run_score(args: argparse.Namespace) -> None:
     print(as_text(scores))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    command.main(build_parser(), lambda args: args.run(args), argv)
+def run(args: argparse.Namespace) -> None:
+    args.run(args)
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -16,7 +16,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.run.errors import InputError
@@ -25,20 +24,6 @@ from pipeline.tools.cell import call, pull_and_reproduce
 from pipeline.tools.workers import add_keep_going, check_failures, dependencies, in_order, stage_address
 
 log = logging.getLogger("pipeline.cluster")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task has to know, and what of a node it takes."""
-
-    repository: str
-    revision: str
-    workspace: str
-    storage: str | None
-    cpus: float
-    gpus: float
-    retries: int
-    keep_going: bool = False
 
 
 def pinned_revision(repo: Path) -> str:
@@ -75,13 +60,9 @@ def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[st
     return {stage: needed for stage, needed in needs.items() if stage not in at_home}
 
 
-def run_cell(stage: str, job: Job) -> list[str]:
+def run_cell(stage: str, options: Sequence[str]) -> list[str]:
     """On a node: the stages that ran there. The process and all it starts die with the worker that calls this."""
-    words = [
-        *(sys.executable, "-m", "pipeline.tools.cell", stage, "--repository", job.repository),
-        *("--revision", job.revision, "--workspace", job.workspace, "--end-with-parent"),
-        *(("--storage", job.storage) if job.storage else ()),
-    ]
+    words = [sys.executable, "-m", "pipeline.tools.cell", stage, *options, "--end-with-parent"]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Not communicate(): it would close standard input, whose end is the sign that this process is dead.
     told = process.stderr.read()
@@ -91,36 +72,42 @@ def run_cell(stage: str, job: Job) -> list[str]:
     return output.split()
 
 
-def run_on_cluster(job: Job, address: str, targets: list[str], repo: Path) -> Counter:
-    """Run the pipeline, or what ``targets`` need, on the cluster; returns how often each stage was run.
+def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
+    """Run the pipeline of a repository, or what the targets need, on the cluster; returns how often each stage was run.
+
+    Args:
+        args: of :func:`build_parser`.
 
     Raises:
         InputError: a stage failed, or its worker was lost more often than is retried.
     """
     import ray
 
-    needs = shared(dependencies(repo, targets), kept_by_git(repo))
-    ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
+    options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
+    options += ["--storage", args.storage] if args.storage else []
+    needs = shared(dependencies(repo, args.targets), kept_by_git(repo))
+    ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
     try:
-        remote, room = ray.remote(run_cell), {"num_cpus": job.cpus, "num_gpus": job.gpus}
-        room |= {"max_retries": job.retries, "scheduling_strategy": "SPREAD"}
+        remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
+        room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
         ran, done, faults, start = Counter(), set(), {}, time.monotonic()
 
         def task(stages: Sequence[str], _: int) -> str | None:
             (stage,) = stages
             try:
-                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, job)))
+                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, options)))
             except ray.exceptions.RayTaskError as error:
                 faults[stage] = f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
-                faults[stage] = f"is lost, after {job.retries} retries: {str(error).splitlines()[0]}"
+                faults[stage] = f"is lost, after {args.retries} retries: {str(error).splitlines()[0]}"
             else:
                 return None
             return stage
 
         # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
-        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(job.cpus, 0.1)))
-        ended = in_order(needs, min(len(needs), at_once), task, chained=False, keep_going=job.keep_going)
+        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(args.cpus, 0.1)))
+        ended = in_order(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going)
         for count, (stage, fine) in enumerate(ended, 1):
             spent = time.monotonic() - start
             done |= {stage} if fine else set()
@@ -147,17 +134,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> None:
     repo = Path.cwd()
-    job = Job(
-        args.repository or call(repo, "git", "remote", "get-url", "origin").strip(),
-        pinned_revision(repo),
-        args.workspace,
-        args.storage,
-        args.cpus,
-        args.gpus,
-        args.retries,
-        args.keep_going,
-    )
-    ran = run_on_cluster(job, args.address, args.targets, repo)
+    ran = run_on_cluster(args, repo)
     log.info("run on the cluster: %d stages", ran.total())
     for stage in [stage for stage, times in ran.items() if times > 1]:
         log.warning("%s was run %d times", stage, ran[stage])

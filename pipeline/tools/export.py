@@ -37,10 +37,11 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     """
     from transformers.models.sam.configuration_sam import SamConfig
 
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.sam.checkpoint import OFFICIAL
     from pipeline.networks.sam.official import TIED, write_official
     from pipeline.networks.sam.pretrained import resize
-    from pipeline.networks.segmenter import BASES, kind_of, load_segmenter
+    from pipeline.networks.segmenter import BASES, load_segmenter
     from pipeline.networks.weights import load_tensors, read_config
 
     base = base or BASES / read_config(model, "segmenter")["name"]

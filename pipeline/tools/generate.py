@@ -133,9 +133,5 @@ def draw_of(named, bank, seed: int):
     return MaskDraw(boxed, box, sector, "user", json.dumps({"mask": name}))
 
 
-def main() -> None:
-    command.main(build_parser(), run)
-
-
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

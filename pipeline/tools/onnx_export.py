@@ -38,7 +38,8 @@ def export_onnx(model: Path, out: Path) -> Exported:
     import onnxruntime
 
     from pipeline.data.structures import from_json, names
-    from pipeline.networks.segmenter import kind_of, load_segmenter
+    from pipeline.networks.kinds import kind_of
+    from pipeline.networks.segmenter import load_segmenter
 
     network, about = load_segmenter(kind_of(model), model, "cpu")
     size = about["image_size"]

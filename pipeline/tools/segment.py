@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.networks.segmenter import kind_of, load_segmenter
+    from pipeline.networks.kinds import kind_of
+    from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.inference import predict_native
 
@@ -193,9 +194,5 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     return rows
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    command.main(build_parser(), run, argv)
-
-
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -96,7 +96,7 @@ def test_numbers_are_written_for_people():
 
 def test_gaps_between_names_and_files_are_errors():
     with pytest.raises(InputError, match="dvc repro score"):
-        pictures.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
+        pictures.sample_pictures([{"id": "s", "mask_agreement": "0.9", "nearest": "x", "distance": "1"}], [], [])
 
 
 def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):

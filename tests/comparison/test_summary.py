@@ -124,7 +124,7 @@ def test_metrics_are_small_nested_and_finite(folder):
         Quality(
             10, tuple(Measure("fidelity", "kid", "domain", value, 40, 0.01, "real", 0.9, "far") for value in (0.2, 0.4))
         ),
-        Quality(10, (Measure("privacy", "novelty", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
+        Quality(10, (Measure("privacy", "training_distance", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
     ]
     shapes = [
         Shape(10, structure, descriptor, (0.3, 0.1), (0.3, 0.1), distance, 0.1, 0.2, {}, 40)
@@ -151,7 +151,7 @@ def test_metrics_are_small_nested_and_finite(folder):
         "kid_domain": 0.3,
         "kid_domain_best": 0.01,
         "kid_domain_worst": 0.9,
-        "novelty": 0.8,
+        "training_distance": 0.8,
         "mask_area": 0.3,
         "mask_angle": 0.5,
         "mask_row": None,

@@ -13,7 +13,7 @@ GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arm
 def write_quality(folder, name, kid, **changes):
     ends = {"best": 0.0, "best_is": "real", "worst": 1.0, "worst_is": "far"}
     measures = [
-        Measure("obedience", "dice", "head", 0.8, 30, best=0.9, worst=0.5, spread=0.1),
+        Measure("mask_agreement", "dice", "head", 0.8, 30, best=0.9, worst=0.5, spread=0.1),
         Measure(
             **({"question": "fidelity", "name": "kid", "view": "domain"} | {"value": kid, "n": 20} | ends | changes)
         ),

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.quality import measurement, samples_table
+from pipeline.quality import measurement
+from pipeline.quality.assessment import sample_rows
 from pipeline.quality.measurement import Measured, measure
 from pipeline.quality.training_distance import training_distance
 
@@ -82,7 +83,7 @@ def test_the_table_of_samples_holds_both_sets_and_flags(ring):
     reference = measured([ring(i) for i in range(12)])
     unseen, own = measured([ring(i) for i in range(20, 26)]), measured([ring(3), ring(40)])
     found = training_distance(own.descriptors, reference.descriptors, unseen.descriptors, reference.patients)
-    rows = samples_table.rows(own, unseen, reference, found, reference.ids)
+    rows = sample_rows(own, unseen, reference, found, reference.ids)
     assert [row["set"] for row in rows] == ["synthetic"] * 2 + ["unseen"] * 6
     assert rows[0]["copy"] and rows[0]["nearest"] == "case-003" and rows[0]["distance"] < 0.01
     assert not rows[1]["copy"]

@@ -1,5 +1,4 @@
 import shutil
-import sys
 
 import pytest
 import torch
@@ -16,7 +15,7 @@ from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.networks.segmenter import save_segmenter
 from pipeline.networks.weights import load_tensors
 from pipeline.run.errors import InputError
-from pipeline.tools import export
+from pipeline.tools import command, export
 from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures
 
 
@@ -133,11 +132,10 @@ def test_a_segmenter_that_needs_a_box_says_so(tmp_path, base, smoke_config, tiny
     assert "fine-tuned with prompt whole_box: give SamPredictor a box around the whole image" in caplog.text
 
 
-def test_the_command_explains_itself(tmp_path, base, monkeypatch, caplog):
-    arguments = ["export", "--model", tmp_path / "absent", "--base", base, "--out", tmp_path / "out.pth"]
-    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+def test_the_command_explains_itself(tmp_path, base, caplog):
+    arguments = ["--model", tmp_path / "absent", "--base", base, "--out", tmp_path / "out.pth"]
     with pytest.raises(SystemExit) as caught:
-        export.main()
+        command.main(export.build_parser(), export.run, list(map(str, arguments)))
     assert caught.value.code == 2
     assert "absent" in caplog.text
 

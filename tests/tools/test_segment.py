@@ -17,7 +17,9 @@ from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation import inference
-from pipeline.tools.segment import COLUMNS, main, measure, read_image, read_pixel_sizes
+from pipeline.tools import command as frame
+from pipeline.tools import segment
+from pipeline.tools.segment import COLUMNS, measure, read_image, read_pixel_sizes
 
 STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
@@ -86,7 +88,7 @@ def command(tmp_path, images, model, caplog, capsys):
         status = 0
         with caplog.at_level("INFO"):
             try:
-                main([*map(str, arguments), "--device", "cpu", *options])
+                frame.main(segment.build_parser(), segment.run, [*map(str, arguments), "--device", "cpu", *options])
             except SystemExit as left:
                 status = left.code
         return status, caplog.text + capsys.readouterr().err

@@ -1,6 +1,6 @@
 """Fine-tuning one cell of the comparison: a segmenter on n labelled cases and what an arm adds to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,14 @@ from pipeline.run.progress import progress
 from pipeline.run.resume import Scratch
 from pipeline.tasks.segmentation.inference import mean_dice
 
+PoolOf = Callable[[nn.Module, Sequence[Case], int, Augment], Examples]
+"""Network, cases, their size in pixels, augmentation → what is trained on."""
+
+
+def image_pool(network: nn.Module, cases: Sequence[Case], size: int, augmentation: Augment) -> ImagePool:
+    """Images, augmented anew in every batch."""
+    return ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
+
 
 def finetune(
     kind: Kind,
@@ -42,6 +50,7 @@ def finetune(
     metrics: Path,
     live: Path,
     scratch_root: Path,
+    pool_of: PoolOf = image_pool,
 ) -> None:
     """Train for the same number of steps in every arm; write the segmenter and what it was trained on.
 
@@ -49,6 +58,7 @@ def finetune(
         settings: the segmenter's section.
         params: the sections seed, compute, augment, strong_augment and arms.
         extra: the dataset of what the arm adds, which may be empty.
+        pool_of: makes what is trained on of the cases, the real ones first.
     """
     device = setup(params.compute)
     check_precision(f"segmenters.{segmenter}.mixed_precision", settings.mixed_precision, device)
@@ -62,7 +72,7 @@ def finetune(
     network = kind.build(base, settings, dataset.n_structures).to(device)
     real = real_count(arm, spec, labels)
     augmentation = params.augment if spec.augment == "standard" else params.strong_augment
-    pool = _pool(network, settings, base, [*cases[:real], *added.cases], augmentation, params.seed, scratch_root)
+    pool = pool_of(network, [*cases[:real], *added.cases], settings.base.image_size, augmentation)
     validation = dataset.split("val") if spec.validated else []
     cell = cell_name(segmenter, labels, replicate, arm)
     scratch = Scratch(scratch_root, f"finetune-{cell}", [train, base, extra], params.as_dict(), processes.count())
@@ -123,20 +133,6 @@ def label_budget(trained_on: dict, added: Dataset) -> dict:
         "extra": len(added.cases),
         "samples": {"available": made["available"], "curated": made.get("curated")} if "available" in made else None,
     }
-
-
-def _pool(
-    network: nn.Module, settings, base: Path, cases: Sequence[Case], augmentation: Augment, seed: int, scratch: Path
-) -> Examples:
-    """Images, augmented anew in every batch; behind a frozen encoder a few views of each, encoded once."""
-    if settings.kind == "sam" and settings.train == "decoder":
-        from pipeline.features.embeddings import EmbeddingStore
-        from pipeline.learning.embedding_pool import EmbeddingPool
-
-        store = EmbeddingStore(scratch / "embeddings", base, network)
-        return EmbeddingPool.of(store, cases, settings.views, augmentation, seed)
-    size = settings.base.image_size
-    return ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
 
 
 def _validator(cases: Sequence[Case], size: int, n_structures: int, device):

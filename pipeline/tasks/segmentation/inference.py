@@ -1,6 +1,5 @@
 """Class maps from logits, in model space or back at native resolution."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -10,7 +9,6 @@ from torch import nn
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images
 from pipeline.imaging.letterbox import Letterbox
-from pipeline.tasks.segmentation.scores import surface_scores
 
 BATCH = 32
 Encoded = Callable[[np.ndarray], np.ndarray]
@@ -72,18 +70,3 @@ def mean_dice(network: nn.Module, images: np.ndarray, masks: np.ndarray, n_struc
     """Dice of each image, mean over structures, at model resolution: float (N,)."""
     maps = (class_map(p) for p in probabilities(network, images, device))
     return np.array([dice(a, b, n_structures).mean() for a, b in zip(maps, masks, strict=True)])
-
-
-def agreement(a: np.ndarray, b: np.ndarray, n_structures: int) -> tuple[np.ndarray, np.ndarray]:
-    """Dice and mean surface distance (pixels) of two class maps per structure, both float (n_structures,).
-
-    A structure absent from one map lies the image diagonal away; absent from both, its distance is nan.
-    """
-    distances = []
-    for k in range(1, n_structures + 1):
-        p, q = a == k, b == k
-        if p.any() and q.any():
-            distances.append(surface_scores(p, q)[1])
-        else:
-            distances.append(math.hypot(*a.shape) if p.any() or q.any() else math.nan)
-    return dice(a, b, n_structures), np.array(distances)

@@ -1,15 +1,12 @@
-"""The gate and the verdicts: rules over records, so records are all they need."""
+"""Verdicts are rules over records, so records are all they need."""
 
 from dataclasses import replace
 
 import pytest
 
-from pipeline.config.quality import Gate
-from pipeline.quality.gate import broken_limits
 from pipeline.quality.measures import Measure, find
 from pipeline.quality.verdicts import verdicts
 
-OPEN = {"fidelity": None, "coverage": None, "imprint": None, "obedience": None, "copies": None, "membership": None}
 ENDS = ("real unseen images", "psfhs images")
 
 
@@ -22,7 +19,7 @@ def records(**changes):
         "recall": Measure("coverage", "recall", "domain", 0.9, 80, 0.92, ENDS[0], 0.2, ENDS[1]),
         "coverage": Measure("coverage", "coverage", "domain", 0.9, 80, 0.9, ENDS[0], 0.1, ENDS[1]),
         "diversity": Measure("coverage", "diversity", None, 0.8, 48, 1.0, "other masks", 0.0, "one image a mask"),
-        "dice": Measure("obedience", "dice", "head", 0.96, 240, 0.97, "the instrument", 0.7, "another's mask"),
+        "dice": Measure("mask_agreement", "dice", "head", 0.96, 240, 0.97, "the network", 0.7, "another's mask"),
         "copies": Measure("privacy", "copies", None, 0.0, 240, 0.0, ENDS[0], 1.0, "exact copies"),
         "authenticity": Measure("privacy", "authenticity", None, 0.5, 240, 0.55, ENDS[0], 0.0, "exact copies"),
         "membership": Measure("privacy", "membership", None, 0.52, 200, 0.5, "no leak", 1.0, "all", low=0.45, high=0.6),
@@ -30,53 +27,12 @@ def records(**changes):
     return [replace(one, value=changes.get(name, one.value)) for name, one in values.items()]
 
 
-def broken(limits, **changes):
-    return broken_limits(records(**changes), Gate(**OPEN | limits))
-
-
-DEFAULT = {"fidelity": 1.0, "imprint": 0.2, "obedience": 0.5, "copies": 0.02}
-
-
-def test_a_good_set_passes_and_is_good_in_all_four():
-    assert broken(DEFAULT) == []
+def test_a_good_set_is_good_in_all_four():
     assert {one.word for one in verdicts(records()).values()} == {"good"}
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        ({"dice": 0.72}, r"obedience.*'head' is 0\.72.*gate\.obedience allows 0\.5: the generator does not follow"),
-        ({"copies": 0.25}, r"^60 of 240 images are copies of training images; gate\.copies allows 0\.02: data/scores"),
-        ({"kid": 2.5}, r"KID is 2\.5, 1\.25 of the way.*psfhs images"),
-        ({"radiomics": 60.0}, "radiomics distance is 60"),
-        ({"imprint": 0.5}, r"120 of 240 images are imprinted.*2\.0% of real images are taken for such"),
-    ],
-)
-def test_each_default_limit_gives_its_own_reason(changes, reason):
-    import re
-
-    (found,) = broken(DEFAULT, **changes)
-    assert re.search(reason, found)
-
-
-@pytest.mark.parametrize(("key", "changes"), [("coverage", {"recall": 0.3}), ("membership", {"membership": 0.9})])
-def test_limits_that_are_off_ask_nothing_and_bite_when_set(key, changes):
-    assert broken(DEFAULT, **changes) == []
-    (found,) = broken({key: 0.6}, **changes)
-    assert f"gate.{key} allows 0.6" in found
-
-
-def test_every_broken_limit_is_named():
-    assert len(broken(DEFAULT, dice=0.7, copies=1.0, kid=3.0)) == 3
-
-
-def test_no_limit_rejects_nothing():
-    assert broken({}, dice=0.0, copies=1.0, kid=9.0, imprint=1.0, membership=1.0) == []
 
 
 def test_other_extractors_do_not_decide():
     measures = [*records(), Measure("fidelity", "kid", "inception", 9.0, 80, 0.0, ENDS[0], 1.0, ENDS[1])]
-    assert broken_limits(measures, Gate(**OPEN | DEFAULT)) == []
     assert verdicts(measures)["fidelity"].word == "good"
 
 
@@ -87,7 +43,7 @@ def test_other_extractors_do_not_decide():
         ("fidelity", [{"imprint": 0.05}, {"imprint": 0.4}], ["good", "doubtful"]),
         ("coverage", [{"recall": 0.9}, {"recall": 0.7}, {"recall": 0.3}], ["good", "doubtful", "bad"]),
         ("coverage", [{"diversity": 0.9}, {"diversity": 0.1}], ["good", "doubtful"]),
-        ("obedience", [{"dice": 0.95}, {"dice": 0.9}, {"dice": 0.72}], ["good", "doubtful", "bad"]),
+        ("mask_agreement", [{"dice": 0.95}, {"dice": 0.9}, {"dice": 0.72}], ["good", "doubtful", "bad"]),
         ("privacy", [{"copies": 0.0}, {"copies": 1 / 240}], ["good", "bad"]),
         ("privacy", [{"authenticity": 0.5}, {"authenticity": 0.1}], ["good", "doubtful"]),
     ],
@@ -114,5 +70,5 @@ def test_one_copy_is_said_in_the_singular():
     assert "1 of 240 image is flagged as a copy" in verdicts(records(copies=1 / 240))["privacy"].text
 
 
-def test_obedience_never_says_real():
-    assert "never says that they look real" in verdicts(records())["obedience"].text
+def test_mask_agreement_never_says_real():
+    assert "never says that they look real" in verdicts(records())["mask_agreement"].text

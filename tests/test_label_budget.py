@@ -1,6 +1,8 @@
-"""Planted copies, wrong masks and noise must be gone from the curated set, each by the criterion meant for it."""
+"""Planted copies, wrong masks and noise: gone from a curated set, each by the criterion meant for it, and a set of them
+alone is stopped by the gate."""
 
 import inspect
+import re
 from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,12 +10,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pipeline import curate, train_filter
+from pipeline import curate, gate, train_filter
 from pipeline.config.params import View
-from pipeline.config.quality import Curate
+from pipeline.config.quality import Curate, Gate
 from pipeline.data.dataset import read_dataset
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
+from pipeline.imaging.outline import outline
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
@@ -21,8 +24,8 @@ from pipeline.run.stage import execute
 STRUCTURES = (Structure("head", "head"),)
 N = 16
 KINDS = {"honest": 12, "wrong": 6, "noise": 4, "copy": 6, "mirrored": 4}
-OFF = {"quantile": 0.05, "obedience": False, "plausibility": False, "novelty": False, "hardness": 0}
-ON = OFF | {"obedience": True, "plausibility": True, "novelty": True}
+OFF = {"quantile": 0.05, "mask_agreement": False, "plausibility": False, "training_distance": False, "hardness": 0}
+ON = OFF | {"mask_agreement": True, "plausibility": True, "training_distance": True}
 
 
 def shifted(mask):
@@ -107,16 +110,16 @@ def test_planted_faults_are_gone_and_honest_samples_stay(world, caplog):
     assert set(report) == {"kept", "of", "rows", "thresholds", "dropped", "hardness"}
     assert (report["kept"], report["of"], report["rows"]) == (len(found.cases), sum(KINDS.values()), len(found.cases))
     assert found.provenance["cohort"] == "rings"
-    assert f"obedience {report['dropped']['obedience']}, plausibility" in caplog.text
+    assert f"'mask_agreement': {report['dropped']['mask_agreement']}, 'plausibility'" in caplog.text
     assert f"{report['kept']} of {report['of']} samples" in (found.path / "README.md").read_text()
 
 
 @pytest.mark.parametrize(
     ("switch", "gone", "spared"),
     [
-        ("obedience", {"wrong", "noise"}, {"copy", "mirrored", "honest"}),
+        ("mask_agreement", {"wrong", "noise"}, {"copy", "mirrored", "honest"}),
         ("plausibility", {"noise"}, {"copy", "mirrored", "honest", "wrong"}),
-        ("novelty", {"copy", "mirrored"}, {"noise", "wrong", "honest"}),
+        ("training_distance", {"copy", "mirrored"}, {"noise", "wrong", "honest"}),
     ],
 )
 def test_each_criterion_drops_its_own_fault_alone(world, switch, gone, spared):
@@ -133,7 +136,7 @@ def test_everything_off_is_the_identity(world):
     found, given = curated(world, OFF), read_dataset(world.root / "synthetic")
     assert [case.id for case in found.cases] == [case.id for case in given.cases]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(found.cases, given.cases, strict=True))
-    assert found.provenance["curated"]["thresholds"] == dict.fromkeys(("obedience", "plausibility", "novelty"))
+    assert found.provenance["curated"]["thresholds"] == dict.fromkeys(("mask_agreement", "plausibility", "training_distance"))
 
 
 def test_thresholds_are_of_the_labels_alone(world, ring):
@@ -141,11 +144,11 @@ def test_thresholds_are_of_the_labels_alone(world, ring):
     a, b = curated(world, ON), curated(world, ON, synthetic=world.root / "others")
     assert a.provenance["curated"]["thresholds"] == b.provenance["curated"]["thresholds"]
     dice = list(files.read_json(world.root / "filter/filter.json", "")["out_of_fold_dice"].values())
-    assert a.provenance["curated"]["thresholds"]["obedience"] == pytest.approx(np.quantile(dice, 0.05))
+    assert a.provenance["curated"]["thresholds"]["mask_agreement"] == pytest.approx(np.quantile(dice, 0.05))
 
 
 def test_a_smaller_quantile_keeps_more(world):
-    kept = [{case.id for case in curated(world, ON | {"novelty": False, "quantile": q}).cases} for q in (0.0, 0.2)]
+    kept = [{case.id for case in curated(world, ON | {"training_distance": False, "quantile": q}).cases} for q in (0.0, 0.2)]
     assert kept[0] > kept[1]
 
 
@@ -164,13 +167,13 @@ def test_copies_of_unlabelled_images_count_where_the_generator_was_shown_them(wo
     honest = [sample(world.labels, "honest", i, ring(400 + i).image, ring(400 + i).mask) for i in range(6)]
     path = world.root / f"shown-{shown}"
     write_samples(path, honest + copies, world.labels, unlabelled=shown)
-    found = curated(world, OFF | {"novelty": True, "quantile": 0.0}, synthetic=path)
+    found = curated(world, OFF | {"training_distance": True, "quantile": 0.0}, synthetic=path)
     assert kinds(found)["copy"] == 0 if shown else kinds(found)["copy"] > 3
     assert kinds(found)["honest"] > 3
 
 
 def test_hard_samples_are_repeated_and_shuffled_in(world):
-    settings = OFF | {"obedience": True, "hardness": 2}
+    settings = OFF | {"mask_agreement": True, "hardness": 2}
     plain, found = curated(world, settings | {"hardness": 0}), curated(world, settings)
     times = Counter(case.id.split("-x")[0] for case in found.cases)
     assert set(times) == {case.id for case in plain.cases}
@@ -196,8 +199,8 @@ def test_hardness_needs_no_criterion(world):
 def test_a_set_that_loses_everything_says_to_what(world):
     cases = [case for case in read_dataset(world.root / "synthetic").cases if case.id.startswith("copy")]
     write_samples(world.root / "copies", cases, world.labels)
-    with pytest.raises(InputError, match=r"none of 6 samples.*curate\.novelty drops 6.*lower curate\.quantile"):
-        curated(world, OFF | {"novelty": True}, synthetic=world.root / "copies")
+    with pytest.raises(InputError, match=r"none of 6 samples.*curate\.training_distance drops 6.*lower curate\.quantile"):
+        curated(world, OFF | {"training_distance": True}, synthetic=world.root / "copies")
 
 
 def test_a_set_of_other_labels_or_patients_is_refused(world):
@@ -213,8 +216,77 @@ def test_a_set_of_other_labels_or_patients_is_refused(world):
         curated(world, ON, train=world.root / "short")
 
 
-def test_the_instrument_selects_nothing():
-    assert set(inspect.signature(curate.run).parameters) == {
-        "params", "filter", "synthetic", "train", "unlabelled", "out",
-    }  # fmt: skip
-    assert set(curate.PARAMS) == {"seed", "compute", "curate"}
+LIMITS = {"mask_agreement": 0.5, "plausibility": 0.9, "imprint": 0.2, "copies": 0.02}
+
+
+def rimmed(case):
+    """The same image with a black line along its mask."""
+    return replace(case, image=np.where(outline(case.mask), 0, case.image).astype(np.uint8))
+
+
+def only(world, ring, kind):
+    """A set of one kind of sample."""
+    if kind == "rim":
+        return [rimmed(case) for case in only(world, ring, "honest")]
+    return [case for case in samples(world.labels, ring) if case.id.startswith(kind)]
+
+
+def judged(world, cases, **given):
+    """What the gate writes of a set, by its limits ``LIMITS`` or those given."""
+    write_samples(world.root / "judged", cases, world.labels)
+    params = View(world.config.model_copy(update={"gate": Gate(**LIMITS | given.pop("limits", {}))}), gate.PARAMS)
+    names = {"filter": "filter", "synthetic": "judged", "train": "train", "unlabelled": "unlabelled"}
+    names |= {"page": "page", "out": "gate.json"}
+    execute(gate.run, params, {key: world.root / name for key, name in names.items()} | given)
+    return files.read_json(world.root / "gate.json", "")
+
+
+def test_an_honest_set_passes_and_the_output_holds_the_limits_alone(world, ring):
+    assert judged(world, only(world, ring, "honest")) == {"passed": LIMITS}
+
+
+@pytest.mark.parametrize(
+    ("kind", "reasons"),
+    [
+        ("wrong", {"mask_agreement": r"mask agreement of 'head' is 0\.\d+, \d\.\d+ of the way from that of the labels"}),
+        ("noise", {"plausibility": "100% of 4 images lie farther from the labels"}),
+        ("rim", {"imprint": r"\d+% of 12 images are imprinted.*\(\d+% of the labels\)"}),
+        ("copy", {"copies": "6 of 6 images are copies of training images"}),
+        ("mirrored", {"copies": "4 of 4 images are copies of training images"}),
+    ],
+)
+def test_a_set_of_one_fault_is_stopped_for_it(world, ring, kind, reasons):
+    cases = only(world, ring, kind)
+    with pytest.raises(InputError, match=r"page/index\.html is rejected: ") as e:
+        judged(world, cases)
+    for name, reason in reasons.items():
+        assert re.search(rf"{reason}[^;]*; gate\.{name} allows {LIMITS[name]:g}: .*or raise gate\.{name}", str(e.value))
+    if kind in ("copy", "mirrored"):
+        assert str(e.value).count("allows") == 1, "copies agree with their masks as well as any"
+    assert judged(world, cases, limits=dict.fromkeys(LIMITS)) == {"passed": dict.fromkeys(LIMITS)}
+
+
+def test_the_gate_reads_nothing_but_the_labels_and_the_images_shown(world, ring):
+    """Other masks, other train cases, val and test patients: the message keeps every digit."""
+    changed = world.labels + [ring(200 + i, mask=shifted(ring(200 + i).mask)) for i in range(4)]
+    changed += [ring(300 + i, split=split) for i, split in enumerate(["val", "test"])]
+    write_dataset(world.root / "beyond", changed, role="train", classes=CLASSES)
+    said = []
+    for train in ("train", "beyond"):
+        with pytest.raises(InputError) as e:
+            judged(world, only(world, ring, "wrong"), train=world.root / train, limits=dict.fromkeys(LIMITS, 0.0))
+        said.append(str(e.value))
+    assert said[0] == said[1] and "mask agreement" in said[0]
+
+
+def test_fewer_than_ten_labels_are_not_asked_about_rims(world, ring, monkeypatch):
+    monkeypatch.setattr("pipeline.quality.gate.MIN_REAL", N + 1)
+    off = dict.fromkeys(LIMITS) | {"imprint": 0.2}
+    assert judged(world, only(world, ring, "rim"), limits=off) == {"passed": off}
+
+
+@pytest.mark.parametrize("stage", [curate, gate])
+def test_the_evaluation_network_selects_nothing(stage):
+    given = set(inspect.signature(stage.run).parameters)
+    assert given - {"page"} == {"params", "filter", "synthetic", "train", "unlabelled", "out"}
+    assert set(stage.PARAMS) <= {"seed", "compute", "curate", "gate"}
