@@ -89,9 +89,7 @@ def test_a_missing_effect_is_found_no_more_often_than_said_and_a_large_one_mostl
     patients = Patients(names(40), 200, 0)
     for _ in range(200):
         grid = [
-            paired_difference(
-                world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), patients
-            )
+            paired_difference(world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), patients)
             for effect in (0, 0, 0, 0, 0, 0.05)
         ]
         *null, large = (one.word for one in verdicts(grid, 1))

@@ -1,6 +1,6 @@
 """Small made-up inputs of the stage compare, written by the project's own writers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -9,8 +9,11 @@ import numpy as np
 import yaml
 
 from pipeline import compare
+from pipeline.comparison.budgets import load_budgets
+from pipeline.comparison.scores import load_scores
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
+from pipeline.data.dataset import open_dataset, read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
 from pipeline.data.tables import write_table
@@ -81,7 +84,18 @@ def measures(replicate):
         Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
-        Measure(list(QUESTIONS)[2], "dice", "head", 0.9, 16, 0.95, "the evaluation network", 0.6, "another's mask", spread=0.02),
+        Measure(
+            list(QUESTIONS)[2],
+            "dice",
+            "head",
+            0.9,
+            16,
+            0.95,
+            "the evaluation network",
+            0.6,
+            "another's mask",
+            spread=0.02,
+        ),
     ]
 
 
@@ -90,7 +104,7 @@ class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
 
     root: Path
-    replicates: list[int] = field(default_factory=lambda: [0])
+    replicates: Sequence[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
     selected_on: int = 0
@@ -103,6 +117,7 @@ class World:
     n_unseen: int = 6
     n_held_out: int = 7
     bootstrap: int = 100
+    task: dict = field(default_factory=dict)
     make_case: Callable[[str, int, str], Case] = case
 
     def build(self):
@@ -110,10 +125,11 @@ class World:
         config = yaml.safe_load(compose(presets, "smoke"))
         keep = {"phantom_a", "phantom_b", "phantom_d"}
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
-        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
+        config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
         config["oracle"]["arms"] = self.oracle
+        config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
@@ -142,7 +158,13 @@ class World:
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
-            {"set": "synthetic", "id": one.id, "mask_agreement": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
+            {
+                "set": "synthetic",
+                "id": one.id,
+                "mask_agreement": 0.5 + 0.03 * i,
+                "nearest": own[i % n].id,
+                "distance": 1.0,
+            }
             for i, one in enumerate(made)
         ]
         real = {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id, "distance": 1.0}
@@ -182,8 +204,24 @@ class World:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(shifted)
 
+    def params(self):
+        return View(load_params(self.root / "params.yaml"), compare.PARAMS)
+
+    def budgets(self):
+        """What `compare` counts, without the rest of it."""
+        sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
+        train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
+        found = load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
+        return {(one.labels, one.arm): one for one in found}
+
+    def scores(self):
+        """What `compare` reads of the cells."""
+        folders = (self.root / "held_out" / self.held_out, self.root / "cohorts/phantom_a")
+        cases = {path.name: read_dataset(path, splits=["test"]).cases for path in folders}
+        params = self.params()
+        return load_scores(self.root / "evaluation", params.grid, cases, params.task)
+
     def run(self, out="out"):
-        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
         names = (
             "evaluation",
             "quality",
@@ -199,5 +237,5 @@ class World:
         )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
-        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
+        compare.run(self.params(), **folders, test=self.root / "cohorts/phantom_a", **outputs)
         return (self.root / out / "report.html").read_text()

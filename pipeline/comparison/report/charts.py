@@ -37,7 +37,7 @@ _DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
 
 
 def charts_of(cohort: str, results: Sequence[Result], baseline: str) -> dict[str, str]:
-    """The SVG charts of one cohort: ``ratio``; ``difference`` where there is any; ``curve`` from two numbers of labels."""
+    """The SVG charts of one cohort: ratio; difference where there is any; curve from two numbers of labels."""
     title = results[0].metric.title
     charts = {
         "ratio": score_against_ratio(
