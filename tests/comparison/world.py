@@ -208,11 +208,10 @@ class World:
         return View(load_params(self.root / "params.yaml"), compare.PARAMS)
 
     def budgets(self):
-        """What `compare` counts, without the rest of it."""
+        """What `compare` counts."""
         sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
         train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
-        found = load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
-        return {(one.labels, one.arm): one for one in found}
+        return load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
 
     def scores(self):
         """What `compare` reads of the cells."""
