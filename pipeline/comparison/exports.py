@@ -51,7 +51,7 @@ def metrics(
 
 
 def _put(tree: dict, path: Sequence[str], values: Mapping[str, float | int | None]) -> None:
-    """Add values at a place of the tree, with six digits: differences in the last bits stay out of `dvc metrics diff`."""
+    """Add values at a place of the tree, with six digits: the last bits stay out of `dvc metrics diff`."""
     for key in path:
         tree = tree.setdefault(key, {})
     tree.update({name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in values.items()})
@@ -62,7 +62,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
-    """One row per cohort, segmenter, number of labels, arm and replicate, for plots; ``difference`` is of the primary."""
+    """One row per cohort, segmenter, labels, arm and replicate, for plots; ``difference`` is of the primary."""
     base = {(one.cohort, one.segmenter, one.labels): one.of_replicates for one in results if one.arm == baseline}
     columns = [name for name in METRICS if any(name in one.replicate_means for one in results)]
     return [

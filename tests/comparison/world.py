@@ -1,6 +1,6 @@
 """Small made-up inputs of the stage compare, written by the project's own writers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -9,20 +9,23 @@ import numpy as np
 import yaml
 
 from pipeline import compare
+from pipeline.comparison.budgets import load_budgets
+from pipeline.comparison.scores import load_scores
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
+from pipeline.data.dataset import open_dataset, read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
-from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
-from pipeline.quality.measures import Measure, as_json
+from pipeline.quality.curation import CRITERIA
+from pipeline.quality.measures import QUESTIONS, Measure, as_json
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
 from pipeline.tasks.metrics import METRICS
 from pipeline.tools.preset import compose
 
-STRUCTURES = (Structure("head", "head"),)
+CLASSES = ["background", "head"]
 ARMS = {
     "real": {"extra": "none", "ratio": 0},
     "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
@@ -71,7 +74,7 @@ def masks(distance):
     }
 
 
-WORDS = {"fidelity": "good", "coverage": "doubtful", "mask_agreement": "good", "privacy": "bad"}
+WORDS = dict(zip(QUESTIONS, ("good", "doubtful", "good", "bad"), strict=False))
 
 
 def measures(replicate):
@@ -82,7 +85,7 @@ def measures(replicate):
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
         Measure(
-            "mask_agreement",
+            list(QUESTIONS)[2],
             "dice",
             "head",
             0.9,
@@ -101,7 +104,7 @@ class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
 
     root: Path
-    replicates: list[int] = field(default_factory=lambda: [0])
+    replicates: Sequence[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
     selected_on: int = 0
@@ -114,6 +117,7 @@ class World:
     n_unseen: int = 6
     n_held_out: int = 7
     bootstrap: int = 100
+    task: dict = field(default_factory=dict)
     make_case: Callable[[str, int, str], Case] = case
 
     def build(self):
@@ -121,17 +125,18 @@ class World:
         config = yaml.safe_load(compose(presets, "smoke"))
         keep = {"phantom_a", "phantom_b", "phantom_d"}
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
-        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
+        config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
         config["oracle"]["arms"] = self.oracle
+        config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -145,11 +150,11 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
+        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = {"mask_agreement": 0.8, "plausibility": None, "training_distance": 0.2}
-        dropped = {"mask_agreement": 9, "plausibility": 0, "training_distance": 4}
+        thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
+        dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
@@ -199,8 +204,23 @@ class World:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(shifted)
 
+    def params(self):
+        return View(load_params(self.root / "params.yaml"), compare.PARAMS)
+
+    def budgets(self):
+        """What `compare` counts."""
+        sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
+        train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
+        return load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
+
+    def scores(self):
+        """What `compare` reads of the cells."""
+        folders = (self.root / "held_out" / self.held_out, self.root / "cohorts/phantom_a")
+        cases = {path.name: read_dataset(path, splits=["test"]).cases for path in folders}
+        params = self.params()
+        return load_scores(self.root / "evaluation", params.grid, cases, params.task)
+
     def run(self, out="out"):
-        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
         names = (
             "evaluation",
             "quality",
@@ -216,5 +236,5 @@ class World:
         )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
-        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
+        compare.run(self.params(), **folders, test=self.root / "cohorts/phantom_a", **outputs)
         return (self.root / out / "report.html").read_text()

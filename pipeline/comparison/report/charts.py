@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import GREY, series
 from pipeline.comparison.statistics.summary import Result
+from pipeline.tasks.metrics import Metric
 
 _INK = "#33414b"
 _STYLE = {
@@ -36,7 +37,7 @@ _DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
 
 
 def charts_of(cohort: str, results: Sequence[Result], baseline: str) -> dict[str, str]:
-    """The SVG charts of one cohort: ``ratio``; ``difference`` where there is any; ``curve`` from two numbers of labels."""
+    """The SVG charts of one cohort: ratio; difference where there is any; curve from two numbers of labels."""
     title = results[0].metric.title
     charts = {
         "ratio": score_against_ratio(
@@ -66,7 +67,7 @@ def score_against_ratio(results: Sequence[Result], baseline: str, name: str, tit
     rows, metric = -(-len(shown) // columns), results[0].metric
     others = [one for one in results if not one.spec.shuffled]
     values = [value for one in others for value in (one.score.mean, *one.of_replicates)]
-    limits = _limits(values, [one.score.patients for one in others], 0.08, metric.factor)
+    limits = _limits(values, [one.score.patients for one in others], 0.08, metric)
     with rc_context(_STYLE):
         figure = Figure(figsize=(1.7 + 3.4 * columns, 3.3 * rows), layout="constrained")
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
@@ -88,16 +89,18 @@ def _several(results: Sequence[Result]) -> bool:
     return len({one.segmenter for one in results}) > 1
 
 
-def _axis_title(metric) -> str:
+def _axis_title(metric: Metric) -> str:
     unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
     return f"mean {metric.title}{unit}" + ", lower is better" * (metric.better == "lower")
 
 
-def _limits(values: Sequence[float], intervals: Sequence, share: float, factor: float) -> tuple[float, float]:
+def _limits(values: Sequence[float], intervals: Sequence, share: float, metric: Metric) -> tuple[float, float]:
     """Axis limits, in the unit shown, that hold every value and interval and a margin, a share of their range."""
     ends = [*values, *(end for one in intervals if one for end in (one.low, one.high))]
-    margin = max(share * (max(ends) - min(ends)), 0.2 / factor)
-    return factor * (min(ends) - margin), factor * (max(ends) + margin)
+    low, high = metric.factor * min(ends), metric.factor * max(ends)
+    # At least two units of the last digit shown.
+    margin = max(share * (high - low), 2 * 10**-metric.digits)
+    return low - margin, high + margin
 
 
 def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[float, float]) -> None:
@@ -165,7 +168,7 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
     # The shuffled control counts only when it is alone.
     shown = [one.difference for one in rows if not one.spec.shuffled] or [one.difference for one in rows]
     intervals = [interval for one in shown for interval in (one.patients, one.replicates)]
-    low, high = _limits([0.0, *(one.mean for one in shown)], intervals, 0.12, factor)
+    low, high = _limits([0.0, *(one.mean for one in shown)], intervals, 0.12, metric)
     with rc_context(_STYLE):
         figure = Figure(figsize=(5.1, 1.15 + 0.34 * len(rows)), layout="constrained")
         panel = figure.subplots()

@@ -42,7 +42,8 @@ class Result:
 
     metric: the primary, which ``score`` is of; values are in its unit. difference: from the baseline arm of the same
     segmenter and number of labels, paired.
-    beyond_warped: synthetic arms only, their paired difference from warped labelled images, all else alike, if there are.
+    beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
+        else alike, if there is one.
     replicate_means: of every metric, its mean over cases in each replicate.
     asked: whether the question is about it, as ``in_question`` says.
     """
