@@ -8,13 +8,12 @@ BMP or TIFF: class indices, or black and white for one structure. An image is a 
 
 import argparse
 import logging
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.run.stage import SCRATCH
+from pipeline.run.stage import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.generate")
@@ -79,36 +78,34 @@ def run(args: argparse.Namespace) -> None:
     bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
     sampler = Sampler(args.sampler, args.steps, args.guidance)
-    partial = SCRATCH / "partial" / f"generate-{os.getpid()}"
     count, tiles = 0, []
-    try:
-        with tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar:
-            for start in range(0, len(names), args.chunk_size):
-                chunk = range(start, min(start + args.chunk_size, len(names)))
-                # Always a full chunk: an image then does not depend on how many there are.
-                padded = [*chunk, *[chunk[-1]] * (args.chunk_size - len(chunk))]
-                draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
-                draws += draws[-1:] * (len(padded) - len(chunk))
-                noise_seeds = [derive(args.seed, "image", names[i]) for i in padded]
-                images, kept = generator.render(draws, noise_seeds, sampler)
-                for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
-                    if mask is None:
-                        log.warning("%s: the sample shows no closed structure and is left out", names[i])
-                        continue
-                    pair = draw.box.crop(image), draw.box.crop(mask)
-                    for kind, pixels in zip(("images", "masks"), pair, strict=True):
-                        files.write_bytes(partial / kind / f"{names[i]}.png", encode_png(np.ascontiguousarray(pixels)))
-                    count += 1
-                    if len(tiles) < SHOWN:
-                        tiles.append(with_contour(*pair, height=144))
-                bar.update(len(chunk))
+    with (
+        written_whole(args.out) as folder,
+        tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar,
+    ):
+        for start in range(0, len(names), args.chunk_size):
+            chunk = range(start, min(start + args.chunk_size, len(names)))
+            # Always a full chunk: an image then does not depend on how many there are.
+            padded = [*chunk, *[chunk[-1]] * (args.chunk_size - len(chunk))]
+            draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
+            draws += draws[-1:] * (len(padded) - len(chunk))
+            noise_seeds = [derive(args.seed, "image", names[i]) for i in padded]
+            images, kept = generator.render(draws, noise_seeds, sampler)
+            for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
+                if mask is None:
+                    log.warning("%s: the sample shows no closed structure and is left out", names[i])
+                    continue
+                pair = draw.box.crop(image), draw.box.crop(mask)
+                for kind, pixels in zip(("images", "masks"), pair, strict=True):
+                    files.write_bytes(folder / kind / f"{names[i]}.png", encode_png(np.ascontiguousarray(pixels)))
+                count += 1
+                if len(tiles) < SHOWN:
+                    tiles.append(with_contour(*pair, height=144))
+            bar.update(len(chunk))
         if not tiles:
             raise InputError(f"{args.model}: no sample shows a closed structure; train the model longer")
         rows = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
-        files.write_bytes(partial / "preview.png", encode_png(contact_sheet(rows)))
-        files.replace(partial, args.out)
-    finally:
-        files.remove(partial)
+        files.write_bytes(folder / "preview.png", encode_png(contact_sheet(rows)))
     log.info("%d images in %s", count, args.out)
 
 
