@@ -185,7 +185,7 @@ class Runner:
         return [list(cases) for cases in self._sets]
 
     def scores(self, folder: Path, cases: list[Case], several: list[Case]) -> dict[str, float]:
-        index = {"role": "synthetic", "classes": self.real.classes, "labels": [case.id for case in self.labels]}
+        index = {"role": "synthetic", "structures": self.real.structures, "labels": [case.id for case in self.labels]}
         trained_on = files.read_json(Path(self.models[next(iter(self.models))]) / "training.json", "")["trained_on"]
         origin = {
             "cohort": self.labels[0].cohort,

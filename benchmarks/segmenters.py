@@ -31,7 +31,7 @@ from pipeline.networks.segmenter import build_segmenter, prepare_base
 from pipeline.networks.small_unet import build_unet
 from pipeline.run import seeds
 from pipeline.tasks.segmentation.inference import predict_native
-from pipeline.tasks.segmentation.scores import score_case
+from pipeline.tasks.segmentation.scores import score_region
 
 CPU = torch.device("cpu")
 METRICS = ("dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent")
@@ -74,11 +74,11 @@ def seconds_per_step(model: Model, pool: ImagePool) -> float:
 
 
 def scores_of(network, cases, size: int) -> dict[str, float | None]:
-    found = [score_case(predicted == 1, case.mask == 1, case.pixel_mm)
+    found = [score_region(predicted == 1, case.mask == 1, case.pixel_mm, is_head=True)
              for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True)]  # fmt: skip
     means = {}
     for name in METRICS:
-        known = [value for one in found if (value := getattr(one, name)) is not None]
+        known = [value for one in found if (value := one.get(name)) is not None]
         means[name] = round(float(np.mean(known)), 4) if known else None
     return means
 

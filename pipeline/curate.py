@@ -19,7 +19,8 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     """
     import numpy as np
 
-    from pipeline.data.dataset import check_classes, open_dataset
+    from pipeline.data.dataset import check_structures, open_dataset
+    from pipeline.data.structures import from_json
     from pipeline.data.writer import write_dataset
     from pipeline.networks.weights import read_config
     from pipeline.quality import curation
@@ -30,7 +31,7 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     device = setup(params.compute)
     settings = params.curate
     calibration = read_config(filter, "filter")
-    check_classes(synthetic, calibration["classes"], f"the filter {filter}")
+    check_structures(synthetic, from_json(calibration["structures"]), f"the filter {filter}")
     samples = open_dataset(synthetic)
     labels = _labels(train, filter, calibration)
     if set(samples.labels) != set(calibration["out_of_fold_dice"]):
@@ -81,7 +82,7 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
         out,
         _rows(samples.cases, kept, order),
         role="synthetic",
-        classes=samples.classes,
+        structures=samples.structures,
         labels=samples.labels,
         provenance={**samples.provenance, "curated": curated},
     )
@@ -113,7 +114,7 @@ def _filter_scorers(filter: Path, calibration: dict, labels, device):
     from pipeline.run.errors import InputError
     from pipeline.tasks.segmentation.inference import mean_dice
 
-    fold_of, n_structures = calibration["fold_of_patient"], len(calibration["classes"]) - 1
+    fold_of, n_structures = calibration["fold_of_patient"], len(calibration["structures"])
     networks = [load_unet(filter, f"fold-{i}", device) for i in range(calibration["folds"])]
 
     def folds(cases):

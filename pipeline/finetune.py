@@ -110,7 +110,9 @@ def run(
         "extra": spec.extra,
         "extra_cases": len(arm_pool) - arm_pool.real,
     }
-    save_segmenter(out, network, dataset.classes, name=segmenter, base=base, settings=settings, trained_on=trained_on)
+    save_segmenter(
+        out, network, dataset.structures, name=segmenter, base=base, settings=settings, trained_on=trained_on
+    )
     files.write_json(metrics, {"labels": len(cases) + len(validation), **count_parameters(network)})
     scratch.clear()
 

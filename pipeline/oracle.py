@@ -16,6 +16,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
     import numpy as np
 
     from pipeline.data.dataset import open_dataset
+    from pipeline.data.structures import names
     from pipeline.data.tables import write_table
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run import seeds
@@ -30,7 +31,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
         for case in dataset.cases:
             generator = seeds.torch_generator(params.seed, "oracle", path.name, case.id)
             found = segment_with_oracle(network, case, config["image_size"], params.oracle.jitter, generator, device)
-            for structure, sam, ellipse in zip(dataset.classes[1:], *found, strict=True):
+            for structure, sam, ellipse in zip(names(dataset.structures), *found, strict=True):
                 if not np.isnan(sam):
                     rows.append(
                         {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient,

@@ -13,8 +13,9 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
 
     Where the encoder was frozen its embeddings of these images are on disk already.
     """
-    from pipeline.data.dataset import check_classes, read_images
+    from pipeline.data.dataset import check_structures, read_images
     from pipeline.data.predictions import write_predictions
+    from pipeline.data.structures import from_json
     from pipeline.networks.segmenter import load_segmenter, read_settings
     from pipeline.run.cells import prune_datasets
     from pipeline.run.compute import setup
@@ -25,7 +26,7 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, embe
     prune_datasets(held_out, params.held_out())
     cohorts = [test, *(held_out / name for name in params.held_out())]
     for path in cohorts:
-        check_classes(path, config["classes"], "the segmenter")
+        check_structures(path, from_json(config["structures"]), "the segmenter")
     for path in cohorts:
         cases = read_images(path, splits=["test"])
         if read_settings(config).frozen_encoder:

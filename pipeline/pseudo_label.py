@@ -21,12 +21,13 @@ def run(params, *, train: Path, filter: Path, out: Output) -> None:
     import numpy as np
 
     from pipeline.data.dataset import read_images
+    from pipeline.data.structures import from_json
     from pipeline.data.writer import write_dataset
     from pipeline.networks.weights import read_config
 
     wanted = params.diffusion.unlabelled
     calibration = read_config(filter, "filter")
-    labels, classes = list(calibration["out_of_fold_dice"]), calibration["classes"]
+    labels, structures = list(calibration["out_of_fold_dice"]), from_json(calibration["structures"])
     cases = []
     if wanted != "none":
         cases = [case for case in read_images(train, splits=["train"]) if case.id not in set(labels)]
@@ -46,11 +47,11 @@ def run(params, *, train: Path, filter: Path, out: Output) -> None:
                 (vote,) = probabilities(network, stack_images([case], config["image_size"]), device)
                 votes.append(np.stack([box.restore(plane) for plane in vote]))
             maps = [class_map(vote) for vote in votes]
-            agreement = np.mean([dice(a, b, len(classes) - 1).mean() for a, b in combinations(maps, 2)])
+            agreement = np.mean([dice(a, b, len(structures)).mean() for a, b in combinations(maps, 2)])
             mask = class_map(np.mean(votes, axis=0))
             if agreement >= params.pseudo.agreement and mask.any():
                 cases[number] = replace(case, mask=mask, mask_source="filter")
-    write_dataset(out, cases, role="unlabelled", classes=classes, labels=labels)
+    write_dataset(out, cases, role="unlabelled", structures=structures, labels=labels)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ def run(
     """
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
+    from pipeline.data.structures import names
     from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.masks import MaskSource, RepeatedMasks
@@ -50,7 +51,7 @@ def run(
         settings.masks,
         params.warp,
         seed,
-        read_masks(masks, dataset.classes) if settings.masks.user else (),
+        read_masks(masks, names(dataset.structures)) if settings.masks.user else (),
     )
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
@@ -76,7 +77,7 @@ def run(
             path,
             shards[path],
             role="synthetic",
-            classes=dataset.classes,
+            structures=dataset.structures,
             labels=[case.id for case in cases],
             provenance={
                 "cohort": cases[0].cohort,

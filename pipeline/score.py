@@ -33,6 +33,7 @@ def run(
 
     from pipeline.data.case import pixel_hash
     from pipeline.data.dataset import open_dataset
+    from pipeline.data.structures import names
     from pipeline.data.tables import write_table
     from pipeline.features.extractor import Images, extract, register_domain
     from pipeline.imaging.letterbox import letterbox
@@ -122,7 +123,7 @@ def run(
         *assessment.variety_measures(
             domain.numpy(), [case.image for case in several], [pixel_hash(case.mask) for case in several]
         ),
-        *assessment.obedience_measures(own, unseen, real.classes[1:], params.seed),
+        *assessment.obedience_measures(own, unseen, names(real.structures), params.seed),
         *assessment.privacy_measures(found, attack, settings.resamples, params.seed),
     ]
     files.write_json(
@@ -151,7 +152,7 @@ def run(
                 },
                 reference.shapes,
                 generated.cases.column("mask_source"),
-                real.classes[1:],
+                names(real.structures),
             ),
             "appearance": assessment.compare_appearance(measured),
         },

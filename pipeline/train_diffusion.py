@@ -45,7 +45,7 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     with progress(f"diffusion n={labels} r={replicate}", train_steps(settings), live) as tick:
         generator = train_backend(
             pool,
-            dataset.classes,
+            dataset.structures,
             settings,
             seeds.derive(params.seed, "diffusion", labels, replicate),
             scratch,

@@ -16,6 +16,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
+    from pipeline.data.structures import to_json
     from pipeline.learning.training import ImagePool, Recipe, fit
     from pipeline.networks.small_unet import build_unet, save_unet
     from pipeline.run import files, seeds
@@ -51,7 +52,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
                 device=device,
                 on_step=tick,
             )
-            save_unet(out, f"fold-{fold}", network, settings, dataset.classes, trained_on)
+            save_unet(out, f"fold-{fold}", network, settings, dataset.structures, trained_on)
             held = np.flatnonzero(fold_of == fold)
             for i, probability in zip(held, probabilities(network, images[held], device), strict=True):
                 score = dice(class_map(probability), masks[i], dataset.n_structures)
@@ -59,7 +60,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     files.write_json(
         out / "filter.json",
         {
-            "classes": list(dataset.classes),
+            "structures": to_json(dataset.structures),
             "folds": settings.folds,
             "fold_of_patient": fold_of_patient,
             "out_of_fold_dice": dict(sorted(out_of_fold.items())),

@@ -41,7 +41,7 @@ def run(params, *, train: Path, out: Output) -> None:
             device=device,
             on_step=tick,
         )
-    save_unet(out, "instrument", network, settings, dataset.classes, trained_on)
+    save_unet(out, "instrument", network, settings, dataset.structures, trained_on)
 
 
 if __name__ == "__main__":

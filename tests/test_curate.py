@@ -12,12 +12,13 @@ from pipeline import curate, train_filter
 from pipeline.config.params import View
 from pipeline.config.quality import Curate
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
 
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 N = 16
 KINDS = {"honest": 12, "wrong": 6, "noise": 4, "copy": 6, "mirrored": 4}
 OFF = {"quantile": 0.05, "obedience": False, "plausibility": False, "novelty": False, "hardness": 0}
@@ -51,7 +52,7 @@ def samples(labels, ring, first=100):
 def write_samples(path, cases, labels, unlabelled=0):
     origin = {"cohort": "rings", "replicate": 0, "unlabelled": unlabelled}
     ids = [case.id for case in labels]
-    write_dataset(path, cases, role="synthetic", classes=CLASSES, labels=ids, provenance=origin, shard_rows=16)
+    write_dataset(path, cases, role="synthetic", structures=STRUCTURES, labels=ids, provenance=origin, shard_rows=16)
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +61,8 @@ def world(tmp_path_factory, smoke_config, ring):
     root = tmp_path_factory.mktemp("curate")
     labels = [ring(i) for i in range(N)]
     others = [ring(50 + i, mask=None, mask_source=None) for i in range(6)]
-    write_dataset(root / "train", labels, role="train", classes=CLASSES)
-    write_dataset(root / "unlabelled", others, role="unlabelled", classes=CLASSES)
+    write_dataset(root / "train", labels, role="train", structures=STRUCTURES)
+    write_dataset(root / "unlabelled", others, role="unlabelled", structures=STRUCTURES)
     learnt = smoke_config.filter.model_copy(update={"steps": 30, "channels": (8, 8, 16, 16, 16)})
     config = smoke_config.model_copy(update={"filter": learnt})
     given = {"train": root / "train", "labels": N, "replicate": 0, "out": root / "filter"}
@@ -152,7 +153,7 @@ def test_masks_and_other_cases_of_the_cohort_do_not_matter(world, ring):
     """The filter is the only way from a mask of the cohort to a sample."""
     changed = [replace(case, mask=shifted(case.mask)) for case in world.labels]
     changed += [ring(200 + i, image=world.labels[i].image // 2) for i in range(4)] + [ring(300, split="test")]
-    write_dataset(world.root / "changed", changed, role="train", classes=CLASSES)
+    write_dataset(world.root / "changed", changed, role="train", structures=STRUCTURES)
     a, b = curated(world, ON), curated(world, ON, train=world.root / "changed")
     assert (a.path / "part-00000.parquet").read_bytes() == (b.path / "part-00000.parquet").read_bytes()
 
@@ -207,7 +208,7 @@ def test_a_set_of_other_labels_or_patients_is_refused(world):
     write_samples(world.root / "strangers", [replace(case, patient="stranger") for case in some], world.labels)
     with pytest.raises(InputError, match="patient 'stranger'"):
         curated(world, ON, synthetic=world.root / "strangers")
-    write_dataset(world.root / "short", world.labels[1:], role="train", classes=CLASSES)
+    write_dataset(world.root / "short", world.labels[1:], role="train", structures=STRUCTURES)
     with pytest.raises(InputError, match=r"case 'case-000', a label of the filter"):
         curated(world, ON, train=world.root / "short")
 

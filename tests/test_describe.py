@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pipeline import describe
+from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table, write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import Measure, as_json
@@ -17,7 +18,7 @@ from pipeline.run.files import write_json
 from pipeline.run.stage import execute
 from tests.self_contained import Loads, text_of
 
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 REAL, FAR = "real unseen images", "psfhs images"
 MEASURES = [
     Measure("fidelity", "kid", "domain", 0.26, 60, 0.37, REAL, 39.9, FAR, -0.6, 2.7, 1.1),
@@ -44,11 +45,10 @@ class World:
             replace(ring(20 + i), id=f"s-{i:02d}", patient="patient-000", mask_source="parent", parent="case-000")
             for i in range(12)
         ]
-        write_dataset(root / "train", real, role="train", classes=CLASSES)
+        write_dataset(root / "train", real, role="train", structures=STRUCTURES)
         origin = {"cohort": cohort, "replicate": 0, "unlabelled": 2, "selected_on": 0, "sample": {"count": 12}}
-        write_dataset(
-            root / "set", made, role="synthetic", classes=CLASSES, labels=["case-000", "case-001"], provenance=origin
-        )
+        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": ["case-000", "case-001"]}
+        write_dataset(root / "set", made, **shared, provenance=origin)
         rows = [self.row("synthetic", f"s-{i:02d}", 0.7 + 0.02 * i, 0.5 + 0.01 * i, copy=i == 2) for i in range(12)]
         rows += [self.row("unseen", f"u-{i}", 0.95, 0.5, snr=None) for i in range(5)]
         write_table(root / "samples.csv", rows)

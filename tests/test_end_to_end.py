@@ -305,7 +305,7 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
         for mask in corner:
             mask[:5, :7] = 1
         cases = [replace(case, mask=mask) for case, mask in zip(dataset.cases, corner, strict=True)]
-        write_dataset(target, cases, role=dataset.role, classes=dataset.classes)
+        write_dataset(target, cases, role=dataset.role, structures=dataset.structures)
 
     for name in ("phantom_b", "phantom_c"):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)

@@ -10,6 +10,7 @@ import pytest
 from pipeline import gate, score, train_instrument
 from pipeline.config.params import View, load_params
 from pipeline.config.quality import Gate
+from pipeline.data.structures import Structure
 from pipeline.data.writer import assemble_dataset, write_dataset
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import sample_shards
@@ -21,7 +22,7 @@ from pipeline.simulation import simulate_case
 from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 SIZE = 64
 DEFAULT_LIMITS = {
     "fidelity": 1.0,
@@ -86,10 +87,10 @@ def world(tmp_path_factory):
     cases = [simulate_case("phantom_a", i, seed=9) for i in range(len(split_of))]
     split = {name: [c for c, s in zip(cases, split_of, strict=True) if s == name] for name in set(split_of)}
     known = [replace(case, split=name) for name in ("instrument", "train", "test") for case in split[name]]
-    write_dataset(root / "phantom_a", known, role="train", classes=CLASSES)
+    write_dataset(root / "phantom_a", known, role="train", structures=STRUCTURES)
     away = [replace(simulate_case("phantom_d", i, seed=9), mask=None, mask_source=None) for i in range(24)]
-    write_dataset(root / "phantom_d", away, role="foreign", classes=CLASSES)
-    write_dataset(root / "unlabelled", [], role="unlabelled", classes=CLASSES)
+    write_dataset(root / "phantom_d", away, role="foreign", structures=STRUCTURES)
+    write_dataset(root / "unlabelled", [], role="unlabelled", structures=STRUCTURES)
     params = View(config, train_instrument.PARAMS)
     execute(train_instrument.run, params, {"train": root / "phantom_a", "out": root / "instrument"})
     return root, config, [case for case in known if case.split == "train"], split["spare"]
@@ -105,7 +106,7 @@ def judge(world, generator_class, name):
     for part, masks, count in (("set", source, 40), ("variety", RepeatedMasks(source, 2), 8)):
         asked = config.sample.model_copy(update={"count": count})
         shards = sample_shards(generator, masks, asked, 0, folder / f"shards-{part}")
-        index = {"role": "synthetic", "classes": CLASSES, "labels": [case.id for case in labels]}
+        index = {"role": "synthetic", "structures": STRUCTURES, "labels": [case.id for case in labels]}
         assemble_dataset(folder / part, shards, **index, provenance=origin)
     inputs = {"synthetic": folder / "set", "variety": folder / "variety", "train": root / "phantom_a"}
     inputs |= {"unlabelled": root / "unlabelled", "foreign": root / "phantom_d", "instrument": root / "instrument"}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.case import HEAD
 from pipeline.data.tables import read_table
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
@@ -65,7 +64,7 @@ class Scores:
     def case_head_areas(self) -> np.ndarray:
         """float (C,): share of the image that each case's head covers, nan where that is not known."""
         areas = np.full(len(self._cases[0]), np.nan)
-        heads = np.array(self.structures) == HEAD
+        heads = np.array(self.structures) == "head"
         areas[self._cases[1][heads]] = self.areas[heads]
         return areas
 

@@ -25,19 +25,32 @@ class Splits(Section):
 
 
 class Cohort(Section):
-    role: Literal["train", "held_out", "foreign"]
+    """A source of images.
+
+    classes: names of the values in a folder's masks, the background first.
+    structures: class → structure of the task, or null for background.
+    """
+
+    role: Literal["train", "held_out", "foreign", "unlabelled"]
     reader: Literal["hc18", "fetal_planes", "psfhs", "folder"]
     raw: str
     labelled: bool
     classes: tuple[str, ...] | None = None
+    structures: dict[str, str | None] | None = None
     splits: Splits | None = None
 
     @model_validator(mode="after")
-    def _splits_follow_role(self):
+    def _options_apply(self):
         if (self.role == "train") != (self.splits is not None):
             raise ValueError("splits belong to the cohort with role 'train', and to no other")
-        if self.role != "foreign" and not self.labelled:
-            raise ValueError("only a cohort with role 'foreign' may be unlabelled")
+        if self.role in ("train", "held_out") and not self.labelled:
+            raise ValueError("only a cohort with role 'foreign' or 'unlabelled' may be unlabelled")
+        if self.role == "unlabelled" and self.labelled:
+            raise ValueError("of a cohort with role 'unlabelled' no mask is read; say labelled: false")
+        if self.classes is not None and self.reader != "folder":
+            raise ValueError(f"reader '{self.reader}' knows its classes; leave classes out and map them by structures")
+        if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
+            raise ValueError("classes needs two or more different names, the background first")
         return self
 
 

@@ -19,6 +19,7 @@ from pipeline.config.sample import Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
 from pipeline.config.small_unet import Filter, Pseudo, SmallUNet
+from pipeline.config.task import Task
 from pipeline.run.errors import InputError
 
 RESERVED = {"synthetic", "training", "oracle_box"}
@@ -31,6 +32,7 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)]
     compute: Compute
     phantom: Phantom
+    task: Task
     cohorts: dict[Name, Cohort]
     grid: Grid
     instrument: SmallUNet

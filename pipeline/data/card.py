@@ -4,13 +4,15 @@ import json
 
 import yaml
 
+from pipeline.data.structures import from_json, legend, names
+
 
 def dataset_card(index: dict) -> str:
     """Markdown text of a card, from the content of ``dataset.json``."""
     count = sum(index["counts"].values())
-    made_from = index["provenance"]
+    made_from, structures = index["provenance"], from_json(index["structures"])
     front = {
-        "pretty_name": f"Synthetic {', '.join(index['classes'][1:])} ultrasound, made from {made_from.get('cohort')}",
+        "pretty_name": f"Synthetic {', '.join(names(structures))} ultrasound, made from {made_from.get('cohort')}",
         "license": "other",
         "license_name": "that-of-the-training-cohort",
         "task_categories": ["image-segmentation"],
@@ -25,7 +27,7 @@ def dataset_card(index: dict) -> str:
         f"{count} pairs of an image and its mask, made by a diffusion model. The images are generated; they may "
         "resemble those the model was trained on (see the novelty score), and they are not meant for diagnosis.",
         "",
-        f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
+        f"- Masks: class indices, {legend(structures)}.",
         f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"
         + (f" and {n} unlabelled ones" if (n := made_from.get("unlabelled")) else "")
         + (f", and {n} more labels to select its weights" if (n := made_from.get("selected_on")) else "")

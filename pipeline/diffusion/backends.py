@@ -10,6 +10,7 @@ import torch
 
 from pipeline.config.diffusion import Diffusion
 from pipeline.config.sample import Sample
+from pipeline.data.structures import Structure, from_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskDraw
 from pipeline.diffusion.pixel.augmentation import N_CHANGES
@@ -34,7 +35,7 @@ class PixelBackend:
     def __init__(self, pipeline: MaskToImagePipeline):
         self.pipeline = pipeline
         self.image_size = pipeline.config["image_size"]
-        self.classes = tuple(pipeline.config["classes"])
+        self.structures = from_json(pipeline.config["structures"])
         self.sectors = pipeline.config["sectors"]
 
     def save(self, folder: Path) -> None:
@@ -68,7 +69,7 @@ class LatentBackend:
     def __init__(self, generator):
         self.generator = generator
         self.makes_masks = generator.variant == "reference"
-        self.image_size, self.classes, self.sectors = generator.image_size, generator.classes, generator.sectors
+        self.image_size, self.structures, self.sectors = generator.image_size, generator.structures, generator.sectors
 
     def save(self, folder: Path) -> None:
         from pipeline.diffusion.latent.training import save_latent
@@ -94,7 +95,7 @@ def train_steps(params: Diffusion) -> int:
 
 def train_backend(
     pool: Pool,
-    classes: Sequence[str],
+    structures: Sequence[Structure],
     params: Diffusion,
     seed: int,
     scratch: Scratch,
@@ -110,15 +111,15 @@ def train_backend(
 
         share = params.unlabelled_share
         return LatentBackend(
-            train_latent(pool, tuple(classes), params.latent, seed, scratch, device, tick, unlabelled_share=share)
+            train_latent(pool, structures, params.latent, seed, scratch, device, tick, unlabelled_share=share)
         )
     devices = sorted({device for device in pool.devices[: pool.labelled] if device}) if params.device else []
     augmentation = N_CHANGES if params.augment.conditioned else 0
-    condition = Condition(len(classes) - 1, augmentation, params.pixel_size, tuple(devices))
+    condition = Condition(len(structures), augmentation, params.pixel_size, tuple(devices))
     sectors = [outline(sector) for sector in pool.sectors[: pool.labelled].numpy()]
 
     def generator_of(unet) -> MaskToImagePipeline:
-        return build_generator(unet, params, classes, pool.grey, condition, sectors)
+        return build_generator(unet, params, structures, pool.grey, condition, sectors)
 
     unet = train_denoiser(
         pool,

@@ -1,6 +1,6 @@
 """SAM or U-Net behind one interface: what arms start from, the network to fine-tune, and its file afterwards."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from pipeline.config.segmenters import Segmenter
+from pipeline.data.structures import Structure, to_json
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.weights import read_config, save_tensors
 from pipeline.run.errors import InputError
@@ -56,7 +57,7 @@ def build_segmenter(base: Path, settings: Segmenter, n_structures: int, images: 
 def save_segmenter(
     folder: Path,
     network: nn.Module,
-    classes: tuple[str, ...],
+    structures: Sequence[Structure],
     *,
     name: str,
     base: Path,
@@ -76,7 +77,7 @@ def save_segmenter(
         "name": name,
         "settings": plain,
         "image_size": settings.base.image_size,
-        "classes": list(classes),
+        "structures": to_json(structures),
         **count_parameters(network),
         "trained_on": trained_on,
         "licence": "Apache-2.0; see the licence of the training data and of the initial weights",
@@ -113,7 +114,7 @@ def load_segmenter(folder: Path, device, base: Path | None = None) -> tuple[nn.M
         if settings.kind == "unet":
             from pipeline.networks.unet.checkpoint import load_unet_segmenter
 
-            network = load_unet_segmenter(folder, settings, len(about["classes"]) - 1)
+            network = load_unet_segmenter(folder, settings, len(about["structures"]))
         else:
             from pipeline.networks.sam.checkpoint import load_sam
 

@@ -163,7 +163,7 @@ def render(
             for name in PLOTS
             if len(values_of(table, "synthetic", name)) and len(values_of(table, "unseen", name))
         ],
-        classes=index["classes"],
+        structures=[structure["name"] for structure in index["structures"]],
         provenance=json.dumps(index["provenance"], indent=2),
         digest=digest[:16],
         phantom=str(scored["set"]["cohort"]).startswith("phantom"),

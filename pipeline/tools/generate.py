@@ -63,6 +63,7 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
     from tqdm import tqdm
 
+    from pipeline.data import structures
     from pipeline.data.writer import encode_png
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.sector import sector_bank
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> None:
     if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
-    masks = read_masks(args.masks, generator.classes)
+    masks = read_masks(args.masks, structures.names(generator.structures))
     bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
     sampler = Sampler(args.sampler, args.steps, args.guidance)

@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from pipeline.data.case import Case
+    from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
     from pipeline.networks.segmenter import load_segmenter
@@ -64,6 +65,7 @@ def run(args: argparse.Namespace) -> int:
 
     device = setup(args)
     network, config = load_segmenter(args.model, device, args.base)
+    structures = from_json(config["structures"])
 
     def predict(images: dict) -> dict:
         cases = [Case(path.stem, cohort="", patient="", image=image, mask=None) for path, image in images.items()]
@@ -79,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
                     images[path] = read_image(path)
             for path, mask in segment(images, predict, errors).items():
                 with noted(errors, path):
-                    rows[path] = measure(mask, config["classes"], pixel_mm.get(path.stem))
+                    rows[path] = measure(mask, structures, pixel_mm.get(path.stem))
                     overlay = with_contour(images[path], mask, height=len(mask))
                     for kind, pixels in {"masks": mask, "overlays": overlay}.items():
                         files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
@@ -172,19 +174,19 @@ def segment(images: dict, predict: Callable[[dict], dict], errors: dict[Path, st
         return masks
 
 
-def measure(mask, classes: Sequence[str], pixel_mm: float | None) -> list[dict]:
+def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     """A row per structure of a class map, uint8 (H, W): area in pixels and as a share of the image.
 
-    The structure "head" has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in millimetres.
+    The structure of role ``head`` has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in
+    millimetres.
     """
-    from pipeline.data.case import HEAD
     from pipeline.tasks.segmentation.biometry import head_circumference_px
 
     rows = []
-    for index, name in enumerate(classes[1:], start=1):
+    for index, structure in enumerate(structures, start=1):
         region = mask == index
-        row = {"structure": name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
-        if name == HEAD and row["area_px"]:
+        row = {"structure": structure.name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
+        if structure.role == "head" and row["area_px"]:
             row["circumference_px"] = round(circumference := head_circumference_px(region), 2)
             row["circumference_mm"] = round(circumference * pixel_mm, 2) if pixel_mm else None
         rows.append(row)

@@ -146,8 +146,8 @@ def test_a_structure_that_is_no_head_has_no_circumference(tmp_path):
 def test_synthetic_sets_are_opened_once(tmp_path, monkeypatch):
     from pipeline.data import dataset
 
-    world, opened, table_of = World(tmp_path, replicates=[0, 1]).build(), [], dataset._read_table
-    monkeypatch.setattr(dataset, "_read_table", lambda path, columns: opened.append(path) or table_of(path, columns))
+    world, opened, shards_of = World(tmp_path, replicates=[0, 1]).build(), [], dataset._shards
+    monkeypatch.setattr(dataset, "_shards", lambda path: opened.append(path) or shards_of(path))
     world.run()
     assert [path.name for path in opened if path.parent.name == "synthetic"] == ["4-0", "4-1"]
 

@@ -13,6 +13,7 @@ from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
+from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import Measure, as_json
@@ -20,7 +21,7 @@ from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
 from pipeline.tools.preset import compose
 
-CLASSES = ["background", "head"]
+STRUCTURES = (Structure("head", "head"),)
 ARMS = {
     "real": {"extra": "none", "ratio": 0},
     "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
@@ -123,8 +124,8 @@ class World:
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -138,7 +139,7 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
         thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from pipeline.config.diffusion import Latent
+from pipeline.data.structures import Structure, to_json
 from pipeline.diffusion.latent import training as latent_training
 from pipeline.diffusion.latent.contours import decode_contours, draw_contours
 from pipeline.diffusion.latent.generator import load_base, load_latent
@@ -17,7 +18,7 @@ from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
 
 VARIANTS = ["controlnet", "reference"]
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 CPU = torch.device("cpu")
 
 
@@ -62,7 +63,7 @@ def params(tiny_model):
 
 
 def train(pool, params, scratch, on_step=lambda step, loss: None):
-    return train_latent(pool, CLASSES, params, 0, scratch, CPU, on_step)
+    return train_latent(pool, STRUCTURES, params, 0, scratch, CPU, on_step)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +93,7 @@ def render(generator, masks, noise_seeds, guidance=1.5):
 def test_training_has_a_finite_loss_at_every_step(variant, saved, params):
     generator, losses, _ = saved(variant, params)
     assert len(losses) == params.steps and np.isfinite(losses).all()
-    assert generator.variant == variant and generator.classes == CLASSES and generator.image_size == 64
+    assert generator.variant == variant and generator.structures == STRUCTURES and generator.image_size == 64
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -145,7 +146,7 @@ def test_plain_diffusers_opens_the_folder(variant, saved, params):
             assert torch.equal(weight, ours.state_dict()[key])
     described = json.loads((folder / "latent.json").read_text())
     assert described.pop("sectors") == [list(map(list, outline)) for outline in generator.sectors]
-    assert described == {"variant": variant, "classes": list(CLASSES), "image_size": 64, "prompt": "a head"}
+    assert described == {"variant": variant, "structures": to_json(STRUCTURES), "image_size": 64, "prompt": "a head"}
     suffixes = {file.suffix for file in folder.rglob("*") if file.is_file()}
     assert not suffixes & {".bin", ".pt", ".ckpt", ".pkl"}
     configured = "".join(file.read_text() for file in folder.rglob("*.json"))
@@ -291,7 +292,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(pool, param
 def test_the_reference_refuses_three_structures(pool, params, tmp_path):
     reference = params.model_copy(update={"variant": "reference"})
     with pytest.raises(InputError, match="at most 2 structures"):
-        train_latent(pool, ("background", "a", "b", "c"), reference, 0, Scratch(tmp_path, "d", []), CPU, print)
+        train_latent(pool, [Structure(name) for name in "abc"], reference, 0, Scratch(tmp_path, "d", []), CPU, print)
 
 
 def test_no_generator_says_what_to_run(tmp_path, saved, params):
@@ -327,10 +328,9 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     changed["sample"]["masks"] = {"parent": 1.0, "shape_model": 0.0, "user": 0.0}
     Path("params.yaml").write_text(yaml.safe_dump(changed))
     params = load_params(Path("params.yaml"))
-    classes = ("background", "head")
-    write_dataset(Path("train"), [ring(i) for i in range(8)], role="train", classes=classes)
+    write_dataset(Path("train"), [ring(i) for i in range(8)], role="train", structures=STRUCTURES)
     others = [replace(ring(i), mask=None, mask_source=None) for i in range(8, 12)]
-    write_dataset(Path("unlabelled"), others, role="unlabelled", classes=classes)
+    write_dataset(Path("unlabelled"), others, role="unlabelled", structures=STRUCTURES)
     Path("masks").mkdir()
 
     def stage(module, **paths):

@@ -11,6 +11,7 @@ from PIL import Image
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.writer import assemble_dataset
 from pipeline.diffusion.backends import PixelBackend, open_generator
 from pipeline.diffusion.conditioning import Condition
@@ -22,7 +23,7 @@ from pipeline.run.errors import InputError
 
 WARP = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
 WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 
 
 def random_generator(params, **changes) -> MaskToImagePipeline:
@@ -32,7 +33,7 @@ def random_generator(params, **changes) -> MaskToImagePipeline:
     with torch.no_grad():
         for weight in unet.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return build_generator(unet.eval(), params, CLASSES, (-0.7, 0.3), Condition(1), WHOLE)
+    return build_generator(unet.eval(), params, STRUCTURES, (-0.7, 0.3), Condition(1), WHOLE)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +94,9 @@ def test_another_mask_or_seed_gives_another_image(generator, source, params, tmp
 def test_rows_carry_their_origin(generator, source, params, tmp_path):
     shards = shards_of(generator, source, params, tmp_path / "shards")
     labels = [case.id for case in source.labels]
+    about = {"role": "synthetic", "structures": STRUCTURES, "labels": labels}
     provenance = {"cohort": "rings", "unlabelled": 12, "selected_on": 0, "sample": params.model_dump(mode="json")}
-    assemble_dataset(tmp_path / "set", shards, role="synthetic", classes=CLASSES, labels=labels, provenance=provenance)
+    assemble_dataset(tmp_path / "set", shards, **about, provenance=provenance)
     cases = read_dataset(tmp_path / "set").cases
     assert len(cases) == 11 and cases[0].image.shape == cases[0].mask.shape == (24, 32), "the padding is cut off"
     assert [case.parent for case in cases] == [source.draw(i).template.id for i in range(11)]
@@ -107,7 +109,7 @@ def test_rows_carry_their_origin(generator, source, params, tmp_path):
 
 def test_assembling_checks_the_contract_between_shards(generator, source, params, tmp_path):
     shards = shards_of(generator, source, params, tmp_path / "shards")
-    arguments = {"role": "synthetic", "classes": CLASSES, "provenance": {"cohort": "rings"}}
+    arguments = {"role": "synthetic", "structures": STRUCTURES, "provenance": {"cohort": "rings"}}
     labels = [case.id for case in source.labels]
     with pytest.raises(InputError, match="occurs twice"):
         assemble_dataset(tmp_path / "a", [shards[0], shards[0]], labels=labels, **arguments)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.data.structures import Structure
 from pipeline.diffusion.backends import train_backend
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.pixel.augmentation import N_CHANGES, apply_changes, draw_changes
@@ -278,7 +279,7 @@ def test_half_floats_need_a_gpu(pool, params, tmp_path, backend):
     latent = params.latent.model_copy(update={"mixed_precision": "fp16"})
     params = params.model_copy(update={"backend": backend, "mixed_precision": "fp16", "latent": latent})
     with pytest.raises(InputError, match="mixed_precision' is 'fp16', which needs a GPU"):
-        train_backend(pool, ("background", "head"), params, 0, Scratch(tmp_path, "d", []), CPU, print)
+        train_backend(pool, (Structure("head", "head"),), params, 0, Scratch(tmp_path, "d", []), CPU, print)
 
 
 def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_path, monkeypatch):
@@ -303,8 +304,8 @@ def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_p
     params = load_params(Path("params.yaml"))
     told = {"pixel_mm": 0.4}
     cases = [ring(i, device="ab"[i % 2], split="val" if i >= 8 else "train", **told) for i in range(12)]
-    write_dataset(Path("train"), cases, role="train", classes=("background", "head"))
-    write_dataset(Path("unlabelled"), [], role="unlabelled", classes=("background", "head"))
+    write_dataset(Path("train"), cases, role="train", structures=(Structure("head", "head"),))
+    write_dataset(Path("unlabelled"), [], role="unlabelled", structures=(Structure("head", "head"),))
     Path("masks").mkdir()
 
     def stage(module, **paths):
@@ -328,7 +329,7 @@ def test_the_head_follows_the_mask(params, tmp_path, ring):
     pool = build_pool(cases, [], 32)
     params = params.model_copy(update={"steps": 250, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
     unet = train(pool, params, Scratch(tmp_path, "d", []))
-    pipeline = build_generator(unet, params, ("background", "head"), pool.grey, Condition(1), [])
+    pipeline = build_generator(unet, params, (Structure("head", "head"),), pool.grey, Condition(1), [])
     masks = pool.masks[:6]
     moved = torch.roll(masks, 5, dims=2)
     sectors = pool.sectors[:6]
@@ -375,8 +376,8 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(compose(root / "presets", "smoke"))
     Path("masks").mkdir()
-    write_dataset(Path("train"), [ring(i) for i in range(10)], role="train", classes=("background", "head"))
-    write_dataset(Path("unlabelled"), [], role="unlabelled", classes=("background", "head"))
+    write_dataset(Path("train"), [ring(i) for i in range(10)], role="train", structures=(Structure("head", "head"),))
+    write_dataset(Path("unlabelled"), [], role="unlabelled", structures=(Structure("head", "head"),))
     params = load_params(Path("params.yaml"))
     cell = {"labels": 8, "replicate": 0}
 

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from pipeline.config.augmentation import Augment
 from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.data.structures import Structure, to_json
 from pipeline.imaging.augment import augment
 from pipeline.learning import training
 from pipeline.learning.training import ImagePool, Recipe, cosine, dice_loss, fit, mean_loss, one_hot, phases
@@ -22,7 +23,7 @@ from pipeline.run.resume import Scratch
 from pipeline.tasks.segmentation.inference import class_map, dice, predict_native, probabilities
 
 CPU = torch.device("cpu")
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 STILL = Augment(flip=False, rotate_deg=0, scale=0, shift=0, brightness=0, contrast=0, gamma=0)
 PROMPTS = ("none", "whole_box", "predicted_box")
 
@@ -348,7 +349,7 @@ def test_dice_closed_forms():
 
 def test_unet_round_trip_and_features(tmp_path, smoke_config):
     network = build_unet(smoke_config.instrument.channels, 1)
-    save_unet(tmp_path, "instrument", network, smoke_config.instrument, CLASSES, {})
+    save_unet(tmp_path, "instrument", network, smoke_config.instrument, STRUCTURES, {})
     loaded, config = load_unet(tmp_path, "instrument", CPU)
     images = torch.randn(3, 1, 32, 32)
     torch.testing.assert_close(loaded(images), network.eval()(images))
@@ -356,13 +357,13 @@ def test_unet_round_trip_and_features(tmp_path, smoke_config):
 
 
 def test_unet_of_another_architecture_is_refused(tmp_path, smoke_config):
-    save_unet(tmp_path, "instrument", unet(), smoke_config.instrument, CLASSES, {})
+    save_unet(tmp_path, "instrument", unet(), smoke_config.instrument, STRUCTURES, {})
     with pytest.raises(InputError, match=r"instrument\.safetensors: weights of another architecture"):
         load_unet(tmp_path, "instrument", CPU)
 
 
-def saved(folder, network, base, settings, classes=CLASSES):
-    save_segmenter(folder, network, classes, name="sam", base=base[0], settings=settings, trained_on={})
+def saved(folder, network, base, settings, structures=STRUCTURES):
+    save_segmenter(folder, network, structures, name="sam", base=base[0], settings=settings, trained_on={})
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -373,7 +374,7 @@ def test_segmenter_round_trip(pool, bases, smoke_config, tmp_path, base, strateg
     images = pool.images[:3]
     started = probabilities(network.eval(), images, CPU)
     fit_pool(network, pool, 6, n_structures=2)
-    saved(tmp_path, network, base, settings, ("background", "head", "symphysis"))
+    saved(tmp_path, network, base, settings, (*STRUCTURES, Structure("symphysis")))
     assert load_file(tmp_path / "segmenter.safetensors").keys() == trained_state(network).keys()
 
     state = torch.get_rng_state()
@@ -384,7 +385,7 @@ def test_segmenter_round_trip(pool, bases, smoke_config, tmp_path, base, strateg
     assert np.abs(found - started).max() > 0.01
     assert not loaded.training and not trained_state(loaded)
     assert not [name for name in loaded.state_dict() if "lora" in name], "adapters are folded in"
-    assert config["image_size"] == 32 and config["classes"][2] == "symphysis"
+    assert config["image_size"] == 32 and config["structures"][1] == {"name": "symphysis", "role": None}
     assert config["trainable_parameters"] == sum(weight.numel() for weight in trained_state(network).values())
 
 
@@ -404,7 +405,7 @@ def test_a_compact_sam_of_other_sizes_is_refused(bases, smoke_config):
 
 
 def test_a_segmenter_of_an_earlier_version_is_refused(tmp_path, bases):
-    about = {"architecture": "SAM, promptless", "sam": {}, "image_size": 32, "classes": list(CLASSES)}
+    about = {"architecture": "SAM, promptless", "sam": {}, "image_size": 32, "structures": to_json(STRUCTURES)}
     (tmp_path / "segmenter.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match=r"segmenter\.json: .*fine-tune again"):
         load_segmenter(tmp_path, CPU, bases["compact"][0])

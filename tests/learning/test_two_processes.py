@@ -14,6 +14,7 @@ from pipeline.arms.pool import training_pool
 from pipeline.config.arms import Arm
 from pipeline.config.params import Config, load_params
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.features.embeddings import embedding_pool, encode, examples_of
 from pipeline.learning.training import ImagePool, Pool, Recipe, fit
@@ -96,7 +97,7 @@ def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
 def results(ring, tmp_path_factory):
     """What one process alone makes, and what each of two does."""
     folder = tmp_path_factory.mktemp("fit")
-    write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", classes=("background", "head"))
+    write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", structures=(Structure("head", "head"),))
     prepare(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine.

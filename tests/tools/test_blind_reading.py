@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
@@ -24,7 +25,7 @@ from tests.browser_fixture import browser, complaints, download_into  # noqa: F4
 
 ROOT = Path(__file__).parents[2]
 COUNT = 12
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 SETTLED_S = 0.26
 """The page takes no vote in the first quarter of a second of an image."""
 
@@ -35,10 +36,10 @@ def sets(tmp_path_factory, ring):
     folder = tmp_path_factory.mktemp("sets")
     small = [ring(i, id=f"sample-{i}", height=24, width=32) for i in range(10)]
     small = [replace(case, mask_source="parent", parent="case-000", seed=1, transform="{}") for case in small]
-    write_dataset(folder / "synthetic", small, role="synthetic", classes=CLASSES, labels=["case-000"])
+    write_dataset(folder / "synthetic", small, role="synthetic", structures=STRUCTURES, labels=["case-000"])
     splits = ["train"] * 4 + ["val"] * 4 + ["test"] * 4
     real = [ring(i, split=split) for i, split in enumerate(splits)]
-    write_dataset(folder / "real", real, role="train", classes=CLASSES)
+    write_dataset(folder / "real", real, role="train", structures=STRUCTURES)
     return folder
 
 
@@ -117,7 +118,7 @@ def test_equal_arguments_give_equal_bytes_and_another_seed_another_reading(sets,
 
 def test_borders_that_tell_the_kind_are_reported(sets, ring, caplog):
     square = [ring(i, id=f"s-{i}", height=32, width=32, parent="case-000") for i in range(6)]
-    write_dataset(sets / "square", square, role="synthetic", classes=CLASSES, labels=["case-000"])
+    write_dataset(sets / "square", square, role="synthetic", structures=STRUCTURES, labels=["case-000"])
     make_reading(sets / "square", sets / "real", COUNT, 0, sets / "bordered")
     assert "12 of 12 images have a height and width that only their own kind has" in caplog.text
 

@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 from segment_anything import SamPredictor, sam_model_registry
 
+from pipeline.data.structures import Structure
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.checkpoint import build_sam, save_compact_base, save_pretrained_base
 from pipeline.networks.sam.compact import build_compact_sam
@@ -42,8 +43,8 @@ def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_
     torch.manual_seed(1)
     for weight in trained_state(network).values():
         weight.add_(torch.randn_like(weight) * 0.1)
-    classes = ("background", "head", "skull")[: n_structures + 1]
-    save_segmenter(folder, network, classes, name="sam", base=base, settings=settings, trained_on={})
+    structures = (Structure("head", "head"), Structure("skull"))[:n_structures]
+    save_segmenter(folder, network, structures, name="sam", base=base, settings=settings, trained_on={})
     return network
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 from scipy.special import ellipe
 
 from pipeline.data.case import Case
+from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
 from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
@@ -20,7 +21,7 @@ from pipeline.tools import command as frame
 from pipeline.tools import segment
 from pipeline.tools.segment import COLUMNS, measure, read_image, read_pixel_sizes
 
-CLASSES = ("background", "pubic_symphysis", "head")
+STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
 # Width and height, mode: landscape, portrait, larger and smaller than the network's input, a line of pixels.
 PICTURES = {
@@ -42,7 +43,7 @@ def model(tmp_path_factory, smoke_config):
     save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
     network = build_sam(folder / "sam", settings, 2)
     about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
-    save_segmenter(folder / "model", network, CLASSES, **about)
+    save_segmenter(folder / "model", network, STRUCTURES, **about)
     return folder / "model"
 
 
@@ -145,11 +146,11 @@ def test_table_has_a_row_per_image_and_structure(command, tmp_path):
     rows = table(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     assert [(row["file"], row["structure"]) for row in rows] == [
-        (name, structure) for name in sorted(PICTURES) for structure in CLASSES[1:]
+        (name, structure) for name in sorted(PICTURES) for structure in names(STRUCTURES)
     ]
     for row in rows:
         mask = picture(tmp_path, "masks", row["file"])
-        area = int((mask == CLASSES.index(row["structure"])).sum())
+        area = int((mask == names(STRUCTURES).index(row["structure"]) + 1).sum())
         assert int(row["area_px"]) == area
         assert float(row["area_share"]) == pytest.approx(area / mask.size, abs=1e-6)
         assert bool(row["circumference_px"]) == (row["structure"] == "head" and area > 0)
@@ -163,15 +164,15 @@ def test_circumference_of_an_ellipse(a, b):
     turned = x * math.cos(0.4) + y * math.sin(0.4), y * math.cos(0.4) - x * math.sin(0.4)
     mask = 2 * ((turned[0] / a) ** 2 + (turned[1] / b) ** 2 <= 1).astype(np.uint8)
     perimeter = 4 * a * ellipe(1 - (b / a) ** 2)
-    other, head = measure(mask, CLASSES, 0.12)
+    other, head = measure(mask, STRUCTURES, 0.12)
     assert head["structure"] == "head"
     assert head["area_px"] == pytest.approx(math.pi * a * b, rel=2e-3)
     assert head["area_share"] == pytest.approx(math.pi * a * b / (260 * 320), rel=2e-3)
     assert head["circumference_px"] == pytest.approx(perimeter, rel=2e-3)
     assert head["circumference_mm"] == pytest.approx(0.12 * perimeter, rel=2e-3)
     assert other == {"structure": "pubic_symphysis", "area_px": 0, "area_share": 0.0}
-    assert measure(mask, CLASSES, None)[1]["circumference_mm"] is None
-    assert "circumference_px" not in measure(0 * mask, CLASSES, 0.12)[1]
+    assert measure(mask, STRUCTURES, None)[1]["circumference_mm"] is None
+    assert "circumference_px" not in measure(0 * mask, STRUCTURES, 0.12)[1]
 
 
 def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from pipeline.data.structures import Structure, from_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.latent.contours import decode_contours
 from pipeline.imaging.letterbox import to_uint8
@@ -61,14 +62,13 @@ class LatentGenerator:
     Attributes:
         controlnet: None in the variant 'reference'.
         lora: the fused LoRA weights under diffusers' names, for those who want them alone.
-        classes: background and the structures.
         sectors: outlines of fields of view seen in training, see ``sector.outline``.
     """
 
     base: Base
     controlnet: ControlNetModel | None
     lora: dict[str, Tensor]
-    classes: tuple[str, ...]
+    structures: tuple[Structure, ...]
     image_size: int
     prompt: str
     sectors: Sequence = ()
@@ -94,7 +94,7 @@ class LatentGenerator:
         Returns:
             uint8 (B, S, S) images, and a uint8 (S, S) mask for each; None where 'reference' drew no closed contour.
         """
-        n_structures, unet = len(self.classes) - 1, self.base.unet
+        n_structures, unet = len(self.structures), self.base.unet
         told = null = (None, self.base.embed(self.prompt))
         if self.controlnet is not None:
             condition = Condition(n_structures)
@@ -175,7 +175,7 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     config = read_json(index, _AGAIN)
     try:
         conditioned = {"controlnet": True, "reference": False}[config["variant"]]
-        classes, size, prompt = tuple(config["classes"]), int(config["image_size"]), str(config["prompt"])
+        structures, size, prompt = from_json(config["structures"]), int(config["image_size"]), str(config["prompt"])
         sectors = config["sectors"]
         lora = load_file(folder / LORA_FILE)
     except _UNREADABLE as error:
@@ -183,7 +183,7 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     pipeline = "StableDiffusionControlNetPipeline" if conditioned else "StableDiffusionPipeline"
     base = _open(folder, pipeline, device, _AGAIN)
     controlnet = _network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
-    return LatentGenerator(base, controlnet, lora, classes, size, prompt, sectors)
+    return LatentGenerator(base, controlnet, lora, structures, size, prompt, sectors)
 
 
 def _open(folder: Path, pipeline: str, device, remedy: str) -> Base:

@@ -5,7 +5,7 @@ space. Every batch is a function of (seed, step), so a resumed run equals an uni
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config.diffusion import Latent
+from pipeline.data.structures import Structure, to_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.latent.contours import check_structures, draw_contours
 from pipeline.diffusion.latent.generator import LATENT_SCALE, LORA_FILE, Base, LatentGenerator, load_base, predict
@@ -76,7 +77,7 @@ class Batch:
 
 def train_latent(
     pool: Pool,
-    classes: tuple[str, ...],
+    structures: Sequence[Structure],
     params: Latent,
     seed: int,
     scratch: Scratch,
@@ -95,14 +96,16 @@ def train_latent(
         InputError: no usable base model, too many structures for the variant 'reference', or a
             loss that is not finite; the last saved state stays in ``scratch``.
     """
-    n_structures = len(classes) - 1
+    n_structures = len(structures)
     if params.variant == "reference":
         check_structures(n_structures)
     base = load_base(Path(params.weights), device)
     adapted = adapt(base, params, n_structures, seed)
     fit(adapted, base, pool, n_structures, params, seed, scratch, device, on_step, unlabelled_share)
     sectors = [outline(sector) for sector in pool.sectors[: pool.labelled].numpy()]
-    return LatentGenerator(base, adapted.controlnet, fuse(adapted), classes, params.image_size, params.prompt, sectors)
+    return LatentGenerator(
+        base, adapted.controlnet, fuse(adapted), tuple(structures), params.image_size, params.prompt, sectors
+    )
 
 
 def adapt(base: Base, params: Latent, n_structures: int, seed: int) -> Adapted:
@@ -265,7 +268,7 @@ def save_latent(generator: LatentGenerator, folder: Path) -> None:
         folder / "latent.json",
         {
             "variant": generator.variant,
-            "classes": list(generator.classes),
+            "structures": to_json(generator.structures),
             "image_size": generator.image_size,
             "prompt": generator.prompt,
             "sectors": generator.sectors,

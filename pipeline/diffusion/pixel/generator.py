@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.config.diffusion import Diffusion
+from pipeline.data.structures import Structure, to_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.pixel.denoiser import FORMULATIONS, denoise
 from pipeline.diffusion.sector import choose_sectors, sector_bank
@@ -44,7 +45,7 @@ class MaskToImagePipeline(DiffusionPipeline):
         scheduler: EDMDPMSolverMultistepScheduler,
         # With defaults, because diffusers takes an argument without one for a module.
         patch: int = 1,
-        classes: list[str] | None = None,
+        structures: list[dict] | None = None,
         image_size: int = 64,
         grey_mean: float = 0.0,
         grey_std: float = 1.0,
@@ -58,7 +59,7 @@ class MaskToImagePipeline(DiffusionPipeline):
         self.register_modules(unet=unet, scheduler=scheduler)
         self.register_to_config(
             patch=patch,
-            classes=list(classes or ("background", "head")),
+            structures=list(structures or ()),
             image_size=image_size,
             grey_mean=grey_mean,
             grey_std=grey_std,
@@ -74,12 +75,12 @@ class MaskToImagePipeline(DiffusionPipeline):
     def condition(self) -> Condition:
         config = self.config
         return Condition(
-            len(config["classes"]) - 1, config["augmentation"], config["pixel_size"], tuple(config["devices"])
+            len(config["structures"]), config["augmentation"], config["pixel_size"], tuple(config["devices"])
         )
 
     @property
     def n_structures(self) -> int:
-        return len(self.config["classes"]) - 1
+        return len(self.config["structures"])
 
     @torch.inference_mode()
     def __call__(
@@ -115,7 +116,7 @@ class MaskToImagePipeline(DiffusionPipeline):
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
 
         Raises:
-            InputError: masks of another size or with unknown classes.
+            InputError: masks of another size or with unknown class indices.
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
         self._check(masks)
@@ -151,11 +152,11 @@ class MaskToImagePipeline(DiffusionPipeline):
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
     def _check(self, masks: Tensor) -> None:
-        size, classes = self.config["image_size"], len(self.config["classes"])
+        size, n_structures = self.config["image_size"], self.n_structures
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
-        if masks.is_floating_point() or int(masks.max()) >= classes or int(masks.min()) < 0:
-            raise InputError(f"masks must hold class indices 0 to {classes - 1}, as integers")
+        if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
+            raise InputError(f"masks must hold class indices 0 to {n_structures}, as integers")
 
     def _scheduler(self, sampler: str, sigma_min: float, sigma_max: float):
         if sampler not in SAMPLERS:
@@ -178,7 +179,7 @@ def _out(scheduler, sigma):
 def build_generator(
     unet: UNet2DModel,
     params: Diffusion,
-    classes: Sequence[str],
+    structures: Sequence[Structure],
     grey: tuple[float, float],
     condition: Condition,
     sectors: Sequence,
@@ -196,7 +197,7 @@ def build_generator(
         unet,
         scheduler,
         patch=params.patch,
-        classes=classes,
+        structures=to_json(structures),
         image_size=params.image_size,
         grey_mean=grey[0],
         grey_std=grey[1],

@@ -117,7 +117,7 @@ def load_sam(folder: Path, about: dict, settings: SamSegmenter, base_folder: Pat
             f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
             "from, or fine-tune again"
         )
-    network = build_sam(base_folder, settings, len(about["classes"]) - 1)
+    network = build_sam(base_folder, settings, len(about["structures"]))
     trained = trained_state(network)
     state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
     network.load_state_dict(state, strict=False)
