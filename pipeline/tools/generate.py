@@ -8,7 +8,6 @@ BMP or TIFF: class indices, or black and white for one structure. An image is a 
 
 import argparse
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.run import files
@@ -22,16 +21,8 @@ SHOWN = 24
 """Tiles of the preview."""
 
 
-@dataclass(frozen=True)
-class Sampler:
-    """What a generator's ``render`` wants to know; noise levels as in every preset."""
-
-    sampler: str
-    steps: int
-    guidance: float
-    guidance_interval: tuple[float, float] = (0.2, 3.0)
-    sigma_min: float = 0.01
-    sigma_max: float = 40.0
+NOISE_LEVELS = {"guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
+"""As in every preset."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -46,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps", type=command.between(int, 2, 1000), default=14, help="sampler steps (default: %(default)s)"
     )
     parser.add_argument("--guidance", type=real, default=1.5, help="1 is unguided (default: %(default)s)")
-    parser.add_argument("--sampler", choices=SAMPLERS, default=SAMPLERS[0])
+    parser.add_argument("--sampler", choices=SAMPLERS, help=f"of a model in pixel space (default: {SAMPLERS[0]})")
     parser.add_argument(
         "--chunk-size", type=command.between(int, 1, 256), default=16, help="images made at once (default: %(default)s)"
     )
@@ -63,9 +54,10 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
     from tqdm import tqdm
 
+    from pipeline.config.sample import Sampler
     from pipeline.data import structures
     from pipeline.data.writer import encode_png
-    from pipeline.diffusion.backends import open_generator
+    from pipeline.diffusion.backends import PixelBackend, open_generator
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
     from pipeline.imaging.decoding import MASK_SUFFIXES, read_masks
@@ -75,10 +67,18 @@ def run(args: argparse.Namespace) -> None:
     if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
+    if args.sampler and not isinstance(generator, PixelBackend):
+        raise InputError(f"--sampler does not apply to {args.model}, a latent generator; leave it out")
     masks = read_masks(args.masks, structures.names(generator.structures))
     bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
-    sampler = Sampler(args.sampler, args.steps, args.guidance)
+    sampler = Sampler(
+        sampler=args.sampler or SAMPLERS[0],
+        steps=args.steps,
+        guidance=args.guidance,
+        chunk_size=args.chunk_size,
+        **NOISE_LEVELS,
+    )
     count, tiles = 0, []
     with (
         written_whole(args.out) as folder,
