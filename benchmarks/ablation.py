@@ -33,9 +33,6 @@ CELLS: dict[str, dict] = {
     "augmented": {},
     "told_only": {"diffusion": {"unlabelled": "none"}},
     "shape_model": {"sample": {"masks": {"parent": 0.0, "shape_model": 1.0}}},
-    "flow": {"diffusion": {"formulation": "flow"}},
-    "min_snr": {"diffusion": {"weighting": "soft_min_snr"}},
-    "power_ema": {"diffusion": {"ema": {"profile": "power"}}},
     "unguided": {"sample": {"guidance": 1.0}},
     "guided_2": {"sample": {"guidance": 2.0}},
 }

@@ -10,7 +10,7 @@ import time
 
 import torch
 
-from pipeline.diffusion.pixel.denoiser import Preconditioning, build_unet, denoising_loss
+from pipeline.diffusion.pixel.denoiser import Edm, build_unet, denoising_loss
 
 SIZE, BATCH, ROUNDS = 64, 8, 5
 
@@ -28,7 +28,7 @@ def step_seconds(deterministic: bool) -> float:
     )
 
     def step() -> None:
-        loss = denoising_loss(unet, images, planes, torch.randn_like(images), sigma, 2, Preconditioning(0.5))
+        loss = denoising_loss(unet, images, planes, torch.randn_like(images), sigma, 2, Edm(0.5))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -45,7 +45,7 @@ class World:
             for i in range(12)
         ]
         write_dataset(root / "train", real, role="train", classes=CLASSES)
-        origin = {"cohort": cohort, "replicate": 0, "unlabelled": 2, "selected_on": 0, "sample": {"count": 12}}
+        origin = {"cohort": cohort, "replicate": 0, "unlabelled": 2, "sample": {"count": 12}}
         write_dataset(
             root / "set", made, role="synthetic", classes=CLASSES, labels=["case-000", "case-001"], provenance=origin
         )

@@ -101,7 +101,7 @@ def judge(world, generator_class, name):
     folder = root / name
     generator = generator_class(labels if generator_class is CopiesTraining else spare)
     source = MaskSource(labels, 1, SIZE, config.sample.masks, config.warp, 0)
-    origin = {"cohort": "phantom_a", "replicate": 0, "unlabelled": 0, "selected_on": 0}
+    origin = {"cohort": "phantom_a", "replicate": 0, "unlabelled": 0}
     for part, masks, count in (("set", source, 40), ("variety", RepeatedMasks(source, 2), 8)):
         asked = config.sample.model_copy(update={"count": count})
         shards = sample_shards(generator, masks, asked, 0, folder / f"shards-{part}")

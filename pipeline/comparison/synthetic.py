@@ -241,8 +241,6 @@ def load_budgets(
             facts = read_json(path, "run `dvc repro finetune`")
             chosen_on = facts["labels"] - labels
             if source:
-                # Generator and segmenter choose their weights on the same val split.
-                chosen_on = max(chosen_on, source.sets[place].provenance["selected_on"])
                 ids |= set(source.sets[place].labels)
             seen.append(len(ids) + chosen_on)
         budgets.append(

@@ -28,7 +28,6 @@ def dataset_card(index: dict) -> str:
         f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
         f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"
         + (f" and {n} unlabelled ones" if (n := made_from.get("unlabelled")) else "")
-        + (f", and {n} more labels to select its weights" if (n := made_from.get("selected_on")) else "")
         + ". Their ids are in `dataset.json` under `labels`.",
         "- Columns: see the contract in the project's `data/README.md`; `parent` is the case whose mask was changed.",
         "- Whoever shares these images keeps to the licence of that cohort and cites it.",

@@ -55,20 +55,15 @@ def test_page_shows_the_shapes_of_the_masks(html):
     assert "Angle of the major axis, degrees of 180 0 ± 0 – –" in text
 
 
-def test_labels_that_chose_the_generators_weights_and_images_without_labels_are_counted(tmp_path):
-    text = text_of(World(tmp_path, selected_on=2).build().run())
-    assert "6 more than 4 3" in text
-
-
-def test_labels_that_chose_the_segmenters_weights_are_counted_once(tmp_path):
-    text = text_of(World(tmp_path, chosen_on=3, selected_on=2).build().run())
+def test_labels_that_chose_the_segmenters_weights_and_images_without_labels_are_counted(tmp_path):
+    text = text_of(World(tmp_path, chosen_on=3).build().run())
     assert "7 more than 4 0" in text and "7 more than 4 3" in text and "1,234 of 9,000" in text
 
 
 def test_arms_that_saw_more_labels_stand_for_no_number_of_them(tmp_path):
     arms = {name: ARMS[name] for name in ("real", "synthetic")}
     fair = World(tmp_path / "fair", labels=[3, 6], arms=arms)
-    chosen = World(tmp_path / "chosen", labels=[3, 6], arms=arms, selected_on=2)
+    chosen = World(tmp_path / "chosen", labels=[3, 6], arms=arms, chosen_on=2)
     for world in (fair, chosen):
         world.root.mkdir()
     assert "How many real labels is synthetic data worth" in text_of(fair.build().run())
