@@ -60,20 +60,14 @@ Fault = tuple[str, str]
 """A stage that failed, and what is said of it."""
 
 
-def run_all(
-    needs: Mapping[str, set[str]],
-    workers: int,
-    start: Callable[[Sequence[str], int], Fault | None],
-    chained: bool = True,
-    keep_going: bool = False,
-) -> None:
-    """Run every stage after those it needs, and log them as they end; the arguments are those of :func:`in_order`.
+def run_all(needs: Mapping[str, set[str]], *arguments: object, **options: bool) -> None:
+    """Run every stage after those it needs, and log them as they end; all arguments are those of :func:`in_order`.
 
     Raises:
         InputError: stages failed; with what is said of them, and with the stages that were not run for that.
     """
     ended, begin = {}, time.monotonic()
-    for stage, fault in in_order(needs, workers, start, chained, keep_going):
+    for stage, fault in in_order(needs, *arguments, **options):
         ended[stage] = fault
         spent = time.monotonic() - begin
         log.info("%d of %d, %.0f s: %s%s", len(ended), len(needs), spent, stage, " FAILED" if fault else "")
