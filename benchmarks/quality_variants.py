@@ -34,7 +34,8 @@ from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
 from pipeline.features import extractor
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.small_unet import build_unet
 from pipeline.quality import measurement
 from pipeline.quality.measures import read_measures
@@ -191,7 +192,6 @@ class Runner:
             "cohort": self.labels[0].cohort,
             "replicate": self.args.replicate,
             "unlabelled": trained_on["unlabelled"],
-            "selected_on": 0,
         }
         for name, some in (("set", cases), ("variety", several)):
             files.remove(folder / name)

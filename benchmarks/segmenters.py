@@ -25,7 +25,8 @@ from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.segmenter import build_segmenter, prepare_base
 from pipeline.networks.small_unet import build_unet
@@ -54,7 +55,7 @@ class Model:
         self.settings = settings.model_copy(update=changes)
         self.size = settings.base.image_size
         self.base = bases / name.replace(":", "-")
-        prepare_base(self.base, self.settings, config.seed, CPU, None, lambda step, loss: None)
+        prepare_base(self.base, self.settings, config.seed)
 
     def build(self, images: np.ndarray):
         if self.settings is None:

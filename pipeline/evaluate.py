@@ -15,6 +15,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
     """
     import numpy as np
 
+    from pipeline.config.cohorts import held_out_names
     from pipeline.data.dataset import check_structures, open_dataset
     from pipeline.data.predictions import read_predictions
     from pipeline.data.structures import of_task
@@ -23,7 +24,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
 
     structures = of_task(params.task.structures)
     regions, rows = regions_of(structures, params.task.unions), []
-    for path in (test, *(held_out / name for name in params.held_out())):
+    for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
         check_structures(path, structures, "the parameters")
         predicted = read_predictions(predictions / f"{path.name}.parquet")
         for case in open_dataset(path, splits=["test"]).cases:

@@ -107,7 +107,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     held_out = {"test": train, "held_out": "cohorts/held_out"}
     for name, arm in (("sam", "synthetic"), ("unet", "generous")):
         own = {"segmenter": name, "base": f"./{name}"}
-        stage(base_weights, segmenter=name, out=f"./{name}", live=f"./live_{name}_base")
+        stage(base_weights, segmenter=name, out=f"./{name}")
         stage(encode_cohorts, **own, train=train, held_out="cohorts/held_out", out=f"./{name}_embeddings")
         stage(encode_synthetic, **own, synthetic="./synthetic", out=f"./{name}_synthetic")
         encoded = {"embeddings": f"./{name}_embeddings", "synthetic_embeddings": f"./{name}_synthetic"}

@@ -1,24 +1,21 @@
 """What leaves the comparison beside the report: the nested metrics for DVC, and a long table for plots."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.comparison.budgets import Budget
 from pipeline.comparison.oracle import OracleBox
-from pipeline.comparison.scores import METRICS
+from pipeline.comparison.quality import SyntheticSets
 from pipeline.comparison.statistics.estimates import mean_of_known
-from pipeline.comparison.statistics.summary import Result
-from pipeline.comparison.synthetic import Budget, Quality, Shape
+from pipeline.comparison.statistics.summary import COUNTED, Result
+from pipeline.tasks.metrics import METRICS
 
 
 def metrics(
-    results: Sequence[Result],
-    quality: Sequence[Quality],
-    shapes: Sequence[Shape],
-    budgets: Sequence[Budget],
-    boxes: Sequence[OracleBox],
+    results: Sequence[Result], sets: SyntheticSets, budgets: Sequence[Budget], boxes: Sequence[OracleBox]
 ) -> dict:
-    """Small nested metrics: cohort → segmenter → n<labels> → arm → means.
+    """Small nested metrics: cohort → segmenter → n<labels> → arm → means over cases and replicates.
 
     The synthetic sets' quality stands under "synthetic", what was trained under "training", scores with boxes drawn
     from the reference under "oracle_box".
@@ -26,51 +23,48 @@ def metrics(
     Of each descriptor of the masks' shapes one number: the distance of the sampled ones, averaged over structures.
     """
     tree: dict = {}
-    for result in results:
-        leaf = {name: _average(result.replicate_means[name]) for name in ("dice", "iou", "hd95_px", "hc_error_percent")}
-        if result.difference is not None:
-            leaf["dice_minus_baseline"] = result.difference.mean
-        leaf = {name: _six_digits(value) for name, value in leaf.items()}
-        counts = {"missing": result.missing, "n_cases": result.n_cases, "n_replicates": result.dice.n_replicates}
-        branch = tree.setdefault(result.cohort, {}).setdefault(result.segmenter, {})
-        branch.setdefault(f"n{result.labels}", {})[result.arm] = leaf | counts
-    for one in quality:
-        name = one.first.name if one.first.view is None else f"{one.first.name}_{one.first.view}"
-        leaf = {name: one.mean("value"), f"{name}_best": one.mean("best"), f"{name}_worst": one.mean("worst")}
-        if one.first.question == "privacy":
-            # Their ends are the same by definition.
-            leaf = {name: one.mean("value")}
-        branch = tree.setdefault("synthetic", {}).setdefault(f"n{one.labels}", {})
-        branch.update({key: _six_digits(value) for key, value in leaf.items()})
+    for one in results:
+        leaf = {name: _mean(values) for name, values in one.replicate_means.items() if name not in COUNTED}
+        if one.difference is not None:
+            leaf[f"{one.metric.name}_minus_baseline"] = one.difference.mean
+        counts = one.counts | {"n_cases": one.n_cases, "n_replicates": one.score.n_replicates}
+        _put(tree, (one.cohort, one.segmenter, f"n{one.labels}", one.arm), leaf | counts)
+    for measure in sets.measures:
+        mean, where = measure.mean, ("synthetic", f"n{measure.labels}")
+        name = mean.name if mean.view is None else f"{mean.name}_{mean.view}"
+        _put(tree, where, {name: mean.value})
+        if mean.question != "privacy":
+            # The ends of those of privacy are the same by definition.
+            _put(tree, where, {f"{name}_best": mean.best, f"{name}_worst": mean.worst})
     distances: dict[tuple[int, str], list[float | None]] = {}
-    for one in shapes:
-        distances.setdefault((one.labels, one.descriptor), []).append(one.distance)
+    for shape in sets.shapes:
+        distances.setdefault((shape.labels, shape.descriptor), []).append(shape.mean("synthetic", "distance"))
     for (labels, descriptor), values in distances.items():
-        branch = tree.setdefault("synthetic", {}).setdefault(f"n{labels}", {})
-        branch[f"mask_{descriptor}"] = _six_digits(mean_of_known(values))
+        _put(tree, ("synthetic", f"n{labels}"), {f"mask_{descriptor}": mean_of_known(values)})
     for one in budgets:
         leaf = {"trainable_parameters": one.trainable, "parameters": one.parameters, "labels_seen": one.seen[1]}
-        branch = tree.setdefault("training", {}).setdefault(one.segmenter, {})
-        branch.setdefault(f"n{one.labels}", {})[one.arm] = leaf
+        _put(tree, ("training", one.segmenter, f"n{one.labels}", one.arm), leaf)
     for one in boxes:
-        leaf = {"dice_oracle_box": _six_digits(one.sam), "dice_ellipse_in_box": _six_digits(one.ellipse)}
-        branch = tree.setdefault("oracle_box", {}).setdefault(one.cohort, {}).setdefault(one.segmenter, {})
-        branch.setdefault(f"n{one.labels}", {})[one.arm] = leaf
+        leaf = {"dice_oracle_box": one.sam, "dice_ellipse_in_box": one.ellipse}
+        _put(tree, ("oracle_box", one.cohort, one.segmenter, f"n{one.labels}", one.arm), leaf)
     return tree
 
 
-def _average(values: Sequence[float | None]) -> float | None:
+def _put(tree: dict, path: Sequence[str], values: Mapping[str, float | int | None]) -> None:
+    """Add values at a place of the tree, with six digits: the last bits stay out of `dvc metrics diff`."""
+    for key in path:
+        tree = tree.setdefault(key, {})
+    tree.update({name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in values.items()})
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
     return None if None in values else float(np.mean(values))
 
 
-def _six_digits(value: float | None) -> float | None:
-    # Enough for any reader, and differences in the last bits stay out of `dvc metrics diff`.
-    return None if value is None else float(f"{value:.6g}")
-
-
 def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
-    """One row per cohort, segmenter, number of labels, arm and replicate, for plots."""
-    base = {(one.cohort, one.segmenter, one.labels): one.dice_of_replicates for one in results if one.arm == baseline}
+    """One row per cohort, segmenter, labels, arm and replicate, for plots; ``difference`` is of the primary."""
+    base = {(one.cohort, one.segmenter, one.labels): one.of_replicates for one in results if one.arm == baseline}
+    columns = [name for name in METRICS if any(name in one.replicate_means for one in results)]
     return [
         {
             "cohort": one.cohort,
@@ -80,10 +74,8 @@ def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: s
             "extra": one.spec.extra,
             "ratio": float(one.spec.ratio),
             "replicate": replicate,
-            **{name: one.replicate_means[name][i] for name in METRICS if name not in ("dice", "missing")},
-            "dice": one.dice_of_replicates[i],
-            "dice_minus_baseline": one.dice_of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],
-            "n_cases": one.n_cases,
+            **{name: one.replicate_means[name][i] if name in one.replicate_means else None for name in columns},
+            "difference": one.of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],
         }
         for one in results
         for i, replicate in enumerate(replicates)

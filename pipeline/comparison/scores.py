@@ -1,6 +1,6 @@
-"""Per-case scores of every cell, as `evaluate` wrote them, by cohort and arm."""
+"""Scores of every cell: the long tables that `evaluate` wrote, as matrices, joined with the cases of the cohorts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -8,121 +8,143 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.case import Case
 from pipeline.data.tables import read_table
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
+from pipeline.tasks.metrics import METRICS, Metric
 
-METRICS = (
-    "dice",
-    "iou",
-    "hd95_px",
-    "assd_px",
-    "hd95_mm",
-    "assd_mm",
-    "hc_error_mm",
-    "hc_error_percent",
-    "missing",
-)
 GROUPS = ("country", "device")
+SIZE = "reference_share"
+REMEDY = "run `dvc repro evaluate`"
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Scores of one cohort, segmenter, number of labels and arm; a row is one structure of one case.
+class EvaluatedCases:
+    """The C cases of a cohort that have the primary metric, in the order of the dataset.
 
-    ids, patients, structures: N each. groups: country and device of each row, empty where unknown.
-    values: metric → float (R, N), replicates by rows, nan where the pixel size is unknown and in the circumference
-        error of what is no head; ``missing`` is 1 where there was no prediction.
+    groups: country and device of each case, empty where unknown. left_out: the number of cases without the primary.
     """
 
     ids: tuple[str, ...]
     patients: tuple[str, ...]
-    structures: tuple[str, ...]
     groups: dict[str, tuple[str, ...]]
-    areas: np.ndarray
-    values: dict[str, np.ndarray]
+    left_out: int
 
-    @cached_property
-    def _cases(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row of each case's first structure, and the case of each row, in order of appearance."""
-        _, first, case_of = np.unique(self.ids, return_index=True, return_inverse=True)
-        rank = np.argsort(np.argsort(first))
-        return np.sort(first), rank[case_of]
 
-    @property
-    def case_ids(self) -> list[str]:
-        return [self.ids[row] for row in self._cases[0]]
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one cohort, segmenter, number of labels and arm.
 
-    @property
-    def case_patients(self) -> list[str]:
-        return [self.patients[row] for row in self._cases[0]]
+    metric: the primary. structures: the regions that are no unions. head: the structure with the role head, if any.
+    values: (region, metric) → float (R, C), replicates by cases; nan where a case does not have the metric.
+    """
 
-    def case_groups(self, kind: str) -> list[str]:
-        """Country or device of every case."""
-        return [self.groups[kind][row] for row in self._cases[0]]
-
-    def case_head_areas(self) -> np.ndarray:
-        """float (C,): share of the image that each case's head covers, nan where that is not known."""
-        areas = np.full(len(self._cases[0]), np.nan)
-        heads = np.array(self.structures) == "head"
-        areas[self._cases[1][heads]] = self.areas[heads]
-        return areas
+    cases: EvaluatedCases
+    metric: Metric
+    structures: tuple[str, ...]
+    head: str | None
+    values: dict[tuple[str, str], np.ndarray]
 
     def per_case(self, metric: str) -> np.ndarray:
-        """float (R, C): the mean over those structures of each case that have the metric, nan where none has."""
-        first, case_of = self._cases
-        values = self.values[metric]
-        known = np.isfinite(values)
-        sums, counts = (
-            np.stack([np.bincount(case_of, weights=row, minlength=len(first)) for row in weights])
-            for weights in (np.where(known, values, 0), known)
-        )
-        return np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+        """float (R, C): the mean over those single structures that have the metric, nan where none has it."""
+        matrices = [self.values[region, metric] for region in self.structures if (region, metric) in self.values]
+        if not matrices:
+            return np.full(next(iter(self.values.values())).shape, np.nan)
+        counts = np.isfinite(matrices).sum(axis=0)
+        return np.divide(np.nansum(matrices, axis=0), counts, out=np.full(counts.shape, np.nan), where=counts > 0)
+
+    @cached_property
+    def primary(self) -> np.ndarray:
+        """float (R, C): the primary metric of every case; always finite."""
+        return self.per_case(self.metric.name)
+
+    def head_sizes(self) -> np.ndarray:
+        """float (C,): share of the image that the head covers in the reference (without a head the largest structure);
+        nan where that is not known."""
+        shares = {region: self.values[region, SIZE][0] for region in self.structures if (region, SIZE) in self.values}
+        if not shares:
+            return np.full(len(self.cases.ids), np.nan)
+        return shares.get(self.head, max(shares.values(), key=np.nanmean))
 
 
 ScoreTable = dict[tuple[str, str, int, str], Scores]
 """By (cohort, segmenter, labels, arm)."""
 
 
-def load_scores(folder: Path, grid, cohorts: Sequence[str]) -> ScoreTable:
+def direction(metric: Metric) -> int:
+    """1 where higher values are better, -1 where lower ones are."""
+    return 1 if metric.better == "higher" else -1
+
+
+def load_scores(folder: Path, grid, evaluated: Mapping[str, Sequence[Case]], task) -> ScoreTable:
     """Every cell's scores.
 
+    Args:
+        evaluated: cohort → the cases that were scored.
+        task: the section ``task``: structures with their roles, unions, the primary metric.
+
     Raises:
-        InputError: a cell's file is missing, holds no case of a cohort, or scores other cases than the first cell did.
+        InputError: the primary is no metric with a better end; a cell's file is missing, holds no case of a cohort, a
+            case that the cohort does not have, or other rows than the first cell's; no case has the primary.
     """
-    scores, rows_of = {}, {}
-    cells = list(product(grid.segmenters, grid.labels, grid.arms))
-    for name, n, arm in cells:
-        tables = [folder / f"{cell_name(name, n, r, arm)}.csv" for r in grid.replicates]
-        read = [_by_cohort(path) for path in tables]
-        for cohort in cohorts:
-            for path, table in zip(tables, read, strict=True):
-                if cohort not in table:
-                    raise InputError(f"{path}: no case of cohort '{cohort}'; run `dvc repro evaluate`")
-                key = [(row["id"], row["structure"]) for row in table[cohort]]
-                if rows_of.setdefault(cohort, key) != key:
+    if task.primary not in METRICS or METRICS[task.primary].better is None:
+        ranked = ", ".join(name for name, metric in METRICS.items() if metric.better)
+        raise InputError(f"key 'task.primary' is '{task.primary}'; it has to be one of {ranked}")
+    head = next((name for name, role in task.structures.items() if role == "head"), None)
+    about, scores, keys, members = (METRICS[task.primary], tuple(task.structures), head), {}, {}, {}
+    for cell in product(grid.segmenters, grid.labels, grid.arms):
+        *where, arm = cell
+        paths = [folder / f"{cell_name(*where, replicate, arm)}.csv" for replicate in grid.replicates]
+        read = [_by_cohort(path) for path in paths]
+        for cohort, cases in evaluated.items():
+            tables = [one.get(cohort, {}) for one in read]
+            for path, table in zip(paths, tables, strict=True):
+                if not table:
+                    raise InputError(f"{path}: no case of cohort '{cohort}'; {REMEDY}")
+                if cohort not in keys:
+                    keys[cohort], members[cohort] = list(table), _cases(path, cohort, table, cases, task)
+                if list(table) != keys[cohort]:
                     raise InputError(
-                        f"{path}: the cases of cohort '{cohort}' are not those of the other cells, so differences "
-                        "cannot be paired; run `dvc repro evaluate`"
+                        f"{path}: the cases of cohort '{cohort}' are not scored like those of the other cells, so "
+                        f"differences cannot be paired; {REMEDY}"
                     )
-            scores[cohort, name, n, arm] = _scores([table[cohort] for table in read])
-    return {(cohort, *cell): scores[cohort, *cell] for cohort in cohorts for cell in cells}
+            scores[cohort, *cell] = Scores(members[cohort], *about, _matrices(tables, members[cohort].ids))
+    return {key: scores[key] for cohort in evaluated for key in scores if key[0] == cohort}
 
 
-def _by_cohort(path: Path) -> dict[str, list[dict[str, str]]]:
-    tables: dict[str, list[dict[str, str]]] = {}
+_Table = dict[tuple[str, str, str], float]
+"""By (case, region, metric)."""
+
+
+def _by_cohort(path: Path) -> dict[str, _Table]:
+    tables: dict[str, _Table] = {}
     for row in read_table(path):
-        tables.setdefault(row["cohort"], []).append(row)
+        tables.setdefault(row["cohort"], {})[row["case"], row["region"], row["metric"]] = float(row["value"])
     return tables
 
 
-def _scores(replicates: Sequence[Sequence[dict[str, str]]]) -> Scores:
-    columns = zip(*((row["id"], row["patient"], row["structure"]) for row in replicates[0]), strict=True)
-    groups = {kind: tuple(row.get(kind, "") for row in replicates[0]) for kind in GROUPS}
-    values = {metric: np.array([[_number(row[metric]) for row in rows] for rows in replicates]) for metric in METRICS}
-    areas = np.array([_number(row.get("area", "")) for row in replicates[0]])
-    return Scores(*columns, groups, areas, values)
+def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) -> EvaluatedCases:
+    """Of the scored cases those that have the primary, with what the dataset knows of them."""
+    if unknown := {metric for *_, metric in table} - set(METRICS):
+        raise InputError(f"{path}: metric '{min(unknown)}' is not known to this version; {REMEDY}")
+    by_id, scored = {case.id: case for case in cases}, dict.fromkeys(id_ for id_, *_ in table)
+    if strangers := [id_ for id_ in scored if id_ not in by_id]:
+        raise InputError(f"{path}: case '{strangers[0]}' is not in the dataset of '{cohort}'; {REMEDY}")
+    primary = {id_ for id_, region, metric in table if metric == task.primary and region in task.structures}
+    kept = [by_id[id_] for id_ in scored if id_ in primary]
+    if not kept:
+        raise InputError(f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary)")
+    groups = {kind: tuple(getattr(case, kind) or "" for case in kept) for kind in GROUPS}
+    ids, patients = (tuple(getattr(case, name) for case in kept) for name in ("id", "patient"))
+    return EvaluatedCases(ids, patients, groups, len(scored) - len(kept))
 
 
-def _number(text: str) -> float:
-    return {"": np.nan, "True": 1.0, "False": 0.0}[text] if text in ("", "True", "False") else float(text)
+def _matrices(tables: Sequence[_Table], ids: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+    """(region, metric) → float (R, C), from the tables of the replicates."""
+    column, matrices = {id_: place for place, id_ in enumerate(ids)}, {}
+    for id_, region, metric in tables[0]:
+        if id_ in column:
+            matrix = matrices.setdefault((region, metric), np.full((len(tables), len(ids)), np.nan))
+            matrix[:, column[id_]] = [table[id_, region, metric] for table in tables]
+    return matrices

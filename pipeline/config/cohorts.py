@@ -10,16 +10,16 @@ from pipeline.config.section import Fraction, Name, Positive, Section
 class Splits(Section):
     """Shares of patients; together they are 1."""
 
-    instrument: Fraction
+    evaluation: Fraction
     train: Fraction
     val: Fraction
     test: Fraction
 
     @model_validator(mode="after")
     def _whole(self):
-        if not (self.instrument and self.train and self.test):
-            raise ValueError("instrument, train and test each need a share above 0")
-        if abs(self.instrument + self.train + self.val + self.test - 1) > 1e-6:
+        if not (self.evaluation and self.train and self.test):
+            raise ValueError("evaluation, train and test each need a share above 0")
+        if abs(self.evaluation + self.train + self.val + self.test - 1) > 1e-6:
             raise ValueError("the four shares must add up to 1")
         return self
 
@@ -56,3 +56,8 @@ class Cohort(Section):
 
 class Phantom(Section):
     cases: dict[Name, Positive]
+
+
+def held_out_names(cohorts: dict[str, Cohort]) -> list[str]:
+    """Names of the cohorts nothing is trained or tuned on, in file order."""
+    return [name for name, cohort in cohorts.items() if cohort.role == "held_out"]

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.run.errors import InputError
 
-SPLITS = ("instrument", "train", "val", "test")
+SPLITS = ("evaluation", "train", "val", "test")
 MASK_SOURCES = ("annotated", "filter", "parent", "shape_model", "user", "simulated", "generated")
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 

@@ -252,7 +252,7 @@ def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
     """All scores of a reading, ready for JSON."""
     import numpy as np
 
-    from pipeline.quality.agreement import in_words, score_agreement, score_readers
+    from pipeline.quality.reader_agreement import in_words, score_agreement, score_pooled
     from pipeline.run.seeds import numpy_generator
 
     images = sorted(key.synthetic)
@@ -260,7 +260,7 @@ def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
     votes = np.full((len(ballots), len(images)), np.nan)
     for row, ballot in zip(votes, ballots.values(), strict=True):
         row[[images.index(vote.image) for vote in ballot]] = [vote.vote for vote in ballot]
-    pooled = score_readers(votes, truth, numpy_generator(SEED, "pooled"))
+    pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
     return {
         "reading": key.reading,
         "images": len(images),
@@ -269,7 +269,7 @@ def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
         "readers": [
             {
                 "reader": reader,
-                **score_readers(row[None], truth, numpy_generator(SEED, "reader")),
+                **score_pooled(row[None], truth, numpy_generator(SEED, "reader")),
                 "median_seconds": float(np.median([vote.seconds for vote in ballot])),
             }
             for row, (reader, ballot) in zip(votes, ballots.items(), strict=True)
@@ -285,7 +285,7 @@ def run_make(args: argparse.Namespace) -> None:
 
 
 def run_score(args: argparse.Namespace) -> None:
-    from pipeline.quality.agreement import as_text
+    from pipeline.quality.reader_agreement import as_text
 
     key = read_key(args.key)
     scores = score_reading(key, read_ballots(args.votes, key))

@@ -37,6 +37,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     """
     from transformers.models.sam.configuration_sam import SamConfig
 
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.sam.checkpoint import OFFICIAL
     from pipeline.networks.sam.official import TIED, write_official
     from pipeline.networks.sam.pretrained import resize
@@ -50,7 +51,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
             f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
             "(base.weights) to export them"
         )
-    network, facts = load_segmenter(model, "cpu", base)
+    network, facts = load_segmenter(kind_of(model), model, "cpu", base)
     vision = SamConfig.from_dict(about["sam"]).vision_config
     name = REGISTRY.get(vision.hidden_size)
     if name is None or vision.image_size != OFFICIAL_SIZE:

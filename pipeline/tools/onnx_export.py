@@ -38,9 +38,10 @@ def export_onnx(model: Path, out: Path) -> Exported:
     import onnxruntime
 
     from pipeline.data.structures import from_json, names
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
 
-    network, about = load_segmenter(model, "cpu")
+    network, about = load_segmenter(kind_of(model), model, "cpu")
     size = about["image_size"]
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):

@@ -59,12 +59,13 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.inference import predict_native
 
     device = setup(args)
-    network, config = load_segmenter(args.model, device, args.base)
+    network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
     structures = from_json(config["structures"])
 
     def predict(images: dict) -> dict:

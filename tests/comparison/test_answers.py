@@ -5,21 +5,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipeline.comparison.report import answers, numbers, pictures
+from pipeline.comparison.report import answers, numbers
 from pipeline.comparison.report import page as report
 from pipeline.comparison.statistics.crossed import Crossed
-from pipeline.comparison.statistics.estimates import Estimate, Interval, Verdict
+from pipeline.comparison.statistics.estimates import Estimate, Verdict
 from pipeline.comparison.statistics.learning_curve import Worth
+from pipeline.comparison.statistics.resampling import Interval
 from pipeline.config.arms import Arm
-from pipeline.run.errors import InputError
+from pipeline.tasks.metrics import METRICS
 
 
-def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, patients=None, both=None):
+def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, patients=None, both=None, metric="dice"):
+    better = 1 if METRICS[metric].better == "higher" else -1
     return SimpleNamespace(
+        metric=METRICS[metric],
+        better=better,
+        gain=better * mean,
         asked=extra == "synthetic" and not shuffled,
         spec=Arm(extra=extra, ratio=1, shuffled=shuffled),
         difference=SimpleNamespace(mean=mean, patients=patients, both=both),
-        dice=SimpleNamespace(n_replicates=replicates),
+        score=SimpleNamespace(n_replicates=replicates),
         verdict=Verdict(word, word),
     )
 
@@ -82,27 +87,21 @@ def test_phantoms_are_known_by_name_or_folder(name, raw, phantom):
     assert report.is_phantom(name, raw) is phantom
 
 
-def test_numbers_are_written_for_people():
-    assert [numbers.points(value) for value in (0.0123, -0.004, -0.00001)] == ["+1.23", "−0.40", "0.00"]
-    assert [numbers.significant(value) for value in (46.27, 0.00366, 0.0, 812.4, -0.0021)] == [
-        "46.3",
-        "0.00366",
-        "0.00",
-        "812",
-        "−0.00210",
-    ]
+def test_a_metric_is_written_in_the_unit_it_is_shown_in():
+    dice, error = (numbers.Display(METRICS[name]) for name in ("dice", "hc_error_mm"))
+    assert [dice.difference(value) for value in (0.0123, -0.004, -0.00001)] == ["+1.23", "−0.40", "0.00"]
+    assert (dice.value(0.9537), dice.value(None), dice.heading, dice.unit_of_differences) == (
+        "95.4", "–", "Dice, %", "points"
+    )  # fmt: skip
+    assert (error.difference(-1.234), error.size(-1.234), error.value_with_unit(2)) == ("−1.23", "1.23", "2.00 mm")
+    assert (dice.better_side, error.better_side) == ("positive is better", "negative is better")
     assert numbers.span((3, 3)) == "3" and numbers.span((3, 5)) == "3–5" and numbers.span(None) == "–"
 
 
-def test_gaps_between_names_and_files_are_errors():
-    with pytest.raises(InputError, match="dvc repro score"):
-        pictures.sample_pictures([{"id": "s", "obedience": "0.9", "nearest": "x", "distance": "1"}], [], [])
-
-
-def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):
+def compared(word, mean, cohort="far", arm="four", ratio=4, metric="dice", **spec):
     spec = {"extra": "synthetic", "curated": True, **spec}
     difference = Estimate(mean, None, None, Crossed(mean, 0.005, 10.0), 60, 5)
-    one = result(word, mean)
+    one = result(word, mean, metric=metric)
     detectable = None if word == "too few" else 0.019
     one.verdict = Verdict(word, {"too few": "too few replicates to say: 2 of 5"}.get(word, word), None, detectable)
     one.difference, one.spec = difference, Arm(ratio=ratio, **spec)
@@ -113,19 +112,35 @@ def compared(word, mean, cohort="far", arm="four", ratio=4, **spec):
 @pytest.mark.parametrize(
     ("word", "mean", "text"),
     [
-        ("helps", 0.031, "helps by 3.1 Dice points, 95 % interval +1.99 to +4.21, n = 60 patients, 5 replicates"),
-        ("hurts", -0.031, "hurts by 3.1 Dice points, 95 % interval −4.21 to −1.99, n = 60 patients, 5 replicates"),
+        ("helps", 0.031, "helps: Dice +3.10 points, 95 % interval +1.99 to +4.21, n = 60 patients, 5 replicates"),
+        ("hurts", -0.031, "hurts: Dice −3.10 points, 95 % interval −4.21 to −1.99, n = 60 patients, 5 replicates"),
         (
             "not shown",
             0.004,
-            "no evidence: +0.40 points, 95 % interval −0.71 to +1.51, n = 60 patients, 5 replicates; "
-            "1.90 would have been found",
+            "no evidence: Dice +0.40 points, 95 % interval −0.71 to +1.51, n = 60 patients, 5 replicates; "
+            "smallest detectable difference 1.90 points",
         ),
-        ("too few", 0.004, "too few replicates to say: 2 of 5 (+0.40 points, n = 60 patients, 5 replicates)"),
+        ("too few", 0.004, "too few replicates to say: 2 of 5 (Dice +0.40 points, n = 60 patients, 5 replicates)"),
     ],
 )
 def test_a_claim_says_how_much_how_sure_and_on_whom(word, mean, text):
     assert answers.claim(compared(word, mean)) == text
+
+
+def test_of_a_metric_where_lower_is_better_the_smaller_mean_is_the_better_one():
+    grid = [
+        compared("not shown", 0.8, arm="one", ratio=1, metric="hc_error_mm"),
+        compared("not shown", -0.5, metric="hc_error_mm"),
+    ]
+    ((*_, sentence),) = answers.advice(grid, "real")
+    assert sentence.endswith("the best mean is that of “four”, −0.50 mm on far")
+    assert answers.claim(compared("helps", -0.5, metric="hc_error_mm")).startswith(
+        "helps: Circumference error −0.50 mm,"
+    )
+    assert "Circumference error changed by −0.50 to +0.80 mm" in answers.answer(grid, "real")[1]
+    worse = result("too few", mean=0.9, shuffled=True, patients=Interval(0.4, 1.2, 9), metric="hc_error_mm")
+    ((fine, text),) = answers.controls([worse])
+    assert fine and "changed by +0.90 mm" in text
 
 
 def test_advice_is_the_smallest_ratio_that_helps_everywhere():
@@ -146,11 +161,10 @@ def test_advice_claims_nothing_that_no_verdict_says():
         [compared("not shown", 0.01), compared("hurts", -0.02, arm="one", ratio=1)], "real"
     )
     assert (
-        sentence
-        == "stay with “real”: no ratio is shown to help; the highest mean is that of “four”, +1.00 points on far"
+        sentence == "stay with “real”: no ratio is shown to help; the best mean is that of “four”, +1.00 points on far"
     )
     ((*_, sentence),) = answers.advice([compared("too few", 0.01)], "real")
-    assert sentence.startswith("too few replicates to say: 2 of 5; the highest mean")
+    assert sentence.startswith("too few replicates to say: 2 of 5; the best mean")
     unasked = compared("helps", 0.1)
     unasked.asked = False
     assert answers.advice([unasked], "real") == []
@@ -158,7 +172,7 @@ def test_advice_claims_nothing_that_no_verdict_says():
 
 def test_advice_says_what_an_arm_is_worth_in_labels():
     grid = [compared("helps", 0.02), compared("helps", 0.03, "near")]
-    worths = [Worth("far", "sam", 20, "four", 0.9, 31.2, 25.0, 44.0, (5, 50))]
+    worths = [Worth(grid[0], 31.2, 25.0, 44.0, (5, 50))]
     ((*_, sentence),) = answers.advice(grid, "real", worths)
     assert sentence.endswith("+2.00 points on far, worth 31 labels (25 to 44), +3.00 points on near")
     unsure = [compared("not shown", 0.02)]

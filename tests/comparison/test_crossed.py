@@ -3,7 +3,8 @@ import pytest
 from scipy import stats
 
 from pipeline.comparison.statistics.crossed import Crossed, crossed, holm
-from pipeline.comparison.statistics.estimates import LEVEL, Patients, paired_difference, verdicts
+from pipeline.comparison.statistics.estimates import paired_difference, verdicts
+from pipeline.comparison.statistics.resampling import LEVEL, Patients
 
 
 def names(n, per_patient=1):
@@ -85,14 +86,13 @@ def test_intervals_hold_a_known_effect_at_their_nominal_rate(sizes, cases):
 def test_a_missing_effect_is_found_no_more_often_than_said_and_a_large_one_mostly():
     """Grids of three arms on two cohorts without any effect: at most 5 % of them may hold a "helps"."""
     draws, wrong, found = np.random.default_rng(4), 0, 0
+    patients = Patients(names(40), 200, 0)
     for _ in range(200):
         grid = [
-            paired_difference(
-                world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), Patients(names(40), 200, draws)
-            )
+            paired_difference(world(draws, 5, 40, 1, **SIZES[0], effect=effect), np.zeros((5, 40)), patients)
             for effect in (0, 0, 0, 0, 0, 0.05)
         ]
-        *null, large = (one.word for one in verdicts(grid))
+        *null, large = (one.word for one in verdicts(grid, 1))
         wrong += "helps" in null
         found += large == "helps"
     assert wrong / 200 <= 0.05

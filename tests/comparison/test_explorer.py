@@ -9,8 +9,7 @@ from PIL import Image
 from skimage.draw import polygon2mask
 
 from pipeline.comparison.report import explorer as module
-from pipeline.comparison.report.explorer import SCALE, SIDE, _path
-from tests.comparison.world import World
+from pipeline.comparison.report.explorer import SCALE, SIDE, svg_path
 
 
 def filled(path, size):
@@ -34,36 +33,40 @@ def disc(height, width, centre, radius):
 def test_an_outline_encloses_what_the_mask_covers(size):
     mask = disc(320, 440, (150, 210), 90)
     mask[disc(320, 440, (150, 210), 30) > 0] = 0
-    found = filled(_path(mask, size), size)
+    found = filled(svg_path(mask, size), size)
     wanted = np.asarray(Image.fromarray(mask * 255).resize(size, Image.Resampling.BOX)) > 127
     assert 2 * (found & wanted).sum() / (found.sum() + wanted.sum()) > 0.97
 
 
 def test_an_outline_at_the_edge_of_the_image_is_closed():
     mask = np.ones((40, 60), np.uint8)
-    assert filled(_path(mask, (60, 40)), (60, 40)).mean() > 0.95
+    assert filled(svg_path(mask, (60, 40)), (60, 40)).mean() > 0.95
 
 
 def test_nothing_found_has_no_outline_and_structures_have_their_own():
-    assert _path(np.zeros((20, 20), np.uint8), (20, 20)) == ""
+    assert svg_path(np.zeros((20, 20), np.uint8), (20, 20)) == ""
     two = disc(60, 60, (15, 15), 9) + 2 * disc(60, 60, (45, 45), 9)
-    assert _path(two, (60, 60)).count("M") == 2
+    assert svg_path(two, (60, 60)).count("M") == 2
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    page = World(tmp_path_factory.mktemp("world"), replicates=[0, 1]).build().run()
+def data(large_html):
+    return embedded(large_html)
+
+
+def embedded(page):
     return json.loads(re.search(r'id="ex-data">(.*?)</script>', page, re.DOTALL)[1].replace("<\\/", "</"))
 
 
 def test_every_case_of_every_cohort_is_there_with_its_scores(data):
     assert {name: len(one["cases"]) for name, one in data["cohorts"].items()} == {"phantom_b": 7, "phantom_a": 6}
-    (view,) = data["cohorts"]["phantom_b"]["views"]
-    assert (view["segmenter"], view["labels"]) == ("sam", 4)
-    assert [one["arm"] for one in view["arms"]] == ["real", "synthetic", "warped", "shuffled"]
+    assert data["metric"] == {"title": "Dice", "unit": "%", "digits": 1, "better": 1}
+    view, *others = data["cohorts"]["phantom_b"]["views"]
+    assert (view["segmenter"], view["labels"], len(others)) == ("sam", 4, 3)
+    assert [one["arm"] for one in view["arms"]] == ["real", "synthetic", "synthetic_1", "shuffled"]
     base, synthetic, *_ = view["arms"]
-    assert base["dice"] == [80.0, 81.0, 82.0, 83.0, 84.0, 85.0, 86.0]
-    assert synthetic["dice"][0] == 85.0 and base["change"] == [0.0] * 7
+    assert base["score"] == [80.0, 81.0, 82.0, 83.0, 84.0, 85.0, 86.0]
+    assert synthetic["score"][0] == 85.0 and base["change"] == [0.0] * 7
     # Replicate 1 gains 0.002 a letter of the arm's name, minus that of "real".
     assert synthetic["change"] == pytest.approx([5 + 100 * 0.002 * (9 - 4) / 2] * 7)
 
@@ -74,9 +77,8 @@ def test_pictures_are_small_and_of_the_case(data):
     assert list(picture.size) == one["size"] and max(picture.size) <= SIDE
 
 
-def test_with_many_cases_only_the_best_arms_are_shown(monkeypatch, tmp_path):
+def test_with_many_cases_only_the_best_arms_are_shown(monkeypatch, world):
     monkeypatch.setattr(module, "OUTLINES", 2 * 13)
-    page = World(tmp_path).build().run()
-    data = json.loads(re.search(r'id="ex-data">(.*?)</script>', page, re.DOTALL)[1])
-    assert [one["arm"] for one in data["cohorts"]["phantom_b"]["views"][0]["arms"]] == ["real", "synthetic"]
+    page = world.run("few")
+    assert [one["arm"] for one in embedded(page)["cohorts"]["phantom_b"]["views"][0]["arms"]] == ["real", "synthetic"]
     assert "2 of 4 arms" in page

@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.comparison.report.answers import asked
 from pipeline.comparison.report.heat_map import heat_maps, shade
-from tests.comparison.test_figures import results
+from tests.comparison.test_charts import results
 
 
 def test_a_row_for_each_synthetic_arm_by_ratio_and_a_column_for_each_number_of_labels():

@@ -2,11 +2,13 @@ import numpy as np
 import pytest
 
 from pipeline.comparison.report.numbers import in_labels
-from pipeline.comparison.scores import Scores
-from pipeline.comparison.statistics.estimates import Patients, estimate
+from pipeline.comparison.scores import EvaluatedCases, Scores
+from pipeline.comparison.statistics.estimates import estimate
 from pipeline.comparison.statistics.learning_curve import equivalent, worth
+from pipeline.comparison.statistics.resampling import Patients
 from pipeline.comparison.statistics.summary import Result
 from pipeline.config.arms import Arm
+from pipeline.tasks.metrics import METRICS
 
 SPEC = Arm(extra="synthetic", ratio=4)
 LABELS = (5, 10, 20, 40)
@@ -36,31 +38,47 @@ def test_a_dip_of_the_curve_is_levelled():
     assert 20 < equivalent(LABELS, curve, 0.9) < 40
 
 
-def world(draws, truth, n_replicates=5, n_patients=60):
-    """Scores of a curve that rises 0.03 a doubling, and an arm at 10 labels worth ``truth`` of them."""
-    names = tuple(f"p{i}" for i in range(n_patients))
+def scores_of(patients, values, metric="dice"):
+    names = tuple(f"c{i}" for i in range(len(patients)))
+    cases = EvaluatedCases(names, tuple(patients), {}, 0)
+    return Scores(cases, METRICS[metric], ("head",), "head", {("head", metric): values})
+
+
+def result(scores, patients):
+    score = estimate(scores.primary, patients)
+    return Result(
+        "far", "unet", 10, "more", SPEC, scores.metric, patients.n, score, score, None, None, (), {}, {}, True
+    )
+
+
+def world(draws, truth, metric="dice", n_replicates=5, n_patients=60):
+    """Scores of a curve that rises 0.03 a doubling (falls, where lower is better), and an arm at 10 labels worth
+    ``truth`` of them."""
+    names = [f"p{i}" for i in range(n_patients)]
     patient = draws.normal(0, 0.04, n_patients)
     subset = draws.normal(0, 0.008, (n_replicates, 1))
+    sign = 1 if METRICS[metric].better == "higher" else -1
 
     def scores(labels):
         noise = draws.normal(0, 0.006, (n_replicates, 1)) + draws.normal(0, 0.02, (n_replicates, n_patients))
-        dice = 0.8 + 0.03 * np.log2(labels / 5) + patient + subset + noise
-        return Scores(names, names, ("head",) * n_patients, {}, np.full(n_patients, np.nan), {"dice": dice})
+        return scores_of(names, sign * (0.8 + 0.03 * np.log2(labels / 5) + patient + subset + noise), metric)
 
     table = {("far", "unet", n, "real"): scores(n) for n in LABELS} | {("far", "unet", 10, "more"): scores(truth)}
-    patients = Patients(names, 300, draws)
-    dice = estimate(table["far", "unet", 10, "more"].per_case("dice"), patients)
-    asked = Result("far", "unet", 10, "more", SPEC, n_patients, dice, dice, None, None, (), {}, True)
-    return worth(table, [asked], "real", {"far": patients}, 0)[0]
+    patients = Patients(names, 300, int(draws.integers(1 << 30)))
+    return worth(table, [result(table["far", "unet", 10, "more"], patients)], "real", {"far": patients})[0]
 
 
-def test_one_patient_is_no_ground_for_a_number_of_labels():
-    scores = Scores(("a", "b"), ("p", "p"), ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((5, 2), 0.9)})
-    patients = Patients(("p", "p"), 10, np.random.default_rng(0))
-    dice = estimate(scores.per_case("dice"), patients)
-    table = {("far", "unet", n, arm): scores for n in (5, 10) for arm in ("real", "more")}
-    asked = Result("far", "unet", 10, "more", SPEC, 2, dice, dice, None, None, (), {}, True)
-    assert worth(table, [asked], "real", {"far": patients}, 0) == []
+@pytest.mark.parametrize(("names", "labels"), [(("p", "p"), (5, 10)), (("p", "q"), (10,))])
+def test_one_patient_or_one_number_of_labels_makes_no_curve(names, labels):
+    scores, patients = scores_of(names, np.full((5, 2), 0.9)), Patients(names, 10, 0)
+    table = {("far", "unet", n, arm): scores for n in labels for arm in ("real", "more")}
+    assert worth(table, [result(scores, patients)], "real", {"far": patients}) == []
+
+
+def test_where_lower_is_better_the_same_arm_is_worth_the_same():
+    higher, lower = (world(np.random.default_rng(2), 18, metric) for metric in ("dice", "hc_error_mm"))
+    assert (lower.value, lower.low, lower.high) == pytest.approx((higher.value, higher.low, higher.high))
+    assert lower.result.score.mean == pytest.approx(-higher.result.score.mean)
 
 
 def test_limits_hold_what_the_arm_is_worth():
@@ -77,13 +95,3 @@ def test_a_better_arm_is_worth_more_and_replaces_what_it_exceeds_its_own_labels_
     assert low.value < high.value < np.inf
     assert high.replaced == high.value - 10
     assert high.ends == (5, 40)
-
-
-def test_one_number_of_labels_makes_no_curve():
-    names = ("p0", "p1")
-    scores = Scores(names, names, ("head",) * 2, {}, np.full(2, np.nan), {"dice": np.full((1, 2), 0.9)})
-    patients = Patients(names, 10, np.random.default_rng(0))
-    dice = estimate(scores.per_case("dice"), patients)
-    asked = Result("far", "unet", 10, "more", SPEC, 2, dice, dice, None, None, (), {}, True)
-    table = {("far", "unet", 10, "real"): scores, ("far", "unet", 10, "more"): scores}
-    assert worth(table, [asked], "real", {"far": patients}, 0) == []

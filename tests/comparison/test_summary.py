@@ -1,21 +1,20 @@
 import math
 from itertools import product
-from types import SimpleNamespace
 
 import pytest
 
 from pipeline.comparison.exports import long_table, metrics
-from pipeline.comparison.scores import load_scores
+from pipeline.comparison.quality import ReplicatedMeasure, Shape, SyntheticSets
 from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import by_subgroup
 from pipeline.comparison.statistics.summary import patients_of, summarise
-from pipeline.comparison.synthetic import Quality, Shape
 from pipeline.quality.measures import Measure
 from pipeline.run.errors import InputError
-from tests.comparison.cells import ARMS, row, write_cells
+from tests.comparison.cells import ARMS, grid, load, person, row, task, write_cells
 
-GRID = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0, 3), arms=("real", "synthetic"))
-ONE_CELL = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real",))
+GRID = grid(replicates=(0, 3))
+ONE_CELL = grid(arms=("real",))
+NO_SETS = SyntheticSets([], [], {})
 
 
 @pytest.fixture
@@ -32,10 +31,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def results_of(folder, grid=GRID, cohorts=("far",)):
-    return summarised(load_scores(folder, grid, cohorts))
-
-
 def summarised(scores):
     return summarise(scores, ARMS, "real", ["far"], patients_of(scores, 200, 0))
 
@@ -49,11 +44,11 @@ def subgroups(scores):
 
 
 def test_known_means_and_paired_differences(folder):
-    real, synthetic = results_of(folder)
+    real, synthetic = summarised(load(folder, GRID))
     assert (real.arm, synthetic.arm) == ("real", "synthetic")
-    assert real.dice.mean == pytest.approx(0.75)
-    assert real.dice_of_replicates == pytest.approx([0.7, 0.8])
-    assert (real.n_cases, real.dice.n_replicates, real.dice.n_patients) == (2, 2, 2)
+    assert real.score.mean == pytest.approx(0.75)
+    assert real.of_replicates == pytest.approx([0.7, 0.8])
+    assert (real.n_cases, real.score.n_replicates, real.score.n_patients) == (2, 2, 2)
     assert real.difference is None and real.verdict is None
     assert synthetic.difference.mean == pytest.approx(0.65 - 0.75)
     assert synthetic.difference.replicates.n == 2
@@ -61,73 +56,110 @@ def test_known_means_and_paired_differences(folder):
 
 
 def test_missing_predictions_are_counted_and_scored(folder):
-    synthetic = results_of(folder)[1]
-    assert synthetic.missing == 1
-    assert synthetic.structures[0].n_predictions == 4
-    assert synthetic.dice.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
+    synthetic = summarised(load(folder, GRID))[1]
+    assert synthetic.counts == {"missing": 1}
+    assert synthetic.regions[0].n_predictions == 4
+    assert synthetic.score.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
 
 
 def test_millimetres_are_means_of_the_cases_that_have_them(folder):
-    part = results_of(folder)[0].structures[0]
+    part = summarised(load(folder, GRID))[0].regions[0]
     assert part.means["hd95_mm"] == pytest.approx(5.0)
-    assert (part.n_mm, part.n_cases) == (1, 2)
+    assert (part.known["hd95_mm"], part.n_cases) == (1, 2)
 
 
 def test_unknown_pixel_sizes_give_no_millimetres(tmp_path):
     write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.5), row("b", 0.7)]})
-    part = results_of(tmp_path, ONE_CELL)[0].structures[0]
-    assert part.means["hd95_mm"] is None and part.n_mm == 0
+    part = summarised(load(tmp_path, ONE_CELL))[0].regions[0]
+    assert "hd95_mm" not in part.means
 
 
-def test_a_case_is_the_mean_of_its_structures(tmp_path):
-    rows = [row("b", 0.4), row("b", 0.8, structure="neck"), row("a", 1.0)]
+TWO_STRUCTURES = task(("symphysis", "fetal_head"), {"all": ("symphysis", "fetal_head")}, roles={"fetal_head": "head"})
+
+
+def test_a_case_is_the_mean_of_its_structures_and_unions_stand_beside_them(tmp_path):
+    rows = [
+        row("b", 0.4, region="symphysis", share=0.1), row("b", 0.8, region="fetal_head", share=0.3),
+        row("b", 0.99, region="all"), row("a", 1.0, region="fetal_head", hc_error_percent=1.5, share=0.2),
+    ]  # fmt: skip
     write_cells(tmp_path, {"sam-10-0-real": rows})
-    scores = load_scores(tmp_path, ONE_CELL, ["far"])
+    scores = load(tmp_path, ONE_CELL, about=TWO_STRUCTURES)
     own = scores["far", "sam", 10, "real"]
-    assert own.case_ids == ["b", "a"]
-    assert own.per_case("dice").tolist() == [[pytest.approx(0.6), 1.0]]
+    assert own.cases.ids == ("b", "a")
+    assert own.primary.tolist() == [[pytest.approx(0.6), 1.0]]
+    assert own.head_sizes().tolist() == [0.3, 0.2], "of the structure whose role is head"
     (result,) = summarised(scores)
-    assert [(part.structure, part.n_cases) for part in result.structures] == [("head", 2), ("neck", 1)]
-
-
-def test_a_circumference_is_that_of_the_head_alone(tmp_path):
-    symphysis = row("a", 0.5, structure="symphysis", mm=0.5) | {"hc_error_mm": None, "hc_error_percent": None}
-    other = symphysis | {"id": "b", "patient": "b"}
-    write_cells(tmp_path, {"sam-10-0-real": [symphysis, row("a", 0.9, mm=0.5), other]})
-    (result,) = results_of(tmp_path, ONE_CELL)
-    means = {part.structure: part.means["hc_error_percent"] for part in result.structures}
-    assert means == {"symphysis": None, "head": 1.5}
+    assert [(part.region, part.known["dice"]) for part in result.regions] == [
+        ("symphysis", 1), ("fetal_head", 2), ("all", 1)
+    ]  # fmt: skip
     assert result.replicate_means["hc_error_percent"] == [1.5]
-    assert result.replicate_means["dice"] == [pytest.approx((0.7 + 0.5) / 2)]
-    assert metrics([result], [], [], [], [])["far"]["sam"]["n10"]["real"]["hc_error_percent"] == 1.5
+    assert result.regions[2].means["dice"] == 0.99 and "hc_error_percent" not in result.regions[2].means
+    leaf = metrics([result], NO_SETS, [], [])["far"]["sam"]["n10"]["real"]
+    assert (leaf["dice"], leaf["hc_error_percent"], leaf["missing"]) == (0.8, 1.5, 0)
+
+
+def test_where_lower_is_better_a_smaller_value_helps(tmp_path):
+    """Five replicates, twelve patients: the circumference error falls by a millimetre, Dice by ten points."""
+    for arm, r in product(ARMS, range(5)):
+        more = arm == "synthetic"
+        rows = [row(f"p{i:02}", 0.9 - 0.1 * more, hc_error_mm=4 - more + 0.1 * i + 0.01 * r * more) for i in range(12)]
+        write_cells(tmp_path, {f"sam-10-{r}-{arm}": [*rows, row("q", 0.9)]})
+    cells = grid(replicates=range(5))
+    errors = load(tmp_path, cells, about=task(primary="hc_error_mm"))
+    _, lower = summarised(errors)
+    assert lower.difference.mean == pytest.approx(-0.98) and lower.gain == pytest.approx(0.98)
+    assert (lower.verdict.word, lower.n_cases) == ("helps", 12)
+    assert errors["far", "sam", 10, "real"].cases.left_out == 1, "a case without the primary"
+    assert [one["difference"] for one in long_table([lower], range(5), "synthetic")] == [0] * 5
+    _, higher = summarised(load(tmp_path, cells))
+    assert (higher.verdict.word, higher.n_cases) == ("hurts", 13)
+
+
+@pytest.mark.parametrize("primary", ["reference_share", "beauty"])
+def test_the_primary_is_a_metric_that_ranks(folder, primary):
+    with pytest.raises(InputError, match="key 'task.primary'"):
+        load(folder, GRID, about=task(primary=primary))
+
+
+def test_a_cohort_in_which_no_case_has_the_primary_is_an_error(folder):
+    with pytest.raises(InputError, match="no case of cohort 'far' has the metric 'hc_error_mm'"):
+        load(folder, GRID, about=task(primary="hc_error_mm"))
+
+
+def test_scores_of_a_case_that_the_cohort_does_not_have_are_an_error(folder):
+    from pipeline.comparison.scores import load_scores
+
+    with pytest.raises(InputError, match="case 'b' is not in the dataset of 'far'"):
+        load_scores(folder, GRID, {"far": [person("a")]}, task())
 
 
 def test_missing_cell_names_file_and_remedy(folder):
     (folder / "sam-10-3-synthetic.csv").unlink()
     with pytest.raises(InputError, match=r"sam-10-3-synthetic\.csv.*run the stage that makes it"):
-        results_of(folder)
+        summarised(load(folder, GRID))
 
 
 def test_cohort_without_cases_is_an_error(folder):
     with pytest.raises(InputError, match="no case of cohort 'near'"):
-        results_of(folder, cohorts=("far", "near"))
+        load(folder, GRID, cohorts=("far", "near"))
 
 
 def test_cells_that_score_other_cases_are_an_error(folder):
     write_cells(folder, {"sam-10-3-synthetic": [row("a", 0.9), row("c", 0.4)]})
     with pytest.raises(InputError, match="cannot be paired"):
-        results_of(folder)
+        summarised(load(folder, GRID))
 
 
 def test_metrics_are_small_nested_and_finite(folder):
+    def kid(value):
+        return Measure("fidelity", "kid", "domain", value, 40, 0.01, "real", 0.9, "far")
+
     quality = [
-        Quality(
-            10, tuple(Measure("fidelity", "kid", "domain", value, 40, 0.01, "real", 0.9, "far") for value in (0.2, 0.4))
-        ),
-        Quality(10, (Measure("privacy", "novelty", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
+        ReplicatedMeasure(10, (kid(0.2), kid(0.4))),
+        ReplicatedMeasure(10, (Measure("privacy", "novelty", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
     ]
     shapes = [
-        Shape(10, structure, descriptor, (0.3, 0.1), (0.3, 0.1), distance, 0.1, 0.2, {}, 40)
+        Shape(10, structure, descriptor, ({"synthetic": {"distance": distance}},))
         for structure, descriptor, distance in (
             ("head", "area", 0.2),
             ("neck", "area", 0.4),
@@ -136,12 +168,13 @@ def test_metrics_are_small_nested_and_finite(folder):
             ("neck", "row", None),
         )
     ]
-    tree = metrics(results_of(folder), quality, shapes, [], [])
-    assert tree["far"]["sam"]["n10"]["real"] == {
+    tree = metrics(summarised(load(folder, GRID)), SyntheticSets(quality, shapes, {}), [], [])
+    leaf = tree["far"]["sam"]["n10"]["real"]
+    assert leaf == {
         "dice": 0.75,
-        "iou": pytest.approx(tree["far"]["sam"]["n10"]["real"]["iou"]),
+        "iou": pytest.approx(leaf["iou"]),
         "hd95_px": 10.0,
-        "hc_error_percent": 1.5,
+        "hd95_mm": 5.0,
         "missing": 0,
         "n_cases": 2,
         "n_replicates": 2,
@@ -159,7 +192,7 @@ def test_metrics_are_small_nested_and_finite(folder):
 
 
 def test_long_table_has_a_row_per_replicate(folder):
-    rows = long_table(results_of(folder), GRID.replicates, "real")
+    rows = long_table(summarised(load(folder, GRID)), GRID.replicates, "real")
     assert [(one["arm"], one["ratio"], one["replicate"]) for one in rows] == [
         ("real", 0.0, 0),
         ("real", 0.0, 3),
@@ -167,24 +200,24 @@ def test_long_table_has_a_row_per_replicate(folder):
         ("synthetic", 2.0, 3),
     ]
     assert [one["dice"] for one in rows] == pytest.approx([0.7, 0.8, 0.85, 0.45])
-    assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0, 0.15, -0.35])
+    assert [one["difference"] for one in rows] == pytest.approx([0, 0, 0.15, -0.35])
     assert all(math.isfinite(one["hd95_mm"]) for one in rows)
 
 
-TWO = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=(0,), arms=("real", "synthetic"))
+TWO = grid(segmenters=("sam", "unet"))
 
 
 def two_segmenters(folder):
     write_cells(
         folder,
         {
-            "sam-10-0-real": [row("a", 0.8, country="ESP"), row("b", 0.6, country="DZA"), row("c", 0.7)],
+            "sam-10-0-real": [row("a", 0.8), row("b", 0.6), row("c", 0.7)],
             "sam-10-0-synthetic": [row("a", 0.9), row("b", 0.8), row("c", 0.7)],
             "unet-10-0-real": [row("a", 0.9), row("b", 0.9), row("c", 0.6)],
             "unet-10-0-synthetic": [row("a", 0.8), row("b", 0.9), row("c", 0.6)],
         },
     )
-    return load_scores(folder, TWO, ["far"])
+    return load(folder, TWO, [person("a", country="ESP"), person("b", country="DZA")])
 
 
 def test_differences_are_taken_within_a_segmenter(tmp_path):
@@ -195,17 +228,17 @@ def test_differences_are_taken_within_a_segmenter(tmp_path):
     assert [one.difference and one.difference.mean for one in results] == [
         None, pytest.approx(0.1), None, pytest.approx(-0.1 / 3)
     ]  # fmt: skip
-    tree = metrics(results, [], [], [], [])
+    tree = metrics(results, NO_SETS, [], [])
     assert tree["far"]["unet"]["n10"]["synthetic"]["dice_minus_baseline"] == pytest.approx(-0.1 / 3, abs=1e-6)
     rows = long_table(results, (0,), "real")
     assert [one["segmenter"] for one in rows] == ["sam", "sam", "unet", "unet"]
-    assert [one["dice_minus_baseline"] for one in rows] == pytest.approx([0, 0.1, 0, -0.1 / 3])
+    assert [one["difference"] for one in rows] == pytest.approx([0, 0.1, 0, -0.1 / 3])
 
 
 def test_segmenters_are_compared_on_real_data_alone(tmp_path):
     sam, unet = standings(two_segmenters(tmp_path), TWO.segmenters)
     assert (sam.segmenter, sam.difference, sam.verdict) == ("sam", None, None)
-    assert (sam.dice.mean, unet.dice.mean) == (pytest.approx(0.7), pytest.approx(0.8))
+    assert (sam.score.mean, unet.score.mean) == (pytest.approx(0.7), pytest.approx(0.8))
     assert unet.difference.mean == pytest.approx(0.1)
     assert unet.verdict.word == "too few"
 
@@ -216,63 +249,52 @@ def test_a_verdict_between_models_is_worded_for_models(tmp_path):
     for name, r in product(levels, range(5)):
         rows = [row(one, levels[name] + 0.01 * i + 0.001 * r) for i, one in enumerate(names)]
         write_cells(tmp_path, {f"{name}-10-{r}-real": rows})
-    grid = SimpleNamespace(segmenters=("sam", "unet"), labels=(10,), replicates=range(5), arms=("real",))
-    scores = load_scores(tmp_path, grid, ["far"])
+    scores = load(tmp_path, grid(segmenters=("sam", "unet"), replicates=range(5), arms=("real",)))
     assert standings(scores, ("sam", "unet"))[1].verdict.text == "better"
     assert standings(scores, ("unet", "sam"))[1].verdict.text == "worse"
 
 
 def test_subgroups_are_means_of_their_own_cases(tmp_path):
-    one, two, *others = subgroups(two_segmenters(tmp_path))
-    assert others == [], "only one arm of one segmenter says which country its cases are from"
+    found = subgroups(two_segmenters(tmp_path))
+    assert len(found) == 8, "two countries of two arms of two segmenters; a case of unknown country is in none"
+    one, two = found[:2]
     assert (one.kind, one.value, one.segmenter, one.arm, one.n_cases) == ("country", "DZA", "sam", "real", 1)
-    assert (one.dice, two.value, two.dice) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
-    assert one.patients is None
+    assert (one.score.mean, two.value, two.score.mean) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
+    assert one.score.patients is None and found[2].difference.mean == pytest.approx(0.2)
 
 
 def test_head_sizes_are_thirds_of_the_cohort_with_paired_gains(tmp_path):
     """Small heads gain ten points, the others nothing; a case without a known area is in no third."""
     areas = [0.05 + 0.01 * i for i in range(12)]
-    real = [row(f"p{i}", 0.8, area=area) for i, area in enumerate(areas)] + [row("unknown", 0.1)]
-    more = [row(f"p{i}", 0.9 if i < 4 else 0.8, area=area) for i, area in enumerate(areas)] + [row("unknown", 0.1)]
+    real = [row(f"p{i}", 0.8, share=area) for i, area in enumerate(areas)] + [row("x", 0.1)]
+    more = [row(f"p{i}", 0.9 if i < 4 else 0.8, share=area) for i, area in enumerate(areas)] + [row("x", 0.1)]
     write_cells(tmp_path, {"sam-10-0-real": real, "sam-10-0-synthetic": more})
-    grid = SimpleNamespace(segmenters=("sam",), labels=(10,), replicates=(0,), arms=("real", "synthetic"))
-    found = [one for one in subgroups(load_scores(tmp_path, grid, ["far"])) if one.arm == "synthetic"]
+    found = [one for one in subgroups(load(tmp_path, grid())) if one.arm == "synthetic"]
     assert [one.value.split()[0] for one in found] == ["small", "medium", "large"]
     assert [one.n_cases for one in found] == [4, 4, 4]
-    assert [one.difference for one in found] == pytest.approx([0.1, 0, 0])
-    assert (found[0].gain.low, found[0].gain.high) == pytest.approx((0.1, 0.1))
+    assert [one.difference.mean for one in found] == pytest.approx([0.1, 0, 0])
+    assert (found[0].difference.patients.low, found[0].difference.patients.high) == pytest.approx((0.1, 0.1))
 
 
 def test_few_heads_have_no_thirds(tmp_path):
-    write_cells(tmp_path, {"sam-10-0-real": [row(f"p{i}", 0.8, area=0.1 * i) for i in range(8)]})
-    assert subgroups(load_scores(tmp_path, ONE_CELL, ["far"])) == []
+    write_cells(tmp_path, {"sam-10-0-real": [row(f"p{i}", 0.8, share=0.1 * i) for i in range(8)]})
+    assert subgroups(load(tmp_path, ONE_CELL)) == []
 
 
 def test_patients_are_resampled_alike_for_every_segmenter(tmp_path):
     rows = [row(f"p{i}", 0.5 + 0.017 * i) for i in range(20)]
     write_cells(tmp_path, {f"{name}-10-0-{arm}": rows for name in TWO.segmenters for arm in TWO.arms})
-    results = summarised(load_scores(tmp_path, TWO, ["far"]))
-    assert len({one.dice.patients for one in results}) == 1
+    results = summarised(load(tmp_path, TWO))
+    assert len({one.score.patients for one in results}) == 1
 
 
 def test_missing_cell_of_another_segmenter_is_named(tmp_path):
     two_segmenters(tmp_path)
     (tmp_path / "unet-10-0-real.csv").unlink()
     with pytest.raises(InputError, match=r"unet-10-0-real\.csv"):
-        load_scores(tmp_path, TWO, ["far"])
-
-
-def test_tables_without_country_and_device_are_of_unknown_origin(tmp_path):
-    known = row("a", 0.8)
-    write_cells(
-        tmp_path, {"sam-10-0-real": [{key: known[key] for key in known if key not in ("country", "device", "area")}]}
-    )
-    scores = load_scores(tmp_path, ONE_CELL, ["far"])
-    assert scores["far", "sam", 10, "real"].case_groups("device") == [""]
-    assert subgroups(scores) == []
+        load(tmp_path, TWO)
 
 
 def test_one_known_country_is_no_subgroup(tmp_path):
-    write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.8, country="ESP"), row("b", 0.6)]})
-    assert subgroups(load_scores(tmp_path, ONE_CELL, ["far"])) == []
+    write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.8), row("b", 0.6)]})
+    assert subgroups(load(tmp_path, ONE_CELL, [person("a", country="ESP")])) == []

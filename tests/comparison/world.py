@@ -1,6 +1,6 @@
 """Small made-up inputs of the stage compare, written by the project's own writers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -9,19 +9,23 @@ import numpy as np
 import yaml
 
 from pipeline import compare
+from pipeline.comparison.budgets import load_budgets
+from pipeline.comparison.scores import load_scores
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
+from pipeline.data.dataset import open_dataset, read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
-from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
-from pipeline.quality.measures import Measure, as_json
+from pipeline.quality.curation import CRITERIA
+from pipeline.quality.measures import QUESTIONS, Measure, as_json
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
+from pipeline.tasks.metrics import METRICS
 from pipeline.tools.preset import compose
 
-STRUCTURES = (Structure("head", "head"),)
+CLASSES = ["background", "head"]
 ARMS = {
     "real": {"extra": "none", "ratio": 0},
     "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
@@ -39,28 +43,22 @@ def case(cohort, i, split):
     return Case(id_, cohort, f"p{cohort}{i}", image, mask, split, pixel_mm=0.5, mask_source="annotated")
 
 
-def rows(cohort, cases, dice):
+def long_rows(cell, cohort, id_, region, values):
+    """Rows of a table of scores, as `evaluate` writes them."""
     return [
-        {
-            "cohort": cohort,
-            "structure": "head",
-            "id": one.id,
-            "patient": one.patient,
-            "country": one.country,
-            "device": None,
-            "area": 0.1 + 0.01 * i,
-            "dice": float(min(dice + 0.01 * i, 1)),
-            "iou": 0.8,
-            "hd95_px": 3.0,
-            "assd_px": 1.0,
-            "hd95_mm": 1.5,
-            "assd_mm": 0.5,
-            "hc_error_mm": 2.0,
-            "hc_error_percent": 1.0,
-            "missing": False,
-        }
-        for i, one in enumerate(cases)
-    ]
+        {"cell": cell, "cohort": cohort, "case": id_, "region": region, "metric": name, "value": value,
+         "unit": METRICS[name].unit}
+        for name, value in values.items()
+    ]  # fmt: skip
+
+
+def rows(cell, cohort, cases, dice):
+    values = {"iou": 0.8, "hd95_px": 3.0, "hd95_mm": 1.5, "hc_error_mm": 2.0, "hc_error_percent": 1.0, "missing": 0.0}
+    found = []
+    for i, one in enumerate(cases):
+        own = {"dice": min(dice + 0.01 * i, 1)} | values | {"reference_share": 0.1 + 0.01 * i}
+        found += long_rows(cell, cohort, one.id, "head", own)
+    return found
 
 
 def masks(distance):
@@ -76,7 +74,7 @@ def masks(distance):
     }
 
 
-WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+WORDS = dict(zip(QUESTIONS, ("good", "doubtful", "good", "bad"), strict=False))
 
 
 def measures(replicate):
@@ -86,7 +84,18 @@ def measures(replicate):
         Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
-        Measure("obedience", "dice", "head", 0.9, 16, 0.95, "the instrument", 0.6, "another's mask", spread=0.02),
+        Measure(
+            list(QUESTIONS)[2],
+            "dice",
+            "head",
+            0.9,
+            16,
+            0.95,
+            "the evaluation network",
+            0.6,
+            "another's mask",
+            spread=0.02,
+        ),
     ]
 
 
@@ -95,10 +104,9 @@ class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
 
     root: Path
-    replicates: list[int] = field(default_factory=lambda: [0])
+    replicates: Sequence[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
-    selected_on: int = 0
     chosen_on: int = 0
     oracle: list[str] = field(default_factory=list)
     segmenters: list[str] = field(default_factory=lambda: ["sam"])
@@ -108,6 +116,7 @@ class World:
     n_unseen: int = 6
     n_held_out: int = 7
     bootstrap: int = 100
+    task: dict = field(default_factory=dict)
     make_case: Callable[[str, int, str], Case] = case
 
     def build(self):
@@ -115,17 +124,18 @@ class World:
         config = yaml.safe_load(compose(presets, "smoke"))
         keep = {"phantom_a", "phantom_b", "phantom_d"}
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
-        config["grid"] |= {"labels": self.labels, "replicates": self.replicates, "arms": list(self.arms)}
+        config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
         config["oracle"]["arms"] = self.oracle
+        config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
         (self.root / "params.yaml").write_text(yaml.safe_dump(config))
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -139,18 +149,24 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
-        origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
+        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = {"obedience": 0.8, "plausibility": None, "novelty": 0.2}
-        dropped = {"obedience": 9, "plausibility": 0, "novelty": 4}
+        thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
+        dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
-            {"set": "synthetic", "id": one.id, "obedience": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
+            {
+                "set": "synthetic",
+                "id": one.id,
+                "mask_agreement": 0.5 + 0.03 * i,
+                "nearest": own[i % n].id,
+                "distance": 1.0,
+            }
             for i, one in enumerate(made)
         ]
-        real = {"set": "unseen", "id": "a-9", "obedience": 0.9, "nearest": own[0].id, "distance": 1.0}
+        real = {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id, "distance": 1.0}
         write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
         answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
         write_json(
@@ -171,7 +187,7 @@ class World:
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
                 self.root / "evaluation" / f"{cell}.csv",
-                [row for cohort, cases in cohorts for row in rows(cohort, cases, level)],
+                [row for cohort, cases in cohorts for row in rows(cell, cohort, cases, level)],
             )
             if arm in self.oracle and segmenter == "sam":
                 boxed = [
@@ -187,8 +203,23 @@ class World:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(shifted)
 
+    def params(self):
+        return View(load_params(self.root / "params.yaml"), compare.PARAMS)
+
+    def budgets(self):
+        """What `compare` counts."""
+        sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
+        train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
+        return load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
+
+    def scores(self):
+        """What `compare` reads of the cells."""
+        folders = (self.root / "held_out" / self.held_out, self.root / "cohorts/phantom_a")
+        cases = {path.name: read_dataset(path, splits=["test"]).cases for path in folders}
+        params = self.params()
+        return load_scores(self.root / "evaluation", params.grid, cases, params.task)
+
     def run(self, out="out"):
-        params = View(load_params(self.root / "params.yaml"), compare.PARAMS)
         names = (
             "evaluation",
             "quality",
@@ -204,5 +235,5 @@ class World:
         )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
-        compare.run(params, **folders, test=self.root / "cohorts/phantom_a", **outputs)
+        compare.run(self.params(), **folders, test=self.root / "cohorts/phantom_a", **outputs)
         return (self.root / out / "report.html").read_text()

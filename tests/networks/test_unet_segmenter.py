@@ -28,7 +28,7 @@ def settings(smoke_config):
 
 
 def prepared(folder, settings):
-    prepare_base(folder, settings, 0, CPU, None, lambda step, loss: None)
+    prepare_base(folder, settings, 0)
     return folder
 
 

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pipeline.comparison.report.figures import describe
-from pipeline.comparison.report.numbers import in_labels, interval, points
-from pipeline.comparison.statistics.estimates import MIN_REPLICATES, Estimate
+from pipeline.comparison.report.numbers import Display, in_labels, interval
+from pipeline.comparison.report.series import arm_in_words
+from pipeline.comparison.statistics.estimates import MIN_REPLICATES
 from pipeline.comparison.statistics.learning_curve import Worth
 from pipeline.comparison.statistics.summary import Result
 
 WITHOUT_GENERATOR = {
-    "warped": "warped real images",
-    "copy_paste": "heads in the place of other heads",
+    "warped": "warped labelled images",
+    "copy_paste": "structures pasted in the place of others",
     "rendered": "speckle drawn into masks",
-    "repeated": "the labelled cases once more",
+    "repeated": "the labelled images once more",
 }
 
 
@@ -34,7 +34,7 @@ def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
     words = [one.verdict.word for one in ones if one.verdict.word != "too few"]
     total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
     if not words:
-        head = "Too few replicates to say" if ones[0].dice.n_replicates < MIN_REPLICATES else "Too few patients to say"
+        head = "Too few replicates to say" if ones[0].score.n_replicates < MIN_REPLICATES else "Too few patients to say"
     elif helps == total:
         head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
     elif hurts == total:
@@ -55,26 +55,25 @@ def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
 
 def claim(result: Result) -> str:
     """A paired difference in a sentence to be quoted, with its interval over patients and replicates and its n."""
-    one, found = result.difference, result.verdict
+    one, found, display = result.difference, result.verdict, Display(result.metric)
     counts = f"n = {_count(one.n_patients, 'patient')}, {_count(one.n_replicates, 'replicate')}"
-    size = (
-        f"{100 * abs(one.mean):.1f} Dice points" if found.word in ("helps", "hurts") else f"{points(one.mean)} points"
-    )
-    limits = "" if one.both is None else f", 95 % interval {interval(one.both, points)}"
-    if found.word in ("helps", "hurts"):
-        return f"{found.word} by {size}{limits}, {counts}"
+    size = f"{result.metric.title} {_difference(result)}"
     if found.word == "too few":
         return f"{found.text} ({size}, {counts})"
-    return f"no evidence: {size}{limits}, {counts}; {points(found.detectable)[1:]} would have been found"
+    limits = "" if one.both is None else f", 95 % interval {interval(one.both, display.difference)}"
+    if found.word in ("helps", "hurts"):
+        return f"{found.word}: {size}{limits}, {counts}"
+    detectable = f"{display.size(found.detectable)} {display.unit_of_differences}".rstrip()
+    return f"no evidence: {size}{limits}, {counts}; smallest detectable difference {detectable}"
 
 
 def advice(results: Sequence[Result], baseline: str, worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
     """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
 
-    The smallest ratio that helps in every cohort, and what it is worth in real labels where it helps and there is a
-    learning curve; the baseline where none is shown to help.
+    The smallest ratio that helps in every cohort, and what it is worth in labels where it helps and there is a learning
+    curve; the baseline where none is shown to help.
     """
-    known = {(one.cohort, one.segmenter, one.labels, one.arm): one for one in worths}
+    known = {(one.result.cohort, one.result.segmenter, one.result.labels, one.result.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
     for one in asked(results):
         groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
@@ -82,24 +81,23 @@ def advice(results: Sequence[Result], baseline: str, worths: Sequence[Worth] = (
 
 
 def _advise(arms: Mapping[str, Sequence[Result]], baseline: str, worths: Mapping[tuple, Worth]) -> str:
-    def words(arm):
-        return [one.verdict.word for one in arms[arm]]
+    words = {arm: [one.verdict.word for one in ones] for arm, ones in arms.items()}
 
     def gains(arm):
         return ", ".join(_gain(one, worths) for one in arms[arm])
 
     by_ratio = sorted(arms, key=lambda arm: arms[arm][0].spec.ratio)
-    best = max(arms, key=lambda arm: np.mean([one.difference.mean for one in arms[arm]]))
+    best = max(arms, key=lambda arm: np.mean([one.gain for one in arms[arm]]))
     for arm in by_ratio:
-        if set(words(arm)) == {"helps"}:
-            return f"use “{arm}” ({describe(arms[arm][0].spec)}): {gains(arm)}"
-    if all(set(words(arm)) == {"too few"} for arm in arms):
-        return f"{arms[best][0].verdict.text}; the highest mean is that of “{best}”, {gains(best)}"
+        if set(words[arm]) == {"helps"}:
+            return f"use “{arm}” ({arm_in_words(arms[arm][0].spec)}): {gains(arm)}"
+    if all(set(those) == {"too few"} for those in words.values()):
+        return f"{arms[best][0].verdict.text}; the best mean is that of “{best}”, {gains(best)}"
     for arm in by_ratio:
-        if "helps" in words(arm) and "hurts" not in words(arm):
+        if "helps" in words[arm] and "hurts" not in words[arm]:
             where = ", ".join(one.cohort for one in arms[arm] if one.verdict.word == "helps")
             return f"“{arm}” helps on {where} only: {gains(arm)}"
-    return f"stay with “{baseline}”: no ratio is shown to help; the highest mean is that of “{best}”, {gains(best)}"
+    return f"stay with “{baseline}”: no ratio is shown to help; the best mean is that of “{best}”, {gains(best)}"
 
 
 def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
@@ -108,7 +106,13 @@ def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
     if found is not None and result.verdict.word == "helps" and found.low > result.labels:
         value, low, high = (in_labels(number, found.ends) for number in (found.value, found.low, found.high))
         worth = f", worth {value} labels ({low} to {high})"
-    return f"{points(result.difference.mean)} points on {result.cohort}{worth}"
+    return f"{_difference(result)} on {result.cohort}{worth}"
+
+
+def _difference(result: Result) -> str:
+    """``+2.00 points``."""
+    display = Display(result.metric)
+    return f"{display.difference(result.difference.mean)} {display.unit_of_differences}".rstrip()
 
 
 def _count(n: int, noun: str) -> str:
@@ -117,39 +121,27 @@ def _count(n: int, noun: str) -> str:
 
 def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
     """(as it should be, sentence) for every kind of control in the held-out results."""
-    sentences = []
-    shuffled = [one for one in results if one.spec.shuffled and one.difference is not None]
+    sentences, compared = [], [one for one in results if one.difference is not None]
+    shuffled = [one for one in compared if one.spec.shuffled]
     if shuffled:
-        lost = all(_below_zero(one.difference) for one in shuffled)
-        sentences.append(
-            (
-                lost,
-                f"Control, synthetic images with shuffled masks: {_span(shuffled)}. "
-                + (
-                    "It must lose, and it did."
-                    if lost
-                    else "It must lose, and not everywhere did its interval lie below zero: treat gains with suspicion."
-                ),
-            )
-        )
-    cheap = {
-        words: [one for one in results if one.spec.extra == kind and one.difference is not None]
-        for kind, words in WITHOUT_GENERATOR.items()
-    }
-    if any(cheap.values()):
-        parts = (f"{words}, {_span(those)}" for words, those in cheap.items() if those)
-        credit = "A synthetic arm has to beat them before diffusion deserves the credit."
-        sentences.append((True, f"Controls without any diffusion: {'; '.join(parts)}. {credit}"))
+        limits = [(one.better, one.difference.both or one.difference.patients) for one in shuffled]
+        lost = all(found is not None and better * found.side < 0 for better, found in limits)
+        expected = "It has to be worse, and it is."
+        if not lost:
+            expected = "It has to be worse, but not every interval excludes zero: treat gains with suspicion."
+        sentences.append((lost, f"Control, synthetic images with shuffled masks: {_span(shuffled)}. {expected}"))
+    parts = []
+    for kind, words in WITHOUT_GENERATOR.items():
+        if those := [one for one in compared if one.spec.extra == kind]:
+            parts.append(f"{words}, {_span(those)}")
+    if parts:
+        credit = "Diffusion adds something only where a synthetic arm is better than these."
+        sentences.append((True, f"Controls without a generator: {'; '.join(parts)}. {credit}"))
     return sentences
 
 
-def _below_zero(difference: Estimate) -> bool:
-    limits = difference.both or difference.patients
-    return limits is not None and limits.side < 0
-
-
 def _span(results: Sequence[Result]) -> str:
-    values = sorted(one.difference.mean for one in results)
-    if len(values) == 1:
-        return f"Dice changed by {points(values[0])} points"
-    return f"Dice changed by {points(values[0])} to {points(values[-1])} points"
+    ordered = sorted(results, key=lambda one: one.difference.mean)
+    display = Display(ordered[0].metric)
+    ends = dict.fromkeys(display.difference(one.difference.mean) for one in (ordered[0], ordered[-1]))
+    return f"{ordered[0].metric.title} changed by {' to '.join(ends)} {display.unit_of_differences}".rstrip()

@@ -1,7 +1,7 @@
-"""Data of the report's case explorer: every case as a small picture, outlines as paths, Dice and its change by arm.
+"""Data of the report's case explorer: every case as a small picture, outlines as paths, scores and changes by arm.
 
 Pictures are grey JPEG at most ``SIDE`` pixels long. Paths are SVG path data in quarters of those pixels. Outlines and
-Dice are of one replicate; changes are means over replicates, so that what is sorted by is less a matter of chance.
+scores are of one replicate; changes are means over replicates, so that what is sorted by is less a matter of chance.
 """
 
 import base64
@@ -18,6 +18,8 @@ from pipeline.data.case import Case
 from pipeline.data.predictions import read_predictions
 from pipeline.run.cells import cell_name
 
+COLOURS = {"truth": "#ffc400", "base": "#ff6ad5", "own": "#19d3ff"}
+"""Of outlines: annotated, predicted by the baseline arm, predicted by another."""
 SIDE = 220
 QUALITY = 72
 SCALE = 4
@@ -44,58 +46,54 @@ def explorer(
         replicate: the first of the grid, whose scores come first in ``scores``.
 
     Returns:
-        {"scale", "arms" of the grid, "shown" of each view, "cohorts": {name: {"cases": [{id, picture, size, truth}],
-        "views": [{segmenter, labels, arms: [{arm, outlines, dice, change}]}]}}}, the baseline first among ``arms``;
-        Dice and change in per cent and points.
+        {"scale", "arms" of the grid, "shown" of each view, "metric": how scores are shown, "cohorts": {name: {"cases":
+        [{id, picture, size, truth}], "views": [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the
+        baseline first among ``arms``; score and change in the unit shown.
     """
     total = sum(map(len, cases.values()))
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     most = max(1, OUTLINES // max(1, total * len(views)) - 1)
-    shown = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
-    cohorts = {}
+    arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
+    metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
-        pictures = {case.id: _picture(case) for case in own}
-        ids = scores[name, *views[0], baseline].case_ids
-        cohorts[name] = {
-            "cases": [pictures[id_] for id_ in ids],
-            "views": [
-                {
-                    "segmenter": segmenter,
-                    "labels": labels,
-                    "arms": [
-                        _arm(scores, name, segmenter, labels, arm, baseline, predictions, replicate, pictures)
-                        for arm in (baseline, *shown[segmenter, labels])
-                    ],
-                }
-                for segmenter, labels in views
-            ],
-        }
-    arms = len({one.arm for one in results})
-    return {"scale": SCALE, "arms": arms, "shown": min(most + 1, arms), "cohorts": cohorts}
+        by_id, content = {case.id: case for case in own}, []
+        pictures = {id_: _picture(by_id[id_]) for id_ in scores[name, *views[0], baseline].cases.ids}
+        for view in views:
+            base, shown = scores[name, *view, baseline].primary, []
+            for arm in (baseline, *arms[view]):
+                values = scores[name, *view, arm].primary
+                maps = read_predictions(predictions / cell_name(*view, replicate, arm) / f"{name}.parquet")
+                sized = [(maps.get(id_), picture["size"]) for id_, picture in pictures.items()]
+                score, change = metric.factor * values[0], metric.factor * (values - base).mean(axis=0)
+                shown.append(
+                    {
+                        "arm": arm,
+                        "outlines": ["" if found is None else svg_path(found, size) for found, size in sized],
+                        "score": [round(float(value), metric.digits) for value in score],
+                        "change": [round(float(value), metric.digits + 1) for value in change],
+                    }
+                )
+            content.append({"segmenter": view[0], "labels": view[1], "arms": shown})
+        cohorts[name] = {"cases": list(pictures.values()), "views": content}
+    count, better = len({one.arm for one in results}), results[0].better
+    shown_as = {"title": metric.title, "unit": metric.shown_unit, "digits": metric.digits, "better": better}
+    return {
+        "scale": SCALE,
+        "arms": count,
+        "shown": min(most + 1, count),
+        "metric": shown_as,
+        "cohorts": cohorts,
+    }
 
 
 def _shown(results: Sequence[Result], most: int) -> list[str]:
     """Up to ``most`` arms, those with synthetic data by their mean gain first, then the others in the grid's order."""
     gains: dict[str, list[float]] = {}
-    synthetic = {one.arm for one in results if one.synthetic}
     for one in results:
         if one.difference is not None:
-            gains.setdefault(one.arm, []).append(one.difference.mean)
-    ordered = sorted(gains, key=lambda arm: -np.mean(gains[arm]) if arm in synthetic else np.inf)
-    return ordered[:most]
-
-
-def _arm(scores, cohort, segmenter, labels, arm, baseline, predictions, replicate, pictures) -> dict:
-    own = scores[cohort, segmenter, labels, arm]
-    dice = own.per_case("dice")
-    change = (dice - scores[cohort, segmenter, labels, baseline].per_case("dice")).mean(axis=0)
-    maps = read_predictions(predictions / cell_name(segmenter, labels, replicate, arm) / f"{cohort}.parquet")
-    return {
-        "arm": arm,
-        "outlines": [_path(maps[id_], pictures[id_]["size"]) if id_ in maps else "" for id_ in own.case_ids],
-        "dice": [round(100 * float(value), 1) for value in dice[0]],
-        "change": [round(100 * float(value), 2) for value in change],
-    }
+            gains.setdefault(one.arm, []).append(one.gain)
+    synthetic = {one.arm for one in results if one.synthetic}
+    return sorted(gains, key=lambda arm: -np.mean(gains[arm]) if arm in synthetic else np.inf)[:most]
 
 
 def _picture(case: Case) -> dict:
@@ -105,10 +103,10 @@ def _picture(case: Case) -> dict:
     buffer = io.BytesIO()
     Image.fromarray(case.image).resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=QUALITY)
     source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return {"id": case.id, "picture": source, "size": size, "truth": _path(case.mask, size)}
+    return {"id": case.id, "picture": source, "size": size, "truth": svg_path(case.mask, size)}
 
 
-def _path(class_map: np.ndarray, size: tuple[int, int]) -> str:
+def svg_path(class_map: np.ndarray, size: tuple[int, int]) -> str:
     """SVG path data of the outlines of every structure, closed, in units of the picture over ``SCALE``."""
     from skimage.measure import find_contours
 

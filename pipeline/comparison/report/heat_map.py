@@ -23,24 +23,25 @@ class HeatMap:
 
 def heat_maps(results: Sequence[Result]) -> list[HeatMap]:
     """One map per cohort and segmenter, rows by what the arm is and then by ratio, from results with a difference."""
-    maps = []
-    for where in dict.fromkeys((one.cohort, one.segmenter) for one in results):
-        mine = [one for one in results if (one.cohort, one.segmenter) == where]
-        labels = tuple(sorted({one.labels for one in mine}))
-        cells = {(one.arm, one.labels): one for one in mine}
-        specs = {one.arm: one.spec for one in mine}
-        order = sorted(specs, key=lambda arm: (_kind(specs[arm]), specs[arm].ratio))
-        rows = tuple((arm, specs[arm], tuple(cells.get((arm, n)) for n in labels)) for arm in order)
-        maps.append(HeatMap(*where, labels, rows))
-    return maps
+    maps: dict[tuple[str, str], dict[tuple[str, int], Result]] = {}
+    for one in results:
+        maps.setdefault((one.cohort, one.segmenter), {})[one.arm, one.labels] = one
+    return [HeatMap(*where, *_cells(found)) for where, found in maps.items()]
+
+
+def _cells(found: dict[tuple[str, int], Result]) -> tuple[tuple, tuple]:
+    labels = tuple(sorted({n for _, n in found}))
+    specs = {one.arm: one.spec for one in found.values()}
+    order = sorted(specs, key=lambda arm: (_kind(specs[arm]), specs[arm].ratio))
+    return labels, tuple((arm, specs[arm], tuple(found.get((arm, n)) for n in labels)) for arm in order)
 
 
 def _kind(spec: Arm) -> tuple:
     return spec.generous, spec.real < 1, spec.augment, spec.pretrain, spec.curated
 
 
-def shade(difference: float, largest: float) -> str:
+def shade(gain: float, largest: float) -> str:
     """A CSS colour: blue for gains, red for losses, the stronger the larger; white for nothing."""
-    share = _STRONGEST * min(abs(difference) / largest, 1.0) if largest else 0.0
-    full = _GAIN if difference > 0 else _LOSS
+    share = _STRONGEST * min(abs(gain) / largest, 1.0) if largest else 0.0
+    full = _GAIN if gain > 0 else _LOSS
     return "#" + "".join(f"{round(255 + share * (channel - 255)):02x}" for channel in full)

@@ -1,47 +1,60 @@
 """Numbers as people read them."""
 
-import numpy as np
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from pipeline.comparison.statistics.estimates import Interval
-
-
-def points(value: float) -> str:
-    """A difference of fractions as signed points: ``+1.20``, ``−0.34``, ``0.00``."""
-    rounded = round(100 * value, 2)
-    return "0.00" if rounded == 0 else f"{rounded:+.2f}".replace("-", "−")
+from pipeline.comparison.statistics.resampling import Interval
+from pipeline.tasks.metrics import Metric
 
 
-def percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+@dataclass(frozen=True)
+class Display:
+    """How values of a metric and differences of them are written: in the unit shown, differences with their sign."""
+
+    metric: Metric
+
+    @property
+    def heading(self) -> str:
+        return ", ".join(part for part in (self.metric.title, self.metric.shown_unit) if part)
+
+    @property
+    def unit_of_differences(self) -> str:
+        return "points" if self.metric.shown_unit == "%" else self.metric.shown_unit
+
+    @property
+    def better_side(self) -> str:
+        return "positive is better" if self.metric.better == "higher" else "negative is better"
+
+    def value(self, value: float | None) -> str:
+        return fixed(None if value is None else self.metric.factor * value, self.metric.digits)
+
+    def value_with_unit(self, value: float) -> str:
+        return f"{self.value(value)} {self.metric.shown_unit}".rstrip()
+
+    def difference(self, value: float) -> str:
+        """``+1.20``, ``−0.34``, ``0.00``."""
+        text = self.size(value)
+        return text if float(text) == 0 else ("−" if value < 0 else "+") + text
+
+    def size(self, value: float) -> str:
+        """A difference without its sign."""
+        return f"{abs(self.metric.factor * value):.{max(self.metric.digits, 2)}f}"
 
 
 def fixed(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
 
 
-def significant(value: float | None) -> str:
-    """Three significant digits, without an exponent; a dash where there is no value."""
-    if value is None:
-        return "–"
-    digits = 2 - int(np.floor(np.log10(abs(value)))) if value else 2
-    return f"{value:.{min(max(digits, 0), 6)}f}".replace("-", "−")
-
-
-def mean_and_std(value: tuple[float | None, float | None], factor: float, digits: int) -> str:
-    """``32.3 ± 11.9``; a dash where there is no value."""
-    return "–" if None in value else " ± ".join(fixed(factor * one, digits) for one in value)
-
-
-def interval(value: Interval | None, form=percent) -> str:
+def interval(value: Interval | None, form: Callable[[float], str]) -> str:
     return "–" if value is None else f"{form(value.low)} to {form(value.high)}"
 
 
-def span(value: tuple | None, form="{:d}") -> str:
+def span(value: tuple[int, int] | None) -> str:
     """A range over replicates: one number where both ends are equal."""
     if value is None:
         return "–"
-    low, high = (form.format(one) for one in value)
-    return low if low == high else f"{low}–{high}"
+    low, high = value
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def p_value(value: float | None) -> str:

@@ -2,48 +2,34 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 from markupsafe import Markup
 
-from pipeline.comparison.report import figures
+from pipeline.comparison.report import answers, numbers
 from pipeline.comparison.report.answers import claim
-from pipeline.comparison.report.heat_map import shade
-from pipeline.comparison.report.numbers import (
-    fixed,
-    in_labels,
-    interval,
-    mean_and_std,
-    p_value,
-    percent,
-    points,
-    significant,
-    span,
-)
-from pipeline.comparison.report.tiles import BASELINE, PREDICTION, REFERENCE
-from pipeline.comparison.statistics.estimates import LEVEL, MIN_REPLICATES, POWER
-from pipeline.comparison.statistics.summary import Result
-from pipeline.config.arms import Arm
+from pipeline.comparison.report.charts import charts_of
+from pipeline.comparison.report.explorer import COLOURS
+from pipeline.comparison.report.heat_map import heat_maps, shade
+from pipeline.comparison.report.numbers import Display, fixed, in_labels, p_value, span
+from pipeline.comparison.report.series import arm_in_words, legend
+from pipeline.comparison.scores import SIZE
+from pipeline.comparison.statistics.comparison import Comparison
+from pipeline.comparison.statistics.estimates import MIN_REPLICATES, POWER
+from pipeline.comparison.statistics.summary import COUNTED, RegionMeans
 from pipeline.config.segmenters import Segmenter
 from pipeline.quality.measures import CATALOGUE, QUESTIONS
+from pipeline.quality.page import SHAPES
+from pipeline.quality.set_card import short
 from pipeline.quality.templates import environment
+from pipeline.tasks.metrics import METRICS
 
 PROMPTS = {
     "none": "without any prompt",
     "whole_box": "prompted with a box around the whole image",
-    "predicted_box": "prompted with boxes it found itself",
+    "predicted_box": "prompted with boxes it predicted itself",
 }
-
-SHAPES = {
-    "area": ("Area", "% of the image", 100, 1),
-    "aspect": ("Aspect ratio", "minor over major axis", 1, 2),
-    "angle": ("Angle", "of the major axis, degrees of 180", 1, 0),
-    "row": ("Height of the centroid", "% of the image, from the top", 100, 1),
-    "column": ("Place of the centroid", "% of the image, from the left", 100, 1),
-}
-"""Name, unit, factor and digits of every descriptor of the masks."""
 
 
 def is_phantom(name: str, raw: str) -> bool:
@@ -54,46 +40,10 @@ def is_phantom(name: str, raw: str) -> bool:
 def effort(segmenters: Mapping[str, Segmenter]) -> str:
     """A sentence: the steps that arms have in common, and what each SAM is prompted with; a U-Net has no prompt."""
     phrases = {name: PROMPTS[one.prompt if one.kind == "sam" else "none"] for name, one in segmenters.items()}
-    first = next(iter(phrases.values()))
-    if len(segmenters) == 1:
-        return f"Every arm takes the same number of training steps, and segments {first}."
+    clauses = [f"{name} segments {phrase}" for name, phrase in phrases.items()]
     if len(set(phrases.values())) == 1:
-        clauses = [f"every model segments {first}"]
-    else:
-        clauses = [f"{name} segments {phrase}" for name, phrase in phrases.items()]
+        clauses = [f"every model segments {next(iter(phrases.values()))}"]
     return "; ".join(["Every arm of a model takes the same number of training steps", *clauses]) + "."
-
-
-def best_synthetic(results: Sequence[Result]) -> str | None:
-    """The arm with synthetic data whose mean Dice over the given results is highest; for pictures only."""
-    means: dict[str, list[float]] = {}
-    for one in results:
-        if one.synthetic:
-            means.setdefault(one.arm, []).append(one.dice.mean)
-    return max(means, key=lambda arm: np.mean(means[arm])) if means else None
-
-
-def charts(results: Mapping[str, Sequence[Result]], arms: Iterable[Arm], baseline: str) -> dict[str, object]:
-    """The page's SVG charts by cohort, from its results: Dice over labels (from two numbers of them), over ratio, and
-    differences from the baseline where there are any; and the legend of the arms.
-    """
-    several = len({one.labels for ones in results.values() for one in ones}) > 1
-    curves, ratios, forests = {}, {}, {}
-    for name, ones in results.items():
-        if several:
-            curves[name] = figures.learning_curves(
-                ones, baseline, f"curve-{name}", f"Dice over number of labels, cohort {name}"
-            )
-        ratios[name] = figures.dice_against_ratio(
-            ones, baseline, f"ratio-{name}", f"Mean Dice against ratio, cohort {name}"
-        )
-        if any(one.difference for one in ones):
-            forests[name] = figures.differences(
-                ones, f"difference-{name}", f"Dice differences from {baseline}, cohort {name}"
-            )
-    kinds = {"curve_figures": curves, "ratio_figures": ratios, "difference_figures": forests}
-    drawn = {kind: {name: Markup(svg) for name, svg in those.items()} for kind, those in kinds.items()}
-    return {**drawn, "legend": figures.legend(arms)}
 
 
 def embedded_json(value: dict) -> str:
@@ -101,27 +51,63 @@ def embedded_json(value: dict) -> str:
     return Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/"))
 
 
-def render(**context) -> str:
-    """The page, from the values its template names: everything it shows is inside it."""
+def mean_and_std(mean: float | None, std: float | None, factor: float) -> str:
+    """``32.3 ± 11.9``; a dash where there is no value."""
+    return "–" if None in (mean, std) else f"{short(factor * mean)} ± {short(factor * std)}"
+
+
+def region_value(part: RegionMeans, name: str) -> str:
+    """Mean of a metric in the unit shown; of the metrics that are 0 or 1 the number of predictions."""
+    value = part.means.get(name)
+    if name in COUNTED and value is not None:
+        return f"{round(value * part.n_predictions)} of {part.n_predictions}"
+    return Display(METRICS[name]).value(value)
+
+
+def render(params, comparison: Comparison, unseen: str, **context) -> str:
+    """The page: everything it shows is inside it.
+
+    Args:
+        unseen: the training cohort, whose test patients are compared too.
+        context: budgets, boxes, sets (quality of the synthetic sets), sheets (samples), explorer, and the provenance.
+    """
+    results, baseline = comparison.results, params.compare.baseline
+    display, of_cohort = Display(results[0].metric), {}
+    for one in results:
+        of_cohort.setdefault(one.cohort, []).append(one)
+    drawn = {name: charts_of(name, ones, baseline) for name, ones in of_cohort.items()}
+    in_regions = {name for one in results for part in one.regions for name in part.means} - {SIZE}
     templates = environment("pipeline.comparison.report")
+    for form in (fixed, short, span, claim, p_value, in_labels, shade, embedded_json, arm_in_words, region_value):
+        templates.filters[form.__name__] = form
     templates.filters |= {
-        "points": points,
-        "percent": percent,
-        "fixed": fixed,
-        "significant": significant,
-        "mean_and_std": mean_and_std,
-        "interval": interval,
-        "signed_interval": lambda value: interval(value, points),
-        "span": span,
-        "claim": claim,
-        "p_value": p_value,
-        "in_labels": in_labels,
-        "shade": shade,
-        "embedded_json": embedded_json,
-        "describe": figures.describe,
+        "score": display.value,
+        "difference": display.difference,
+        "size": display.size,
+        "score_interval": lambda value: numbers.interval(value, display.value),
+        "difference_interval": lambda value: numbers.interval(value, display.difference),
+        "percent": Display(METRICS["dice"]).value,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES}
-    names |= {"MIN_REPLICATES": MIN_REPLICATES, "LEVEL": LEVEL, "POWER": POWER, "infinity": float("inf")}
-    colours = {"reference_colour": REFERENCE, "baseline_colour": BASELINE, "prediction_colour": PREDICTION}
-    return templates.get_template("report.html.j2").render(**names, **colours, **context)
+    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES, "METRICS": METRICS, "COUNTED": COUNTED}
+    names |= {"MIN_REPLICATES": MIN_REPLICATES, "POWER": POWER, "infinity": float("inf"), "COLOURS": COLOURS}
+    return templates.get_template("report.html.j2").render(
+        **names,
+        **context,
+        params=params,
+        comparison=comparison,
+        unseen=unseen,
+        answers=answers,
+        Display=Display,
+        mean_and_std=mean_and_std,
+        metric=display.metric,
+        display=display,
+        results=of_cohort,
+        charts={name: {kind: Markup(svg) for kind, svg in charts.items()} for name, charts in drawn.items()},
+        others=[name for name in METRICS if name in in_regions],
+        phantoms=[name for name in of_cohort if is_phantom(name, params.cohorts[name].raw)],
+        legend=legend(params.arms[name] for name in params.grid.arms),
+        heat_maps=heat_maps(comparison.with_synthetic),
+        largest=max((abs(one.gain) for one in comparison.with_synthetic), default=0.0),
+        effort=effort({name: params.segmenters[name] for name in params.grid.segmenters}),
+    )

@@ -1,108 +1,78 @@
-"""Pictures of the report: samples with their masks and neighbours, cases with their outlines."""
+"""Pictures of samples beside their masks and the real images they resemble most."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from pipeline.comparison.report.numbers import percent
-from pipeline.comparison.report.tiles import CASE_HEIGHT, PREDICTION, REFERENCE, SAMPLE_HEIGHT, mask_tile, tile
-from pipeline.comparison.scores import ScoreTable
 from pipeline.data.case import Case
-from pipeline.data.predictions import read_predictions
+from pipeline.data.dataset import Dataset, LazyCases
+from pipeline.data.tables import read_table
+from pipeline.imaging.contact_sheet import evenly_spaced
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
+
+HEIGHT = 110
+LOWEST = 3
 
 
 @dataclass(frozen=True)
 class Picture:
-    """PNG tiles that stand side by side, with a line for each and a caption."""
+    """PNG tiles that stand side by side: a mask, the sample made from it, its nearest real image."""
 
-    tiles: tuple[bytes, ...]
-    lines: tuple[str, ...]
+    tiles: dict[str, bytes]
     caption: str
-    badge: str | None = None
+    badge: str | None
 
 
-def sample_pictures(samples: Sequence[dict], cases: Sequence[Case], train: Sequence[Case]) -> list[Picture]:
-    """Nine samples spread over obedience, best first, then the three that obey least.
+def sample_sheets(grid, samples: Path, made: Mapping[str, Dataset], train: Sequence[Case]) -> dict[int, list[Picture]]:
+    """Number of labels → samples of the set of the first replicate.
 
     Args:
-        samples: rows of a samples table (id, obedience, nearest).
+        samples: folder of the tables of samples. made: cell name → synthetic set. train: the real train cases.
+    """
+    cells = {labels: cell_name(labels, grid.replicates[0]) for labels in grid.labels}
+    tables = {labels: read_table(samples / f"{name}.csv") for labels, name in cells.items()}
+    rows = {labels: [row for row in table if row["set"] == "synthetic"] for labels, table in tables.items()}
+    return {labels: sample_pictures(rows[labels], made[cells[labels]].cases, train) for labels in grid.labels}
+
+
+def sample_pictures(samples: Sequence[dict], cases: LazyCases, train: Sequence[Case]) -> list[Picture]:
+    """Nine samples spread over mask agreement, best first, then the three whose agreement is lowest.
+
+    Args:
+        samples: rows of the table of samples (id, mask_agreement, nearest, distance).
         cases, train: the synthetic cases and the real ones their neighbours are among.
 
     Raises:
         InputError: the table names a case that is not there.
     """
-    ordered = sorted(samples, key=lambda row: (-float(row["obedience"]), row["id"]))
-    worst = ordered[-3:] if len(ordered) > 3 else []
-    rest = ordered[: len(ordered) - len(worst)]
-    places = dict.fromkeys(np.linspace(0, len(rest) - 1, min(9, len(rest))).round().astype(int).tolist())
-    by_id, real = {case.id: case for case in cases}, {case.id: case for case in train}
-    pictures = []
-    for row in [*(rest[i] for i in places), *worst]:
-        if row["id"] not in by_id or row["nearest"] not in real:
+    ordered = sorted(samples, key=lambda row: (-float(row["mask_agreement"]), row["id"]))
+    worst = ordered[-LOWEST:] if len(ordered) > LOWEST else []
+    chosen = [*evenly_spaced(ordered[: len(ordered) - len(worst)], 9), *worst]
+    wanted = {row["id"] for row in chosen}
+    generated = {case.id: case for case in cases.where(lambda row: row["id"] in wanted)}
+    real, pictures = {case.id: case for case in train}, []
+    for row in chosen:
+        if row["id"] not in generated or row["nearest"] not in real:
             raise InputError(f"sample '{row['id']}' or its neighbour '{row['nearest']}' is gone; run `dvc repro score`")
-        case = by_id[row["id"]]
-        tiles = (
-            mask_tile(case.mask, SAMPLE_HEIGHT),
-            tile(case.image, SAMPLE_HEIGHT),
-            tile(real[row["nearest"]].image, SAMPLE_HEIGHT),
-        )
-        caption = f"obedience {float(row['obedience']):.2f} · distance {float(row['distance']):.2f}"
-        pictures.append(
-            Picture(tiles, ("mask", "synthetic", "nearest real"), caption, "obeys least" if row in worst else None)
-        )
+        sample, neighbour = generated[row["id"]], real[row["nearest"]]
+        tiles = {"mask": mask_tile(sample.mask), "synthetic": tile(sample.image), "nearest real": tile(neighbour.image)}
+        caption = f"mask agreement {float(row['mask_agreement']):.2f} · distance {float(row['distance']):.2f}"
+        pictures.append(Picture(tiles, caption, "lowest agreement" if row in worst else None))
     return pictures
 
 
-def case_pictures(
-    scores: ScoreTable,
-    cohort: str,
-    cases: Sequence[Case],
-    predictions: Path,
-    segmenter: str,
-    labels: int,
-    replicate: int,
-    arms: Sequence[str],
-) -> list[Picture]:
-    """Best, worst and most changed cases of one cohort: reference and predicted contours, arms side by side.
-
-    Args:
-        cases: the cohort's cases with their masks.
-        replicate: the first one of the grid, whose scores come first in ``scores``.
-        arms: one or two, the baseline first.
-    """
-    dice = {arm: scores[cohort, segmenter, labels, arm].per_case("dice")[0] for arm in arms}
-    ids = scores[cohort, segmenter, labels, arms[0]].case_ids
-    cells = {arm: cell_name(segmenter, labels, replicate, arm) for arm in arms}
-    maps = {arm: read_predictions(predictions / cell / f"{cohort}.parquet") for arm, cell in cells.items()}
-    by_id = {case.id: case for case in cases}
-    pictures = []
-    for badge, place in _telling(np.stack([dice[arm] for arm in arms])):
-        case = by_id[ids[place]]
-        tiles, lines = [], []
-        for arm in arms:
-            predicted = maps[arm].get(case.id, np.zeros_like(case.mask))
-            contours = [(case.mask, REFERENCE), (predicted, PREDICTION)]
-            tiles.append(tile(case.image, CASE_HEIGHT, contours))
-            lines.append(f"{arm}: Dice {percent(dice[arm][place])} %")
-        pictures.append(Picture(tuple(tiles), tuple(lines), case.id, badge))
-    return pictures
+def tile(image: np.ndarray, resample: Image.Resampling = Image.Resampling.BICUBIC) -> bytes:
+    """PNG of a grey image, uint8 (H, W), enlarged or reduced to ``HEIGHT``; its bytes repeat."""
+    buffer, width = io.BytesIO(), max(1, round(image.shape[1] * HEIGHT / image.shape[0]))
+    Image.fromarray(image).resize((width, HEIGHT), resample).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
-def _telling(dice: np.ndarray) -> list[tuple[str, int]]:
-    """(why, case) of up to six different cases; ``dice``: float (arms, cases), baseline first."""
-    order = np.argsort(dice.mean(axis=0), kind="stable")
-    wanted = [("best", order[-1]), ("best", order[-2:][0]), ("worst", order[0]), ("worst", order[:2][-1])]
-    if len(dice) > 1:
-        change = dice[1] - dice[0]
-        if change.max() > 0:
-            wanted.append(("largest gain", change.argmax()))
-        if change.min() < 0:
-            wanted.append(("largest loss", change.argmin()))
-    chosen: dict[int, str] = {}
-    for why, place in wanted:
-        chosen[int(place)] = f"{chosen[int(place)]}, {why}" if chosen.get(int(place), why) != why else why
-    return [(why, place) for place, why in chosen.items()]
+def mask_tile(mask: np.ndarray) -> bytes:
+    """PNG of a class map: background dark, structures in light greys."""
+    return tile(np.linspace(25, 225, int(mask.max()) + 1).astype(np.uint8)[mask], Image.Resampling.NEAREST)

@@ -1,23 +1,12 @@
 """Where the report's numbers come from: parameters, versions of packages, and fingerprints of what was read."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-PACKAGES = (
-    "accelerate",
-    "diffusers",
-    "matplotlib",
-    "monai",
-    "numpy",
-    "peft",
-    "scikit-image",
-    "scipy",
-    "segmentation-models-pytorch",
-    "torch",
-    "torch-fidelity",
-    "torchvision",
-    "transformers",
-)
+from pipeline.run import files
+
+PACKAGES = """accelerate diffusers matplotlib monai numpy peft scikit-image scipy segmentation-models-pytorch torch
+torch-fidelity torchvision transformers"""
 
 
 def versions() -> dict[str, str]:
@@ -26,12 +15,23 @@ def versions() -> dict[str, str]:
     from importlib import metadata
 
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in PACKAGES.split():
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def provenance(params, inputs: Mapping[str, Sequence[Path]]) -> dict:
+    """What the page prints: the parameters as YAML, versions, and a digest of every input."""
+    import yaml
+
+    return {
+        "versions": versions(),
+        "parameters": yaml.safe_dump(without_paths(params.as_dict()), sort_keys=False),
+        "digests": {name: files.digest(paths) for name, paths in inputs.items()},
+    }
 
 
 def without_paths(params: Mapping) -> dict:

@@ -1,4 +1,4 @@
-"""Learning curves: Dice over the number of labels, and how many real labels an arm with synthetic data is worth."""
+"""Learning curves: the primary metric over the number of labels, and how many labels extra cases are worth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,23 +6,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.comparison.scores import ScoreTable
-from pipeline.comparison.statistics.estimates import Patients, percentile_limits
+from pipeline.comparison.statistics.resampling import Patients, percentile_limits
 from pipeline.comparison.statistics.summary import Result
-from pipeline.run import seeds
 
 
 @dataclass(frozen=True)
 class Worth:
-    """An arm at ``labels`` labelled cases is as good as real data alone with ``value`` of them.
+    """The arm of ``result`` is as good as the baseline with ``value`` labelled cases.
 
     value, low, high: labelled cases, with 95 % limits; 0 and inf where they lie beyond the curve's ends ``ends``.
     """
 
-    cohort: str
-    segmenter: str
-    labels: int
-    arm: str
-    dice: float
+    result: Result
     value: float
     low: float
     high: float
@@ -30,8 +25,8 @@ class Worth:
 
     @property
     def replaced(self) -> float:
-        """Real labels that the arm's synthetic data stand for."""
-        return self.value - self.labels
+        """Labels that the arm's extra cases stand for."""
+        return self.value - self.result.labels
 
 
 def equivalent(labels: Sequence[int], curve: np.ndarray, value: float) -> float:
@@ -42,7 +37,7 @@ def equivalent(labels: Sequence[int], curve: np.ndarray, value: float) -> float:
 
     Args:
         labels: K numbers, ascending.
-        curve: float (K,), mean Dice of real data alone.
+        curve: float (K,), mean score of the baseline, higher is better.
 
     Returns:
         0 below the curve's first point, inf above its last.
@@ -69,42 +64,28 @@ def _reached(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
     return float(np.exp(low + share * (high - low)))
 
 
-def worth(
-    scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients], seed: int
-) -> list[Worth]:
-    """What each of the results ``asked`` is worth in real labels; nothing where the grid has one number of labels, and
+def worth(scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: Mapping[str, Patients]) -> list[Worth]:
+    """What each of the results ``asked`` is worth in labels; nothing where the grid has one number of labels, and
     nothing of a cohort of one patient.
 
     Limits are percentiles under resampling of patients and of replicates together, the same draws for the arm and for
     the curve it is held against; replicates stay paired, since their label subsets are nested.
     """
     counts = sorted({n for _, _, n, _ in scores})
-    if len(counts) < 2:
-        return []
     curves, found = {}, []
-    for one in asked:
-        if patients[one.cohort].n < 2:
+    for one in asked if len(counts) > 1 else ():
+        drawn_from = patients[one.cohort]
+        if drawn_from.n < 2:
             continue
         where = (one.cohort, one.segmenter)
         if where not in curves:
-            real = np.stack([scores[*where, n, baseline].per_case("dice") for n in counts])
-            drawn = _draws(real, patients[one.cohort], seed)
-            curves[where] = real.mean(axis=(1, 2)), [_rising(curve) for curve in drawn]
+            values = [one.better * scores[*where, n, baseline].primary for n in counts]
+            resampled = np.stack([drawn_from.means_with_replicates(row) for row in values], axis=1)
+            curves[where] = _rising(np.array([row.mean() for row in values])), [_rising(row) for row in resampled]
         curve, resampled = curves[where]
-        arm = scores[*where, one.labels, one.arm].per_case("dice")
-        values = _draws(arm[None], patients[one.cohort], seed)[:, 0]
-        reached = [_reached(counts, rising, value) for rising, value in zip(resampled, values, strict=True)]
-        low, high = percentile_limits(reached, "inverted_cdf")
-        value, ends = equivalent(counts, curve, arm.mean()), (counts[0], counts[-1])
-        found.append(Worth(*where, one.labels, one.arm, one.dice.mean, value, low, high, ends))
+        arm = one.better * scores[*where, one.labels, one.arm].primary
+        levels = zip(resampled, drawn_from.means_with_replicates(arm), strict=True)
+        reached = [_reached(counts, rising, level) for rising, level in levels]
+        limits = percentile_limits(reached, "inverted_cdf")
+        found.append(Worth(one, _reached(counts, curve, arm.mean()), *limits, (counts[0], counts[-1])))
     return found
-
-
-def _draws(values: np.ndarray, patients: Patients, seed: int) -> np.ndarray:
-    """Means of float (K, R, N) scores under joint resampling: float (resamples, K)."""
-    n_replicates = values.shape[1]
-    means = np.stack([[patients.means(row) for row in one] for one in values])
-    generator = seeds.numpy_generator(seed, "compare", "replicates")
-    resamples = means.shape[-1]
-    drawn = generator.multinomial(n_replicates, np.full(n_replicates, 1 / n_replicates), size=resamples)
-    return np.einsum("krb,br->bk", means, drawn / n_replicates)

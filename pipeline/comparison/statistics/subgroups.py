@@ -1,4 +1,4 @@
-"""Dice by country, device and size of the head: a mean over everyone can hide who is served badly."""
+"""The primary metric by country, device and size of the head: a mean over everyone can hide who is served badly."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
-from pipeline.comparison.statistics.estimates import Interval, Patients
-from pipeline.run import seeds
+from pipeline.comparison.statistics.estimates import Estimate, estimate, paired_difference
+from pipeline.comparison.statistics.resampling import Patients
 
 HEAD_SIZE = "head size"
 MIN_CASES = 9
@@ -16,10 +16,7 @@ MIN_CASES = 9
 
 @dataclass(frozen=True)
 class Subgroup:
-    """Mean Dice of the cases of one value of ``kind`` (country, device, head size), over cases and replicates.
-
-    difference: paired, from the baseline arm; gain: its interval over patients.
-    """
+    """The cases of one value of ``kind`` (country, device, head size); ``difference`` is paired, from the baseline."""
 
     cohort: str
     kind: str
@@ -27,55 +24,33 @@ class Subgroup:
     segmenter: str
     labels: int
     arm: str
-    dice: float
-    patients: Interval | None
-    difference: float | None
-    gain: Interval | None
     n_cases: int
-    n_patients: int
+    score: Estimate
+    difference: Estimate | None
 
 
 def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamples: int, seed: int) -> list[Subgroup]:
     """Of ``arms``, in every cohort that has at least two known countries or devices or enough heads of known size."""
     found, drawn = [], {}
     for kind in (*GROUPS, HEAD_SIZE):
-        for (cohort, segmenter, labels, arm), own in scores.items():
-            if arm not in arms:
-                continue
-            dice = own.per_case("dice").mean(axis=0)
-            gained = None
-            if arm != baseline:
-                gained = dice - scores[cohort, segmenter, labels, baseline].per_case("dice").mean(axis=0)
-            for value, mine in _groups(own, kind):
-                key = (cohort, kind, value)
+        for (cohort, *where, arm), own in scores.items():
+            base = scores[cohort, *where, baseline].primary
+            for value, members in _groups(own, kind) if arm in arms else ():
+                key, values = (cohort, kind, value), own.primary[:, members]
                 if key not in drawn:
-                    names = np.array(own.case_patients)[mine]
-                    drawn[key] = Patients(names, resamples, seeds.numpy_generator(seed, "compare", *key))
-                found.append(
-                    Subgroup(
-                        cohort=cohort,
-                        kind=kind,
-                        value=value,
-                        segmenter=segmenter,
-                        labels=labels,
-                        arm=arm,
-                        dice=float(dice[mine].mean()),
-                        patients=drawn[key].interval(dice[mine]),
-                        difference=None if gained is None else float(gained[mine].mean()),
-                        gain=None if gained is None else drawn[key].interval(gained[mine]),
-                        n_cases=int(mine.sum()),
-                        n_patients=drawn[key].n,
-                    )
-                )
+                    drawn[key] = Patients(np.array(own.cases.patients)[members], resamples, seed, *key)
+                difference = paired_difference(values, base[:, members], drawn[key]) if arm != baseline else None
+                score = estimate(values, drawn[key])
+                found.append(Subgroup(*key, *where, arm, values.shape[1], score, difference))
     return found
 
 
-def _groups(own: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
+def _groups(scores: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """(value, bool (C,)) of every group; none where there is only one."""
     if kind == HEAD_SIZE:
-        yield from _thirds(own.case_head_areas())
+        yield from _thirds(scores.head_sizes())
         return
-    values = np.array(own.case_groups(kind))
+    values = np.array(scores.cases.groups[kind])
     known = sorted(set(values) - {""})
     for value in known if len(known) > 1 else ():
         yield value, values == value

@@ -1,44 +1,51 @@
 """From per-case scores of every cell to one result per cohort, segmenter, number of labels and arm."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.comparison.scores import METRICS, Scores, ScoreTable
+from pipeline.comparison.scores import SIZE, Scores, ScoreTable, direction
 from pipeline.comparison.statistics.estimates import (
     Estimate,
-    Patients,
     Verdict,
     estimate,
     mean_of_known,
     paired_difference,
     verdicts,
 )
+from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
-from pipeline.run import seeds
+from pipeline.tasks.metrics import METRICS, Metric
+
+COUNTED = ("missing", "spurious")
+"""Metrics that are 0 or 1: the page and the metrics give how many of the predictions are."""
 
 
 @dataclass(frozen=True)
-class StructureMeans:
-    """Means over cases and replicates; ``n_mm`` cases have a known pixel size, ``missing`` predictions were empty."""
+class RegionMeans:
+    """Means of a region's metrics over cases and replicates, None where no case has one.
 
-    structure: str
-    means: dict[str, float]
+    known: cases that have each metric. n_predictions: cases times replicates.
+    """
+
+    region: str
+    means: dict[str, float | None]
+    known: dict[str, int]
     n_cases: int
-    n_mm: int
-    missing: int
     n_predictions: int
 
 
 @dataclass(frozen=True)
 class Result:
-    """One cohort, segmenter, number of labels and arm. Scores as fractions; ``difference`` is from the baseline arm of
-    the same segmenter and number of labels, paired.
+    """One cohort, segmenter, number of labels and arm.
 
-    beyond_warped: synthetic arms only, their paired difference from warped real cases, all else alike, if there are.
+    metric: the primary, which ``score`` is of; values are in its unit. difference: from the baseline arm of the same
+    segmenter and number of labels, paired.
+    beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
+        else alike, if there is one.
+    replicate_means: of every metric, its mean over cases in each replicate.
     asked: whether the question is about it, as ``in_question`` says.
-    dice_of_replicates: mean Dice of each replicate. replicate_means: of every metric, for the table.
     """
 
     cohort: str
@@ -46,22 +53,31 @@ class Result:
     labels: int
     arm: str
     spec: Arm
+    metric: Metric
     n_cases: int
-    dice: Estimate
+    score: Estimate
     difference: Estimate | None
     beyond_warped: Estimate | None
     verdict: Verdict | None
-    structures: tuple[StructureMeans, ...]
+    regions: tuple[RegionMeans, ...]
     replicate_means: dict[str, list[float | None]]
+    counts: dict[str, int]
     asked: bool
 
     @property
-    def dice_of_replicates(self) -> list[float]:
-        return self.replicate_means["dice"]
+    def better(self) -> int:
+        """1 where a higher score is better, -1 where a lower one is."""
+        return direction(self.metric)
 
     @property
-    def missing(self) -> int:
-        return sum(one.missing for one in self.structures)
+    def gain(self) -> float:
+        """How much better than the baseline: the difference, positive where it is an improvement."""
+        return self.better * self.difference.mean
+
+    @property
+    def of_replicates(self) -> list[float]:
+        """Mean score of each replicate."""
+        return self.replicate_means[self.metric.name]
 
     @property
     def synthetic(self) -> bool:
@@ -70,12 +86,16 @@ class Result:
 
 
 def in_question(spec: Arm, baseline: Arm) -> bool:
-    """Whether an arm's difference from the baseline tells what synthetic data do, and nothing else.
+    """Whether an arm differs from the baseline in its synthetic cases alone.
 
-    It has synthetic cases, made with its own labels, and is augmented and validated as the baseline is.
+    They were made with the arm's own labels and are mixed with all of the labelled cases, in one training of the
+    baseline's schedule, augmentation and validation.
     """
-    alike = (spec.augment, spec.validated) == (baseline.augment, baseline.validated)
-    return _synthetic(spec) and not spec.generous and alike
+
+    def rest(arm):
+        return arm.augment, arm.validated, arm.real, arm.pretrain
+
+    return _synthetic(spec) and not spec.generous and not spec.pretrain and rest(spec) == rest(baseline)
 
 
 def _synthetic(spec: Arm) -> bool:
@@ -84,19 +104,16 @@ def _synthetic(spec: Arm) -> bool:
 
 def patients_of(scores: ScoreTable, resamples: int, seed: int) -> dict[str, Patients]:
     """The patients of each cohort, resampled alike for every arm and segmenter: intervals differ by these alone."""
-    of_cases = {cohort: own.case_patients for (cohort, *_), own in scores.items()}
-    return {
-        cohort: Patients(names, resamples, seeds.numpy_generator(seed, "compare", cohort))
-        for cohort, names in of_cases.items()
-    }
+    of_cases = {cohort: one.cases.patients for (cohort, *_), one in scores.items()}
+    return {cohort: Patients(names, resamples, seed, cohort) for cohort, names in of_cases.items()}
 
 
 def summarise(
     scores: ScoreTable,
-    arms: dict[str, Arm],
+    arms: Mapping[str, Arm],
     baseline: str,
     held_out: Collection[str],
-    patients: dict[str, Patients],
+    patients: Mapping[str, Patients],
 ) -> list[Result]:
     """One result per cohort, segmenter, number of labels and arm, in the order of the table.
 
@@ -104,52 +121,48 @@ def summarise(
     among all the others.
     """
     results = []
-    for (cohort, segmenter, labels, arm), own in scores.items():
-        dice, key = own.per_case("dice"), (cohort, segmenter, labels)
-
-        def from_arm(other, key=key, dice=dice):
-            return paired_difference(dice, scores[*key, other].per_case("dice"), patients[key[0]])
-
-        difference = None if arm == baseline else from_arm(baseline)
-        twin = _warped_twin(arm, arms, [name for *others, name in scores if tuple(others) == key])
+    for (*key, arm), one in scores.items():
+        drawn, beside = patients[key[0]], [name for *others, name in scores if others == key]
+        twin = _warped_twin(arm, arms, beside)
+        difference, beyond_warped = (
+            paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
+            for other in (baseline if arm != baseline else None, twin)
+        )
+        regions = tuple(_region_means(one))
+        names = [name for name in METRICS if name != SIZE and any(name in part.means for part in regions)]
         results.append(
             Result(
-                cohort=cohort,
-                segmenter=segmenter,
-                labels=labels,
-                arm=arm,
+                *key,
+                arm,
                 spec=arms[arm],
-                n_cases=dice.shape[1],
-                dice=estimate(dice, patients[cohort]),
+                metric=one.metric,
+                n_cases=one.primary.shape[1],
+                score=estimate(one.primary, drawn),
                 difference=difference,
-                beyond_warped=from_arm(twin) if twin else None,
+                beyond_warped=beyond_warped,
                 verdict=None,
-                structures=tuple(_structure_means(own)),
-                replicate_means={metric: [mean_of_known(row) for row in own.per_case(metric)] for metric in METRICS},
+                regions=regions,
+                replicate_means={name: [mean_of_known(row) for row in one.per_case(name)] for name in names},
+                counts={name: _count(one, name) for name in COUNTED if name in names},
                 asked=in_question(arms[arm], arms[baseline]),
             )
         )
-    return _judged(results, held_out)
+    for family in families(results, held_out):
+        found = verdicts([results[place].difference for place in family], direction(results[0].metric))
+        for place, verdict in zip(family, found, strict=True):
+            results[place] = replace(results[place], verdict=verdict)
+    return results
 
 
 def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
     asked = {place for place in compared if results[place].asked and results[place].cohort in held_out}
-    return [place for place in compared if place in asked], [place for place in compared if place not in asked]
+    return sorted(asked), [place for place in compared if place not in asked]
 
 
-def _judged(results: Sequence[Result], held_out: Collection[str]) -> list[Result]:
-    judged = list(results)
-    for family in families(results, held_out):
-        found = verdicts([results[place].difference for place in family])
-        for place, word in zip(family, found, strict=True):
-            judged[place] = replace(results[place], verdict=word)
-    return judged
-
-
-def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | None:
-    """The arm of warped real cases that is in all else like this one of synthetic cases."""
+def _warped_twin(arm: str, arms: Mapping[str, Arm], names: Sequence[str]) -> str | None:
+    """The arm of warped labelled images that is in all else like this one of synthetic cases."""
 
     def rest(spec):
         return spec.ratio, spec.real, spec.augment, spec.pretrain, spec.validated
@@ -160,19 +173,17 @@ def _warped_twin(arm: str, arms: dict[str, Arm], names: Sequence[str]) -> str | 
     return next(twins, None)
 
 
-def _structure_means(scores: Scores) -> list[StructureMeans]:
-    names = np.array(scores.structures)
+def _region_means(scores: Scores) -> list[RegionMeans]:
+    """Of every structure and union, in the order they are scored in."""
     found = []
-    for structure in dict.fromkeys(scores.structures):
-        values = {metric: matrix[:, names == structure] for metric, matrix in scores.values.items()}
-        found.append(
-            StructureMeans(
-                structure=structure,
-                means={metric: mean_of_known(matrix) for metric, matrix in values.items() if metric != "missing"},
-                n_cases=values["dice"].shape[1],
-                n_mm=int(np.isfinite(values["hd95_mm"][0]).sum()),
-                missing=int(values["missing"].sum()),
-                n_predictions=values["missing"].size,
-            )
-        )
+    for region in dict.fromkeys(region for region, _ in scores.values):
+        own = {metric: matrix for (name, metric), matrix in scores.values.items() if name == region}
+        known = {metric: int(np.isfinite(matrix[0]).sum()) for metric, matrix in own.items()}
+        means = {metric: mean_of_known(matrix) for metric, matrix in own.items()}
+        first = next(iter(own.values()))
+        found.append(RegionMeans(region, means, known, first.shape[1], first.size))
     return found
+
+
+def _count(scores: Scores, metric: str) -> int:
+    return sum(int(np.nansum(scores.values.get((region, metric), 0))) for region in scores.structures)

@@ -1,0 +1,257 @@
+"""Charts of the report as inline SVG whose bytes repeat."""
+
+import html
+import io
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from pipeline.comparison.report.numbers import Display
+from pipeline.comparison.report.series import GREY, series
+from pipeline.comparison.statistics.summary import Result
+from pipeline.tasks.metrics import Metric
+
+_INK = "#33414b"
+_STYLE = {
+    "svg.hashsalt": "fetal-head",
+    "svg.fonttype": "none",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#9aa5ad",
+    "axes.labelcolor": _INK,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.axisbelow": True,
+    "xtick.color": "#55636d",
+    "ytick.color": "#55636d",
+    "grid.color": "#e6eaed",
+    "legend.frameon": False,
+}
+_COLUMNS = 3
+"""Panels side by side in a chart: more would be too small to read."""
+_CURVES = 5
+_DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
+
+
+def charts_of(cohort: str, results: Sequence[Result], baseline: str) -> dict[str, str]:
+    """The SVG charts of one cohort: ratio; difference where there is any; curve from two numbers of labels."""
+    title = results[0].metric.title
+    charts = {
+        "ratio": score_against_ratio(
+            results, baseline, f"ratio-{cohort}", f"Mean {title} against ratio, cohort {cohort}"
+        )
+    }
+    if any(one.difference for one in results):
+        words = f"{title} differences from {baseline}, cohort {cohort}"
+        charts["difference"] = differences(results, f"difference-{cohort}", words)
+    if len({one.labels for one in results}) > 1:
+        words = f"{title} over number of labels, cohort {cohort}"
+        charts["curve"] = learning_curves(results, baseline, f"curve-{cohort}", words)
+    return charts
+
+
+def score_against_ratio(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
+    """Mean score of one cohort's arms over the ratio, one panel per segmenter and number of labels, as inline SVG.
+
+    Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
+    The axis is made for the other arms: where the shuffled control lies beyond it, its number stands at the edge.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
+    several, columns = _several(results), min(_COLUMNS, len(shown))
+    rows, metric = -(-len(shown) // columns), results[0].metric
+    others = [one for one in results if not one.spec.shuffled]
+    values = [value for one in others for value in (one.score.mean, *one.of_replicates)]
+    limits = _limits(values, [one.score.patients for one in others], 0.08, metric)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(1.7 + 3.4 * columns, 3.3 * rows), layout="constrained")
+        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+        for panel, (segmenter, labels) in zip(grid.flat, shown, strict=False):
+            own = [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)]
+            _ratio_panel(panel, own, baseline, limits)
+            panel.set_title(f"{segmenter}, " * several + f"{labels} labelled cases", loc="left")
+            panel.set_xlabel("extra cases per labelled case (ratio)")
+        for panel in grid.flat[len(shown) :]:
+            panel.remove()
+        for panel in grid[:, 0]:
+            panel.set_ylabel(_axis_title(metric))
+        grid[0, 0].set_ylim(*limits)
+        return _svg(figure, name, title)
+
+
+def _several(results: Sequence[Result]) -> bool:
+    """Whether the results are of more than one segmenter, which then has to be named."""
+    return len({one.segmenter for one in results}) > 1
+
+
+def _axis_title(metric: Metric) -> str:
+    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
+    return f"mean {metric.title}{unit}" + ", lower is better" * (metric.better == "lower")
+
+
+def _limits(values: Sequence[float], intervals: Sequence, share: float, metric: Metric) -> tuple[float, float]:
+    """Axis limits, in the unit shown, that hold every value and interval and a margin, a share of their range."""
+    ends = [*values, *(end for one in intervals if one for end in (one.low, one.high))]
+    low, high = metric.factor * min(ends), metric.factor * max(ends)
+    # At least two units of the last digit shown.
+    margin = max(share * (high - low), 2 * 10**-metric.digits)
+    return low - margin, high + margin
+
+
+def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[float, float]) -> None:
+    groups: dict[tuple, list[Result]] = {}
+    for one in results:
+        groups.setdefault(series(one.spec), []).append(one)
+    display, factor = Display(results[0].metric), results[0].metric.factor
+    step = 0.045 * max(1.0, *(one.spec.ratio for one in results))
+    beside = _beside_each_other([one for members in groups.values() for one in members], step)
+    (base,), (low, high) = (one for one in results if one.arm == baseline), axis
+    for (_, colour, marker), members in groups.items():
+        inside = []
+        for one in sorted(members, key=lambda one: one.spec.ratio):
+            mean = factor * one.score.mean
+            if low <= mean <= high:
+                inside.append(one)
+                continue
+            sign, edge, side = ("▼", low, "bottom") if mean < low else ("▲", high, "top")
+            text = f"{sign} {display.value(one.score.mean)}"
+            panel.text(beside[one.arm], edge, text, color=colour, ha="center", va=side)
+        xs, ys = [beside[one.arm] for one in inside], [factor * one.score.mean for one in inside]
+        bars = np.zeros((2, len(inside)))
+        for place, one in enumerate(inside):
+            if one.score.patients:
+                ends = one.score.mean - one.score.patients.low, one.score.patients.high - one.score.mean
+                bars[:, place] = factor * np.maximum(ends, 0)
+        panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
+        if inside and base.spec.extra == "none" and all(one.asked for one in inside):
+            panel.plot([beside[baseline], *xs], [factor * base.score.mean, *ys], color=colour, lw=1.6, zorder=2)
+        for x, one in zip(xs, inside, strict=True):
+            if len(one.of_replicates) > 1:
+                dots = factor * np.array(one.of_replicates)
+                panel.scatter(np.full(len(dots), x + step / 2), dots, s=8, color=colour, alpha=0.55, lw=0, zorder=4)
+    panel.axhline(factor * base.score.mean, color=GREY, lw=0.9, ls=(0, (4, 3)), zorder=1)
+    panel.grid(axis="y")
+    panel.set_xticks(sorted({one.spec.ratio for one in results}))
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.margins(x=0.12)
+
+
+def _beside_each_other(results: Sequence[Result], step: float) -> dict[str, float]:
+    """x of every arm: its ratio, and arms of one ratio side by side, for they would hide each other's bars."""
+    of_ratio: dict[float, list[str]] = {}
+    for one in results:
+        of_ratio.setdefault(one.spec.ratio, []).append(one.arm)
+    return {
+        arm: ratio + step * (place - (len(arms) - 1) / 2)
+        for ratio, arms in of_ratio.items()
+        for place, arm in enumerate(arms)
+    }
+
+
+def differences(results: Sequence[Result], name: str, title: str) -> str:
+    """Paired differences of one cohort's arms from the baseline as a forest plot, inline SVG.
+
+    The thick bar is the interval over patients, the thin one over replicates. The axis is made for the other arms:
+    where the shuffled control lies beyond it, its number stands at the edge.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    rows, several = [one for one in results if one.difference is not None], _several(results)
+    metric = results[0].metric
+    display, factor = Display(metric), metric.factor
+    # The shuffled control counts only when it is alone.
+    shown = [one.difference for one in rows if not one.spec.shuffled] or [one.difference for one in rows]
+    intervals = [interval for one in shown for interval in (one.patients, one.replicates)]
+    low, high = _limits([0.0, *(one.mean for one in shown)], intervals, 0.12, metric)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(5.1, 1.15 + 0.34 * len(rows)), layout="constrained")
+        panel = figure.subplots()
+        panel.set_xlim(low, high)
+        for y, one in enumerate(rows):
+            _, colour, marker = series(one.spec)
+            mean, text = factor * one.difference.mean, display.difference(one.difference.mean)
+            if not low < mean < high:
+                text, edge, side = (f"◀ {text}", low, "left") if mean < low else (f"{text} ▶", high, "right")
+                panel.text(edge, y, text, color=colour, ha=side, va="center")
+                continue
+            for interval, width, alpha in ((one.difference.replicates, 1.3, 1), (one.difference.patients, 6, 0.35)):
+                if interval is not None:
+                    ends = [factor * interval.low, factor * interval.high]
+                    panel.plot(ends, [y, y], color=colour, lw=width, alpha=alpha)
+            panel.plot(mean, y, marker=marker, color=colour, ms=6, zorder=3)
+        panel.axvline(0, color=_INK, lw=1)
+        names = [f"{one.segmenter} · " * several + f"{one.arm} · {one.labels}" for one in rows]
+        panel.set_yticks(range(len(rows)), names)
+        panel.set_ylim(len(rows) - 0.5, -0.5)
+        panel.tick_params(axis="y", length=0)
+        lower = f", {display.better_side}" * (metric.better == "lower")
+        panel.set_xlabel(f"difference in {metric.title}, {display.unit_of_differences}".rstrip(", ") + lower)
+        panel.grid(axis="x")
+        return _svg(figure, name, title)
+
+
+def learning_curves(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
+    """Mean score of one cohort's arms over the number of labels, one panel per segmenter, as inline SVG.
+
+    The baseline with its interval over patients (and replicates, where there are several) as a band, and the arms with
+    synthetic data; of more than ``_CURVES`` those with the best means.
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    segmenters = list(dict.fromkeys(one.segmenter for one in results))
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(1.7 + 3.6 * len(segmenters), 3.5), layout="constrained")
+        panels = figure.subplots(1, len(segmenters), sharey=True, squeeze=False)[0]
+        for panel, segmenter in zip(panels, segmenters, strict=True):
+            _curves_panel(panel, [one for one in results if one.segmenter == segmenter], baseline)
+            panel.set_title(segmenter if len(segmenters) > 1 else "", loc="left")
+        panels[0].set_ylabel(_axis_title(results[0].metric))
+        return _svg(figure, name, title)
+
+
+def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
+    factor, arms = results[0].metric.factor, {}
+    for one in sorted(results, key=lambda one: one.labels):
+        if one.synthetic or one.arm == baseline:
+            arms.setdefault(one.arm, []).append(one)
+    others = [arm for arm in arms if arm != baseline]
+    best = sorted(others, key=lambda arm: -np.mean([one.better * one.score.mean for one in arms[arm]]))[:_CURVES]
+    for place, arm in enumerate([baseline, *(arm for arm in others if arm in best)]):
+        _, colour, marker = series(arms[arm][0].spec)
+        xs, ys = [one.labels for one in arms[arm]], [factor * one.score.mean for one in arms[arm]]
+        style = _DASHES[place % len(_DASHES)]
+        panel.plot(xs, ys, ls=style, color=colour, marker=marker, ms=5, lw=1.6, label=arm, zorder=3)
+        limits = [one.score.both or one.score.patients for one in arms[arm]]
+        if arm == baseline and all(limits):
+            low, high = ([factor * getattr(limit, end) for limit in limits] for end in ("low", "high"))
+            panel.fill_between(xs, low, high, color=colour, alpha=0.15, lw=0, zorder=1)
+    labels = sorted({one.labels for one in results})
+    panel.set_xscale("log")
+    panel.set_xticks(labels, [str(n) for n in labels])
+    panel.minorticks_off()
+    panel.set_xlabel("labelled cases")
+    panel.grid(axis="y")
+    panel.legend(loc="best", fontsize=8)
+
+
+def _svg(figure, name: str, title: str) -> str:
+    """Inline SVG with ids of its own, an accessible name, and nothing that points outside the page."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
+    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
+    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
+    text = re.sub(r'width="[\d.]+pt"', "", re.sub(r'height="[\d.]+pt"', "", text, count=1), count=1)
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))
+    return text.replace(
+        "<svg", f'<svg role="img" aria-label="{html.escape(title)}" style="max-width:{width * 1.4:.0f}px"', 1
+    )

@@ -1,0 +1,52 @@
+"""Everything that is compared: arms with their baseline, segmenters, subgroups, and what an arm is worth in labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.comparison.budgets import Budget
+from pipeline.comparison.scores import ScoreTable
+from pipeline.comparison.statistics.learning_curve import Worth, worth
+from pipeline.comparison.statistics.standings import Standing, between_segmenters
+from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
+from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
+from pipeline.config.cohorts import held_out_names
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared.
+
+    family_sizes: how many differences are corrected among themselves, of the question and all others.
+    left_out: cohort → the number of its cases without the primary metric.
+    """
+
+    results: list[Result]
+    family_sizes: list[int]
+    left_out: dict[str, int]
+    standings: list[Standing]
+    subgroups: list[Subgroup]
+    worths: list[Worth]
+
+    @property
+    def with_synthetic(self) -> list[Result]:
+        """Results of arms with synthetic data that have a difference from the baseline."""
+        return [one for one in self.results if one.synthetic and one.difference]
+
+
+def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Comparison:
+    """Compare what was scored, as the sections ``arms``, ``cohorts``, ``compare`` and ``grid`` ask."""
+    baseline, resamples = params.compare.baseline, params.compare.bootstrap
+    patients = patients_of(scores, resamples, params.seed)
+    results = summarise(scores, params.arms, baseline, held_out_names(params.cohorts), patients)
+    # An arm that has seen more labels than its own stands for no number of them.
+    exceeded = {(one.segmenter, one.labels, one.arm) for one in budgets if one.exceeded}
+    asked = [one for one in results if one.asked and (one.segmenter, one.labels, one.arm) not in exceeded]
+    shown = {baseline, *(one.arm for one in results if one.synthetic)}
+    return Comparison(
+        results,
+        [len(family) for family in families(results, held_out_names(params.cohorts))],
+        {cohort: one.cases.left_out for (cohort, *_), one in scores.items()},
+        between_segmenters(scores, params.grid.segmenters, baseline, patients),
+        by_subgroup(scores, shown, baseline, resamples, params.seed),
+        worth(scores, asked, baseline, patients),
+    )

@@ -1,0 +1,48 @@
+"""How many labels an arm has seen in all: by its segmenter, its generator, and whatever chose weights."""
+
+from dataclasses import replace
+
+from pipeline.comparison.statistics.comparison import compare_arms
+from pipeline.quality.curation import CRITERIA
+from tests.comparison.world import ARMS, World
+
+REAL_AND_SYNTHETIC = {name: ARMS[name] for name in ("real", "synthetic")}
+
+
+def by_arm(world):
+    """Of the first segmenter: (labels, arm) → budget."""
+    return {(one.labels, one.arm): one for one in world.budgets() if one.segmenter == "sam"}
+
+
+def test_the_generator_and_the_segmenter_share_their_labels(world):
+    found = by_arm(world)
+    assert [one.seen for one in found.values()] == [(4, 4)] * 4
+    real, synthetic, shuffled = (found[4, arm] for arm in ("real", "synthetic", "shuffled"))
+    assert (real.unlabelled, synthetic.unlabelled, real.extra, synthetic.extra) == ((0, 0), (3, 3), 0, 8)
+    assert (real.available, synthetic.available, shuffled.available) == (None, (5, 5), (16, 16))
+    assert (synthetic.sampled, shuffled.dropped) == ((16, 16), None)
+    assert synthetic.dropped == {CRITERIA[0]: (9, 9), CRITERIA[2]: (4, 4)}
+    assert (real.trainable, real.parameters) == (1234, 9000)
+
+
+def test_labels_that_chose_weights_are_counted_once(tmp_path):
+    world = World(tmp_path, arms=REAL_AND_SYNTHETIC, selected_on=2).build()
+    assert {arm: one.seen for (_, arm), one in by_arm(world).items()} == {"real": (4, 4), "synthetic": (6, 6)}
+    (tmp_path / "both").mkdir()
+    both = World(tmp_path / "both", arms=REAL_AND_SYNTHETIC, chosen_on=3, selected_on=2).build()
+    assert {one.seen for one in both.budgets()} == {(7, 7)} and all(one.exceeded for one in both.budgets())
+
+
+def test_a_generous_arm_says_how_many_labels_it_has_seen(large):
+    found = by_arm(large)
+    assert (found[4, "synthetic"].seen, found[4, "synthetic_1"].seen, found[6, "synthetic_1"].seen) == (
+        (4, 4), (6, 6), (6, 6)
+    )  # fmt: skip
+    assert [found[n, "synthetic_1"].exceeded for n in (4, 6)] == [True, False]
+
+
+def test_arms_that_saw_more_labels_stand_for_no_number_of_them(large):
+    scores, budgets = large.scores(), large.budgets()
+    fair = compare_arms(scores, large.params(), budgets)
+    over = compare_arms(scores, large.params(), [replace(one, seen=(9, 9)) for one in budgets])
+    assert {one.result.arm for one in fair.worths} == {"synthetic"} and over.worths == []
