@@ -21,7 +21,6 @@ from pipeline.run.errors import InputError
 from pipeline.tools import command, export
 from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures
 
-
 OPTIONS = {
     "decoder": {"views": 1},
     "lora": {"lora_rank": 4, "checkpointing": False},
