@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -21,6 +22,10 @@ class Region:
     name: str
     indices: tuple[int, ...]
     is_head: bool = False
+
+    def mask(self, class_map: np.ndarray) -> np.ndarray:
+        """bool [H, W] from class indices."""
+        return reduce(np.logical_or, (class_map == index for index in self.indices))
 
 
 def regions_of(structures: Sequence[Structure], unions: Mapping[str, Sequence[str]]) -> list[Region]:
@@ -45,7 +50,7 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region]) ->
         raise InputError(f"case '{case.id}': prediction {prediction.shape}, mask {case.mask.shape}; predict it again")
     rows = []
     for region in regions:
-        found, reference = (np.isin(mask, region.indices) for mask in (prediction, case.mask))
+        found, reference = region.mask(prediction), region.mask(case.mask)
         scores = score_region(found, reference, case.pixel_mm, hc_mm=case.hc_mm, is_head=region.is_head)
         rows += [
             {"case": case.id, "region": region.name, "metric": name, "value": value, "unit": METRICS[name].unit}
