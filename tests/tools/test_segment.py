@@ -12,7 +12,8 @@ from scipy.special import ellipe
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
-from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
+from pipeline.networks.sam import checkpoint
+from pipeline.networks.sam.checkpoint import save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
@@ -41,9 +42,9 @@ def model(tmp_path_factory, smoke_config):
     folder = tmp_path_factory.mktemp("segmenter")
     settings = smoke_config.segmenters["sam"]
     save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
-    network = build_sam(folder / "sam", settings, 2)
+    network = checkpoint.build(folder / "sam", settings, 2)
     about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
-    save_segmenter(folder / "model", network, STRUCTURES, **about)
+    save_segmenter(checkpoint, folder / "model", network, STRUCTURES, **about)
     return folder / "model"
 
 
@@ -107,7 +108,7 @@ def picture(folder, kind, name):
 
 def native_masks(model, images) -> dict[str, np.ndarray]:
     """What :func:`predict_native` says of the same files, each decoded by Pillow alone."""
-    network, config = load_segmenter(model, "cpu", model.parent / "sam")
+    network, config = load_segmenter(checkpoint, model, "cpu", model.parent / "sam")
     greys = {name: np.asarray(Image.open(images / name).convert("L")) for name in PICTURES}
     cases = [Case(name, "", "", grey, None) for name, grey in greys.items()]
     return dict(zip(greys, inference.predict_native(network, cases, config["image_size"], "cpu"), strict=True))
