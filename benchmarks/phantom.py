@@ -4,6 +4,7 @@ Run with ``python -m benchmarks.phantom [images per cohort]`` from the repositor
 (``OMP_NUM_THREADS=1``) gives the figure that scales over processes. Prints JSON, milliseconds per image.
 """
 
+import argparse
 import cProfile
 import json
 import pstats
@@ -37,7 +38,9 @@ def profile(cohort: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("count", type=int, nargs="?", default=20, help="images per cohort (default: %(default)s)")
+    count = parser.parse_args().count
     report = {cohort: milliseconds_per_image(cohort, count) for cohort in COHORTS}
     document = {"images": count, "cohorts": report, "parts_ms": profile("phantom_a", count)}
     sys.stdout.write(json.dumps(document, indent=1) + "\n")

@@ -34,7 +34,8 @@ from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
 from pipeline.features import extractor
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.small_unet import build_unet
 from pipeline.quality import measurement
 from pipeline.quality.measures import read_measures
@@ -185,7 +186,7 @@ class Runner:
         return [list(cases) for cases in self._sets]
 
     def scores(self, folder: Path, cases: list[Case], several: list[Case]) -> dict[str, float]:
-        index = {"role": "synthetic", "classes": self.real.classes, "labels": [case.id for case in self.labels]}
+        index = {"role": "synthetic", "structures": self.real.structures, "labels": [case.id for case in self.labels]}
         trained_on = files.read_json(Path(self.models[next(iter(self.models))]) / "training.json", "")["trained_on"]
         origin = {
             "cohort": self.labels[0].cohort,

@@ -29,7 +29,8 @@ from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.config.augmentation import Augment
 from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, packed
-from pipeline.learning.training import Recipe, cosine, fit, mean_loss, one_hot
+from pipeline.learning.recipe import Recipe, cosine
+from pipeline.learning.segmentation import fit, mean_loss, one_hot
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.pretrained import at_resolution
 from pipeline.networks.sam.tuning import choose_trained

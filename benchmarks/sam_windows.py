@@ -23,7 +23,8 @@ from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, examples_of, packed
-from pipeline.learning.training import Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import fit
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.pretrained import at_resolution
 from pipeline.networks.sam.tuning import choose_trained

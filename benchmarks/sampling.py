@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from benchmarks.ablation import kid
 from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
@@ -94,6 +93,18 @@ def images_of(pipeline, draws, row: dict) -> np.ndarray:
                 ).images
             )
     return np.concatenate(chunks)
+
+
+def kid(a: np.ndarray, b: np.ndarray) -> float:
+    """Unbiased squared MMD with KID's cubic kernel (Binkowski et al. 2018) of features (N, D) and (M, D)."""
+
+    def kernel(x, y):
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    m, n = len(a), len(b)
+    within = (kernel(a, a).sum() - kernel(a, a).trace()) / (m * (m - 1))
+    within += (kernel(b, b).sum() - kernel(b, b).trace()) / (n * (n - 1))
+    return float(within - 2 * kernel(a, b).mean())
 
 
 def main() -> None:

@@ -26,6 +26,7 @@ def sample(count: int) -> dict:
     from pipeline.config.augmentation import Warp
     from pipeline.config.sample import MaskShares, Sample
     from pipeline.data.case import Case
+    from pipeline.data.structures import Structure
     from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.backends import PixelBackend
     from pipeline.diffusion.conditioning import Condition
@@ -55,7 +56,7 @@ def sample(count: int) -> dict:
         (Path(folder) / "shards").mkdir()
         shards = sample_shards(PixelBackend(pipeline), source, params, 0, Path(folder) / "shards")
         assemble_dataset(
-            Path(folder) / "set", shards, role="synthetic", classes=("background", "head"),
+            Path(folder) / "set", shards, role="synthetic", structures=(Structure("head", "head"),),
             labels=[case.id for case in labels], provenance={"cohort": "bench"},
         )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -22,12 +22,13 @@ from PIL import Image
 from pipeline import score
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.networks.small_unet import build_unet, save_unet
 from pipeline.simulation import simulate_case
 
 DIFFERENT = 60
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 
 
 def cases(bases: list[Case], count: int, size: int, seed: int, **fields) -> Iterator[Case]:
@@ -62,19 +63,27 @@ def main() -> None:
             *cases(bases, args.count // 4, args.size, 2, split="test"),
         ]
         labels = [case.id for case in train[: args.count]]
-        write_dataset(root / "train", train, role="train", classes=CLASSES)
+        write_dataset(root / "train", train, role="train", structures=STRUCTURES)
         del train
         origin = {"cohort": "phantom_a", "replicate": 0, "unlabelled": 0, "selected_on": 0}
-        made = {"role": "synthetic", "classes": CLASSES, "labels": labels, "provenance": origin}
+        made = {"role": "synthetic", "structures": STRUCTURES, "labels": labels, "provenance": origin}
         for name, count in (("synthetic", args.count), ("variety", 16)):
             fields = {"split": "train", "mask_source": "shape_model"}
             write_dataset(root / name, cases(bases, count, args.size, 3, **fields), **made)
         write_dataset(
-            root / "foreign", cases(bases, args.count // 4, args.size, 4, split="test"), role="foreign", classes=CLASSES
+            root / "foreign",
+            cases(bases, args.count // 4, args.size, 4, split="test"),
+            role="foreign",
+            structures=STRUCTURES,
         )
-        write_dataset(root / "unlabelled", [], role="unlabelled", classes=CLASSES)
+        write_dataset(root / "unlabelled", [], role="unlabelled", structures=STRUCTURES)
         save_unet(
-            root / "instrument", "instrument", build_unet(config.instrument.channels, 1), config.instrument, CLASSES, {}
+            root / "instrument",
+            "instrument",
+            build_unet(config.instrument.channels, 1),
+            config.instrument,
+            STRUCTURES,
+            {},
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()

@@ -25,13 +25,14 @@ from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.segmenter import build_segmenter, prepare_base
 from pipeline.networks.small_unet import build_unet
 from pipeline.run import seeds
 from pipeline.tasks.segmentation.inference import predict_native
-from pipeline.tasks.segmentation.scores import score_case
+from pipeline.tasks.segmentation.scores import score_region
 
 CPU = torch.device("cpu")
 METRICS = ("dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent")
@@ -54,7 +55,7 @@ class Model:
         self.settings = settings.model_copy(update=changes)
         self.size = settings.base.image_size
         self.base = bases / name.replace(":", "-")
-        prepare_base(self.base, self.settings, config.seed, CPU, None, lambda step, loss: None)
+        prepare_base(self.base, self.settings, config.seed)
 
     def build(self, images: np.ndarray):
         if self.settings is None:
@@ -74,11 +75,11 @@ def seconds_per_step(model: Model, pool: ImagePool) -> float:
 
 
 def scores_of(network, cases, size: int) -> dict[str, float | None]:
-    found = [score_case(predicted == 1, case.mask == 1, case.pixel_mm)
+    found = [score_region(predicted == 1, case.mask == 1, case.pixel_mm, is_head=True)
              for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True)]  # fmt: skip
     means = {}
     for name in METRICS:
-        known = [value for one in found if (value := getattr(one, name)) is not None]
+        known = [value for one in found if (value := one.get(name)) is not None]
         means[name] = round(float(np.mean(known)), 4) if known else None
     return means
 

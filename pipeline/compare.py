@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "task", "compare")
+PARAMS = ("seed", "grid", "arms", "assemble", "segmenters", "oracle", "cohorts", "task", "compare")
 
 
 def run(
@@ -42,6 +42,7 @@ def run(
     from pipeline.comparison.report.provenance import provenance
     from pipeline.comparison.scores import load_scores
     from pipeline.comparison.statistics.comparison import compare_arms
+    from pipeline.config.cohorts import held_out_names
     from pipeline.data.dataset import open_dataset, read_dataset
     from pipeline.data.tables import write_table
     from pipeline.run import files
@@ -49,8 +50,10 @@ def run(
 
     grid, boxed = params.grid, params.oracle
     sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
-    cells = [cell_name(*cell) for cell in params.cells()]
-    with_box = [cell_name(*cell) for cell in params.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms]
+    cells = [cell_name(*cell) for cell in params.grid.cells()]
+    with_box = [
+        cell_name(*cell) for cell in params.grid.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms
+    ]
     for keep, folders in (
         (cells, (evaluation, predictions, training)),
         (sets, (quality, usefulness, samples, synthetic, curated)),
@@ -61,7 +64,7 @@ def run(
             prune_cells(folder, keep)
 
     own = read_dataset(test, splits=["train", "test"])
-    cases = {name: read_dataset(held_out / name, splits=["test"]).cases for name in params.held_out()}
+    cases = {name: read_dataset(held_out / name, splits=["test"]).cases for name in held_out_names(params.cohorts)}
     cases[test.name] = own.split("test")
     scores = load_scores(evaluation, grid, cases, params.task)
     made = {name: open_dataset(synthetic / name) for name in sets}
@@ -81,7 +84,7 @@ def run(
         "usefulness": [usefulness / f"{name}.json" for name in sets],
         "sample scores": [samples / f"{name}.csv" for name in sets],
         f"cohort {test.name}": [test],
-        **{f"cohort {name}": [held_out / name] for name in params.held_out()},
+        **{f"cohort {name}": [held_out / name] for name in held_out_names(params.cohorts)},
     }
     html = page.render(
         params,

@@ -21,26 +21,23 @@ def run(
 ) -> None:
     """Write what people read before they use a set or share it, and its distributions for `dvc plots`."""
     from pipeline.data.dataset import open_dataset
-    from pipeline.data.tables import read_table, write_table
-    from pipeline.quality import page, percentiles, set_card
+    from pipeline.data.tables import write_table
+    from pipeline.quality import page, samples_table, set_card
     from pipeline.quality.croissant import croissant
     from pipeline.quality.measures import read_measures
     from pipeline.run import files
 
     remedy = "run `dvc repro score`"
     scored = files.read_json(quality, remedy)
-    page.check_scores(scored, quality)
     measures = [*read_measures(quality, remedy), *read_measures(usefulness, "run `dvc repro usefulness`")]
     index = files.read_json(synthetic / "dataset.json", "run `dvc repro sample`")
-    table = read_table(samples)
-    percentiles.check_table(table, samples)
-    generated, real = open_dataset(synthetic), open_dataset(train, ["train"])
-    shown = page.choose_samples(table, generated.cases, real.cases, samples)
+    table = samples_table.read_samples(samples)
+    shown = page.choose_samples(table, open_dataset(synthetic).cases, open_dataset(train, ["train"]).cases, samples)
     html = page.render(index, scored, measures, table, shown, files.digest([synthetic]))
     files.write_bytes(out / "index.html", html.encode())
     files.write_bytes(out / "README.md", set_card.set_card(index, scored["verdicts"], measures).encode())
     files.write_json(out / "croissant.json", croissant(index, synthetic, measures))
-    for name, rows in percentiles.percentile_tables(table).items():
+    for name, rows in samples_table.percentile_tables(table).items():
         write_table(distributions / f"{name}.csv", rows)
 
 

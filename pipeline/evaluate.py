@@ -5,38 +5,32 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("cohorts",)
+PARAMS = ("task", "cohorts")
 
 
 def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -> None:
-    """Score every test case of every cohort; a missing prediction counts with the worst scores.
+    """Score every region of every test case of every cohort; a missing prediction counts with the worst scores.
 
-    The circumference is that of the structure named ``head``; of any other it is left empty. ``area`` is the share of
-    the image that the structure covers in the reference.
+    One row per cell, cohort, case, region and metric.
     """
-    from dataclasses import asdict
-
     import numpy as np
 
-    from pipeline.data.case import HEAD
-    from pipeline.data.dataset import read_dataset
+    from pipeline.config.cohorts import held_out_names
+    from pipeline.data.dataset import check_structures, open_dataset
     from pipeline.data.predictions import read_predictions
+    from pipeline.data.structures import of_task
     from pipeline.data.tables import write_table
-    from pipeline.tasks.segmentation.scores import score_case
+    from pipeline.tasks.segmentation.scores import regions_of, score_case
 
-    rows = []
-    for path in (test, *(held_out / name for name in params.held_out())):
-        dataset = read_dataset(path, splits=["test"])
+    structures = of_task(params.task.structures)
+    regions, rows = regions_of(structures, params.task.unions), []
+    for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
+        check_structures(path, structures, "the parameters")
         predicted = read_predictions(predictions / f"{path.name}.parquet")
-        for case in dataset.cases:
-            class_map = predicted.get(case.id, np.zeros_like(case.mask))
-            for k, structure in enumerate(dataset.classes[1:], start=1):
-                if not (case.mask == k).any():
-                    continue
-                scores = score_case(class_map == k, case.mask == k, case.pixel_mm, is_head=structure == HEAD)
-                key = {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient}
-                about = {"country": case.country, "device": case.device, "area": float((case.mask == k).mean())}
-                rows.append({**key, **about, **asdict(scores)})
+        for case in open_dataset(path, splits=["test"]).cases:
+            prediction = predicted.get(case.id, np.zeros_like(case.mask))
+            key = {"cell": predictions.name, "cohort": path.name}
+            rows += [key | row for row in score_case(prediction, case, regions)]
     write_table(out, rows)
 
 

@@ -5,24 +5,33 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("gate",)
+PARAMS = ("compute", "gate")
 
 
-def run(params, *, quality: Path, page: Path, out: Output) -> None:
-    """Hold the scores of a set against the limits under ``gate`` and write those it kept to.
+def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path, page: Path, out: Output) -> None:
+    """Hold a set against the limits under ``gate``, by its own labels alone, and write down the limits it kept to.
 
     The output holds no score: curation and training depend on it, and run again only when the limits change.
-    ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look.
+    ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look; it is not read.
     """
+    from pipeline.data.dataset import check_structures, open_dataset
     from pipeline.quality.gate import broken_limits
-    from pipeline.quality.measures import read_measures
+    from pipeline.quality.label_budget import ImagesShown, LabelBudgetFilter
     from pipeline.run import files
+    from pipeline.run.compute import setup
     from pipeline.run.errors import InputError
 
-    reasons = broken_limits(read_measures(quality, "run `dvc repro score`"), params.gate)
-    if reasons:
-        raise InputError(f"the synthetic set of {page / 'index.html'} is rejected: " + "; ".join(reasons))
-    files.write_json(out, {"passed": params.gate.model_dump(mode="json")})
+    limits = params.gate.model_dump(mode="json")
+    if any(limit is not None for limit in limits.values()):
+        judge = LabelBudgetFilter(filter, train, setup(params.compute))
+        check_structures(synthetic, judge.structures, f"the filter {filter}")
+        samples = open_dataset(synthetic)
+        judge.check_labels(samples.labels, synthetic)
+        others = unlabelled if samples.provenance["unlabelled"] else None
+        shown = ImagesShown(judge.labels, others, max(samples.cases[0].image.shape))
+        if reasons := broken_limits(samples.cases, judge, shown, params.gate):
+            raise InputError(f"the synthetic set of {page / 'index.html'} is rejected: " + "; ".join(reasons))
+    files.write_json(out, {"passed": limits})
 
 
 if __name__ == "__main__":

@@ -13,30 +13,19 @@ def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out:
 
     The ellipse never looks at the image: what SAM scores beyond it is all that SAM adds.
     """
-    import numpy as np
-
-    from pipeline.data.dataset import open_dataset
+    from pipeline.config.cohorts import held_out_names
     from pipeline.data.tables import write_table
+    from pipeline.networks.sam import checkpoint
     from pipeline.networks.segmenter import load_segmenter
-    from pipeline.run import seeds
     from pipeline.run.compute import setup
-    from pipeline.tasks.segmentation.oracle_box import segment_with_oracle
+    from pipeline.tasks.segmentation.oracle_box import COLUMNS, score_with_oracle
 
     device = setup(params.compute)
-    network, config = load_segmenter(segmenter, device, base)
-    rows = []
-    for path in (test, *(held_out / name for name in params.held_out())):
-        dataset = open_dataset(path, splits=["test"])
-        for case in dataset.cases:
-            generator = seeds.torch_generator(params.seed, "oracle", path.name, case.id)
-            found = segment_with_oracle(network, case, config["image_size"], params.oracle.jitter, generator, device)
-            for structure, sam, ellipse in zip(dataset.classes[1:], *found, strict=True):
-                if not np.isnan(sam):
-                    rows.append(
-                        {"cohort": path.name, "structure": structure, "id": case.id, "patient": case.patient,
-                         "dice_oracle_box": sam, "dice_ellipse_in_box": ellipse}
-                    )  # fmt: skip
-    write_table(out, rows)
+    network, about = load_segmenter(checkpoint, segmenter, device, base)
+    size, jitter = about["image_size"], params.oracle.jitter
+    paths = (test, *(held_out / name for name in held_out_names(params.cohorts)))
+    rows = [row for path in paths for row in score_with_oracle(network, path, size, jitter, params.seed, device)]
+    write_table(out, rows, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -5,24 +5,25 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("seed", "cohorts")
+PARAMS = ("seed", "task", "cohorts")
 
 
 def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     """Read a raw cohort, check it, split its patients and write it as a dataset."""
     from pipeline.cohorts.readers import read_cohort
     from pipeline.cohorts.splits import split_patients
+    from pipeline.data.structures import of_task
     from pipeline.data.writer import write_dataset
     from pipeline.run.errors import InputError
 
     if cohort not in params.cohorts:
         raise InputError(f"no cohort '{cohort}' under cohorts; there are {', '.join(params.cohorts)}")
-    spec = params.cohorts[cohort]
-    classes, cases = read_cohort(spec.reader, raw, cohort, spec.classes, spec.labelled)
-    if spec.splits is not None:
-        cases = split_patients(cases, spec.splits, params.seed)
-    provenance = {"reader": spec.reader, "labelled": spec.labelled}
-    write_dataset(out, cases, role=spec.role, classes=classes, provenance=provenance)
+    settings, structures = params.cohorts[cohort], of_task(params.task.structures)
+    cases = read_cohort(cohort, settings, structures, raw)
+    if settings.splits is not None:
+        cases = split_patients(cases, settings.splits, params.seed)
+    provenance = {"reader": settings.reader, "labelled": settings.labelled}
+    write_dataset(out, cases, role=settings.role, structures=structures, provenance=provenance)
 
 
 if __name__ == "__main__":

@@ -11,15 +11,7 @@ log = logging.getLogger("pipeline.sample")
 
 
 def run(
-    params,
-    *,
-    diffusion: Path,
-    train: Path,
-    masks: Path,
-    labels: int,
-    replicate: int,
-    out: Output,
-    variety: Output,
+    params, *, diffusion: Path, train: Path, masks: Path, labels: int, replicate: int, out: Output, variety: Output
 ) -> None:
     """Draw masks from the label subset, its shape model or a folder of masks, and generate one image for each.
 
@@ -28,10 +20,11 @@ def run(
     """
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
+    from pipeline.data.structures import names
     from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.backends import open_generator
-    from pipeline.diffusion.masks import MaskSource, RepeatedMasks
-    from pipeline.diffusion.sampling import sample_shards
+    from pipeline.diffusion.masks import MaskSource
+    from pipeline.diffusion.sampling import sample_shards, variety_set
     from pipeline.imaging.decoding import read_masks
     from pipeline.run import files, processes, seeds
     from pipeline.run.compute import setup
@@ -43,49 +36,24 @@ def run(
     dataset = read_dataset(train, splits=["train"])
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     seed = seeds.derive(params.seed, "sample", labels, replicate)
-    source = MaskSource(
-        cases,
-        dataset.n_structures,
-        generator.image_size,
-        settings.masks,
-        params.warp,
-        seed,
-        read_masks(masks, dataset.classes) if settings.masks.user else (),
-    )
+    user = read_masks(masks, names(dataset.structures)) if settings.masks.user else ()
+    source = MaskSource(cases, dataset.n_structures, generator.image_size, settings.masks, params.warp, seed, user)
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
-    times = settings.variety.images
-    sets = {
-        out: (source, settings, seed),
-        variety: (
-            RepeatedMasks(source, times),
-            settings.model_copy(update={"count": settings.variety.masks * times}),
-            seeds.derive(seed, "variety"),
-        ),
-    }
+    sets = {out: (source, settings, seed), variety: variety_set(source, settings, seed)}
     shards = {
-        path: sample_shards(generator, masks_of, asked, own_seed, scratch.folder / f"set-{number}")
-        for number, (path, (masks_of, asked, own_seed)) in enumerate(sets.items())
+        path: sample_shards(generator, *asked, scratch.folder / f"set-{number}")
+        for number, (path, asked) in enumerate(sets.items())
     }
     processes.wait_for_all(cpu=device.type == "cpu")
     if not processes.is_main():
         return
     trained_on = files.read_json(diffusion / "training.json", "train the diffusion model again")["trained_on"]
+    origin = {"cohort": cases[0].cohort, "replicate": replicate, "unlabelled": trained_on["unlabelled"]}
     for path, (_, asked, _) in sets.items():
-        rows = assemble_dataset(
-            path,
-            shards[path],
-            role="synthetic",
-            classes=dataset.classes,
-            labels=[case.id for case in cases],
-            provenance={
-                "cohort": cases[0].cohort,
-                "replicate": replicate,
-                "unlabelled": trained_on["unlabelled"],
-                "selected_on": len(trained_on["selected_on"]),
-                "sample": asked.model_dump(mode="json"),
-            },
-        )
+        about = {"role": "synthetic", "structures": dataset.structures, "labels": [case.id for case in cases]}
+        provenance = {**origin, "sample": asked.model_dump(mode="json")}
+        rows = assemble_dataset(path, shards[path], **about, provenance=provenance)
         if rows < asked.count:
             log.warning("%d of %d samples show no closed structure and are left out", asked.count - rows, asked.count)
     scratch.clear()

@@ -19,7 +19,8 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
     from pipeline.data.dataset import read_dataset
     from pipeline.data.labels import label_subset
     from pipeline.data.stacking import stack_images, stack_masks
-    from pipeline.learning.training import ImagePool, Recipe, fit
+    from pipeline.learning.recipe import Recipe
+    from pipeline.learning.segmentation import ImagePool, fit
     from pipeline.networks.small_unet import build_unet
     from pipeline.quality.measures import as_json
     from pipeline.quality.usefulness import usefulness_measures
@@ -47,7 +48,7 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
             network = fit(
                 build_unet(settings.channels, real.n_structures),
                 ImagePool(images[name], masks[name], params.augment),
-                Recipe.of(settings),
+                Recipe.of(settings, "usefulness"),
                 n_structures=real.n_structures,
                 seed=seed,
                 device=device,

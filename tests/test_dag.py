@@ -14,8 +14,8 @@ from pipeline.run.stage import _arguments
 ROOT = Path(__file__).parents[1]
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 ORDER = (
-    "run", "config", "imaging", "data", "networks", "features", "simulation", "learning", "cohorts", "diffusion", "arms",
-    "tasks", "quality", "comparison", "stages", "tools",
+    "run", "config", "imaging", "data", "networks", "features", "simulation", "learning", "cohorts", "diffusion",
+    "arms", "tasks", "quality", "comparison", "stages", "tools",
 )  # fmt: skip
 """Each package imports only those before it, and itself."""
 

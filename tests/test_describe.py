@@ -1,33 +1,36 @@
 """The page, the card and the metadata of a set, from made-up scores and a tiny set of rings."""
 
+import copy
 import json
-import re
 from dataclasses import replace
 
 import pytest
 import yaml
 
 from pipeline import describe
+from pipeline.data.dataset import open_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table, write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import Measure, as_json
-from pipeline.quality.page import feature_in_words
+from pipeline.quality.page import choose_samples, feature_in_words
+from pipeline.quality.samples_table import read_samples
 from pipeline.run.errors import InputError
 from pipeline.run.files import write_json
 from pipeline.run.stage import execute
 from tests.self_contained import Loads, text_of
 
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 REAL, FAR = "real unseen images", "psfhs images"
 MEASURES = [
     Measure("fidelity", "kid", "domain", 0.26, 60, 0.37, REAL, 39.9, FAR, -0.6, 2.7, 1.1),
     Measure("coverage", "recall", "domain", 0.95, 60, 0.92, REAL, 0.75, FAR, 0.9, 1.0),
-    Measure("obedience", "dice", "head", 0.94, 12, 0.96, "the instrument", 0.6, "another's mask", 0.92, 0.95, 0.1),
+    Measure("mask_agreement", "dice", "head", 0.94, 12, 0.96, "the network", 0.6, "another's mask", 0.92, 0.95, 0.1),
     Measure("privacy", "copies", None, 1 / 12, 12, 0.0, REAL, 1.0, "exact copies", 0.0, 0.25),
     Measure("coverage", "ms_ssim", None, 0.4, 12, None, None, 1.0, "one image a mask"),
 ]
 USEFUL = [Measure("usefulness", "tstr", None, 0.9, 20, 0.93, "the labels", 0.6, "the mean mask", 0.88, 0.91, 0.05)]
-WORDS = {"fidelity": "good", "coverage": "doubtful", "obedience": "good", "privacy": "bad"}
+WORDS = {"fidelity": "good", "coverage": "doubtful", "mask_agreement": "good", "privacy": "bad"}
 
 
 def leaf(mean, distance=0.2):
@@ -44,11 +47,10 @@ class World:
             replace(ring(20 + i), id=f"s-{i:02d}", patient="patient-000", mask_source="parent", parent="case-000")
             for i in range(12)
         ]
-        write_dataset(root / "train", real, role="train", classes=CLASSES)
+        write_dataset(root / "train", real, role="train", structures=STRUCTURES)
         origin = {"cohort": cohort, "replicate": 0, "unlabelled": 2, "selected_on": 0, "sample": {"count": 12}}
-        write_dataset(
-            root / "set", made, role="synthetic", classes=CLASSES, labels=["case-000", "case-001"], provenance=origin
-        )
+        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": ["case-000", "case-001"]}
+        write_dataset(root / "set", made, **shared, provenance=origin)
         rows = [self.row("synthetic", f"s-{i:02d}", 0.7 + 0.02 * i, 0.5 + 0.01 * i, copy=i == 2) for i in range(12)]
         rows += [self.row("unseen", f"u-{i}", 0.95, 0.5, snr=None) for i in range(5)]
         write_table(root / "samples.csv", rows)
@@ -71,9 +73,9 @@ class World:
         write_json(root / "usefulness.json", {"measures": as_json(USEFUL)})
 
     @staticmethod
-    def row(which, id_, obedience, distance, *, copy=False, snr=2.5):
+    def row(which, id_, agreement, distance, *, copy=False, snr=2.5):
         return {
-            "set": which, "id": id_, "obedience": obedience, "boundary": 1.0, "nearest": "case-001",
+            "set": which, "id": id_, "mask_agreement": agreement, "boundary": 1.0, "nearest": "case-001",
             "distance": distance, "copy": copy, "imprint": 0.1, "imprinted": copy, "area": 0.3, "aspect": 0.8,
             "angle": 10.0, "row": 0.5, "column": 0.5, "grey_mean": 90.0 + distance, "grey_std": 30.0, "snr": snr,
             "axial_px": 1.0, "lateral_px": 1.5,
@@ -92,12 +94,14 @@ def world(tmp_path_factory, ring):
     return World(tmp_path_factory.mktemp("describe"), ring)
 
 
-@pytest.fixture(autouse=True)
-def in_scratch(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture(scope="module", autouse=True)
+def in_scratch(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("scratch"))
+        yield
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def html(world):
     return world.run()
 
@@ -116,12 +120,12 @@ def test_every_number_stands_with_its_ends_interval_and_n(html):
     text = text_of(html)
     assert "KID (domain) 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
     assert html.count('class="gauge"') == 5, "an end that is not there gives no gauge"
-    assert "Obedience saturates" in text
+    assert "Mask agreement saturates" in text
 
 
 def test_the_flagged_copy_comes_first_beside_what_it_copies(html):
     text = text_of(html)
-    gallery = text[text.index("The most suspicious") : text.index("Those that obey their mask least")]
+    gallery = text[text.index("The most suspicious") : text.index("Those that agree with their mask least")]
     assert gallery.index("s-02 → case-001") < gallery.index("s-00 → case-001")
     assert "distance 0.52 copy rim along the mask" in gallery
     assert html.count('alt="nearest training image, case-001"') == 8 + 6 + 6
@@ -177,78 +181,69 @@ def test_croissant_lists_files_columns_and_numbers(world, html):
 def test_distributions_are_percentile_curves_of_both_sets(world, html):
     folder = world.root / "out-curves"
     assert not (folder / "snr.csv").exists(), "unseen images have no value of it"
-    rows = read_table(folder / "obedience.csv")
+    rows = read_table(folder / "mask_agreement.csv")
     assert list(rows[0]) == ["percentile", "synthetic", "unseen"] and len(rows) == 51
     assert float(rows[0]["synthetic"]) == pytest.approx(0.7) and float(rows[-1]["synthetic"]) == pytest.approx(0.92)
     assert {row["unseen"] for row in rows} == {"0.95"}
 
 
-def test_scores_of_another_version_are_refused(tmp_path, ring):
-    world = World(tmp_path, ring)
-    del world.scored["appearance"]
-    with pytest.raises(InputError, match=r"quality\.json: key 'appearance' is missing; run `dvc repro score`"):
-        world.run()
-    assert not (tmp_path / "out").exists()
+def refuse_table(tmp_path, rows, message):
+    write_table(tmp_path / "samples.csv", rows)
+    with pytest.raises(InputError, match=rf"samples\.csv: {message}"):
+        read_samples(tmp_path / "samples.csv")
 
 
-def test_a_sample_that_is_gone_is_named(tmp_path, ring):
-    world = World(tmp_path, ring)
-    write_table(
-        tmp_path / "samples.csv", [World.row("synthetic", "s-99", 0.9, 0.5), World.row("unseen", "u", 0.9, 0.5)]
-    )
-    with pytest.raises(InputError, match=r"samples\.csv: case 's-99' is not in the set"):
-        world.run()
+def test_a_sample_that_is_gone_is_named(world):
+    cases = open_dataset(world.root / "set").cases
+    row = World.row("synthetic", "s-99", 0.9, 0.5)
+    with pytest.raises(InputError, match=r"samples\.csv: case 'case-001' is not in the set or its train split"):
+        choose_samples([row], cases, cases, world.root / "samples.csv")
 
 
-def drop(path):
-    def change(scored):
-        *parents, last = path.split(".")
-        for key in parents:
-            scored = scored[key]
-        del scored[last]
-
-    return change
+def drop(scored, path):
+    *parents, last = path.split(".")
+    for key in parents:
+        scored = scored[key]
+    return scored.pop(last)
 
 
 @pytest.mark.parametrize(
-    "path", ["set.image_size", "verdicts.privacy.text", "masks.head.area.unseen", "appearance.snr.synthetic.distance"]
+    "path",
+    [
+        "appearance",
+        "set.image_size",
+        "verdicts.privacy.text",
+        "masks.head.area.unseen",
+        "appearance.snr.synthetic.mean",
+    ],
 )
-def test_a_missing_key_is_named_with_its_place(tmp_path, ring, path):
-    world = World(tmp_path, ring)
-    drop(path)(world.scored)
-    with pytest.raises(InputError, match=rf"quality\.json: key '{re.escape(path)}' is missing; run `dvc repro score`"):
-        world.run()
-
-
-def test_a_descriptor_of_another_version_is_named(tmp_path, ring):
-    world = World(tmp_path, ring)
-    world.scored["appearance"]["sharpness"] = {}
-    with pytest.raises(InputError, match=r"key 'appearance\.sharpness' is not known to this version"):
-        world.run()
+def test_scores_of_another_version_are_refused(world, path):
+    whole = copy.deepcopy(world.scored)
+    drop(world.scored, path)
+    try:
+        with pytest.raises(InputError, match=rf"another version.*{path.split('.')[-1]}.*run `dvc repro score`"):
+            world.run("refused")
+    finally:
+        world.scored = whole
+    assert not (world.root / "refused").exists()
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"obedience": "high"}, "case 's-00': obedience is 'high', not a number"),
+        ({"mask_agreement": "high"}, "case 's-00': mask_agreement is 'high', not a number"),
         ({"distance": None}, "case 's-00': distance is '', not a number"),
         ({"set": "unseen"}, "holds no row of set 'synthetic'"),
     ],
 )
-def test_a_damaged_table_of_samples_is_refused(tmp_path, ring, change, message):
-    world = World(tmp_path, ring)
-    write_table(tmp_path / "samples.csv", [World.row("synthetic", "s-00", 0.9, 0.5) | change])
-    with pytest.raises(InputError, match=rf"samples\.csv: {message}"):
-        world.run()
+def test_a_damaged_table_of_samples_is_refused(tmp_path, change, message):
+    refuse_table(tmp_path, [World.row("synthetic", "s-00", 0.9, 0.5) | change], message)
 
 
-def test_a_table_without_a_column_is_refused(tmp_path, ring):
-    world = World(tmp_path, ring)
+def test_a_table_without_a_column_is_refused(tmp_path):
     row = World.row("synthetic", "s-00", 0.9, 0.5)
     del row["copy"]
-    write_table(tmp_path / "samples.csv", [row])
-    with pytest.raises(InputError, match=r"samples\.csv: column 'copy' is missing"):
-        world.run()
+    refuse_table(tmp_path, [row], "column 'copy' is missing")
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_report_and_metrics_are_there(repo):
     assert metrics
     assert "dice" in sh(repo, "dvc", "metrics", "show")
     shown = sh(repo, "dvc", "plots", "show", "-o", "plots", "--json")
-    assert "results/distributions/8-0/obedience.csv" in shown
+    assert "results/distributions/8-0/mask_agreement.csv" in shown
     # The smoke preset asks for the oracle column of one arm.
     assert metrics["oracle_box"]["phantom_b"]["sam"]["n8"]["real"]["dice_ellipse_in_box"] > 0.8
     assert metrics["training"]["sam"]["n8"]["real"]["labels_seen"] == 8
@@ -101,15 +101,15 @@ def test_every_set_has_a_page_a_card_and_metadata(repo):
 
 
 def test_a_set_that_the_gate_rejects_stops_the_run_before_anything_is_trained_on_it(clone):
-    edit(clone, lambda p: p["gate"].update(membership=0.0))
+    edit(clone, lambda p: p["gate"].update(mask_agreement=0.0))
     output = sh(clone, "dvc", "repro", check=False)
     assert "results/sets/8-0/index.html is rejected: a membership-inference attack reaches an AUC of" in output
-    assert "gate.membership allows 0" in output and "Traceback" not in output
+    assert "gate.mask_agreement allows 0" in output and "Traceback" not in output
     assert "Running stage 'curate" not in output and "Running stage 'finetune" not in output
 
 
 def test_other_limits_that_hold_run_the_gate_and_its_curation_and_train_nothing(clone):
-    edit(clone, lambda p: p["gate"].update(membership=1.0))
+    edit(clone, lambda p: p["gate"].update(mask_agreement=99.0))
     # Curation repeats, to the same bytes, because the limits are part of what it rests on.
     assert stages_run(clone) == {"gate@8-0", "curate@8-0"}
 
@@ -305,7 +305,7 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
         for mask in corner:
             mask[:5, :7] = 1
         cases = [replace(case, mask=mask) for case, mask in zip(dataset.cases, corner, strict=True)]
-        write_dataset(target, cases, role=dataset.role, classes=dataset.classes)
+        write_dataset(target, cases, role=dataset.role, structures=dataset.structures)
 
     for name in ("phantom_b", "phantom_c"):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)

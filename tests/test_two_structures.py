@@ -30,12 +30,13 @@ from pipeline import (
     usefulness,
 )
 from pipeline.config.params import View, load_params
+from pipeline.data.structures import Structure, names
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
 from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
-CLASSES = ["background", "symphysis", "head"]
+STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
 
 
 def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
@@ -66,9 +67,10 @@ def params(tmp_path_factory):
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     rare = {"real": 0.5, "curated": True, "generous": True}
     changed["arms"]["generous"] = changed["arms"]["synthetic"] | rare
+    changed["task"] |= {"structures": {"symphysis": None, "head": "head"}, "unions": {"both": ["symphysis", "head"]}}
     for cohort in changed["cohorts"].values():
-        cohort["classes"] = CLASSES
-    path.write_text(yaml.safe_dump(changed))
+        cohort["classes"] = ["background", "symphysis", "head"]
+    path.write_text(yaml.safe_dump(changed, sort_keys=False))
     return load_params(path)
 
 
@@ -105,7 +107,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     held_out = {"test": train, "held_out": "cohorts/held_out"}
     for name, arm in (("sam", "synthetic"), ("unet", "generous")):
         own = {"segmenter": name, "base": f"./{name}"}
-        stage(base_weights, segmenter=name, out=f"./{name}", live=f"./live_{name}_base")
+        stage(base_weights, segmenter=name, out=f"./{name}")
         stage(encode_cohorts, **own, train=train, held_out="cohorts/held_out", out=f"./{name}_embeddings")
         stage(encode_synthetic, **own, synthetic="./synthetic", out=f"./{name}_synthetic")
         encoded = {"embeddings": f"./{name}_embeddings", "synthetic_embeddings": f"./{name}_synthetic"}
@@ -118,7 +120,7 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
 
     quality = json.loads(Path("quality.json").read_text())
     views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "obedience"}
-    assert views == {(name, structure) for name in ("dice", "boundary") for structure in CLASSES[1:]}
+    assert views == {(name, structure) for name in ("dice", "boundary") for structure in names(STRUCTURES)}
     assert "of the symphysis" in quality["verdicts"]["obedience"]["text"]
     assert "symphysis" in Path("page/index.html").read_text()
     shapes = quality["masks"]
@@ -129,14 +131,13 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     for name in ("sam", "unet"):
         with Path(f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
-        assert {row["structure"] for row in rows} == {"symphysis", "head"}
+        assert {row["region"] for row in rows} == {"symphysis", "head", "both"}
+        assert {row["cell"] for row in rows} == {f"{name}_predictions"}
         assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
-        assert all(row["dice"] for row in rows)
-        assert {(row["country"], row["device"]) for row in rows} == {("", "")}
-        assert all(bool(row["hc_error_percent"]) == (row["structure"] == "head") for row in rows)
+        assert {row["region"] for row in rows if row["metric"] == "hc_error_percent"} == {"head"}
 
 
-def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeypatch, ring):
+def test_a_held_out_cohort_of_other_structures_is_refused(params, tmp_path, monkeypatch, ring):
     from pipeline.data.writer import write_dataset
     from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
     from pipeline.networks.sam.compact import build_compact_sam
@@ -147,12 +148,12 @@ def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeyp
     save_compact_base(Path("sam"), build_compact_sam(settings.base.compact, 32, 2), settings.base)
     network = build_sam(Path("sam"), settings, 2)
     about = {"name": "sam", "base": Path("sam"), "settings": settings, "trained_on": {}}
-    save_segmenter(Path("segmenter"), network, tuple(CLASSES), **about)
+    save_segmenter(Path("segmenter"), network, STRUCTURES, **about)
     for name in ("phantom_a", "phantom_b", "phantom_c"):
         cases = [ring(i, split="test") for i in range(2)]
-        classes = CLASSES if name == "phantom_a" else CLASSES[:2]
+        structures = STRUCTURES if name == "phantom_a" else STRUCTURES[:1]
         folder = Path("train" if name == "phantom_a" else "held_out") / name
-        write_dataset(folder, cases, role="held_out", classes=classes)
+        write_dataset(folder, cases, role="held_out", structures=structures)
     arguments = {
         "base": "sam",
         "embeddings": "none",
@@ -162,5 +163,5 @@ def test_a_held_out_cohort_of_other_classes_is_refused(params, tmp_path, monkeyp
         "out": "out",
     }
     arguments = {key: Path(value) for key, value in arguments.items()}
-    with pytest.raises(InputError, match=r"phantom_b.*background, symphysis, those .*background, symphysis, head"):
+    with pytest.raises(InputError, match=r"phantom_b.* are symphysis, those of .* are symphysis, head \(role head\)"):
         execute(predict.run, View(params, predict.PARAMS), arguments)

@@ -1,4 +1,4 @@
-"""Pairing every image with somebody else's mask: the control that must hurt, and the floor of mask obedience."""
+"""Pairing every image with somebody else's mask: the control that must hurt, and the worst reference of mask agreement."""
 
 import numpy as np
 

@@ -12,18 +12,16 @@ and .985, which bounds what any score on this cohort can mean.
 """
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.source import Source, by_id, pair_masks, parent, stem, suffix
-from pipeline.data.case import Case
+from pipeline.cohorts.source import Files, Source, by_id, parent, stem, suffix
 from pipeline.imaging.decoding import decode_grey, decode_rgb
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
+decode_image = decode_grey
 
 _SPANISH = re.compile(r"(?P<patient>Patient\d+)_Plane(?P<plane>\d+)_\d+_of_\d+")
 _AFRICAN = re.compile(r"(?P<patient>patient\d+)_(?P<country>[A-Z]{3})_plane(?P<plane>\d+)")
@@ -32,32 +30,23 @@ _MASK_FOLDERS = ("masks", "segmentationclass")
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def read(root: Path, labelled: bool = True) -> Iterator[Case]:
-    """Cases of the head planes; abdomen, femur and the like in the publishers' archives are passed over.
+def index(source: Source, labelled: bool) -> Files:
+    """The head planes; abdomen, femur and the like in the publishers' archives are passed over.
 
     Masks lie in a folder ``masks`` (or ``SegmentationClass``, the annotation's own export), images in any other one,
-    under the same name. With ``labelled`` False a mask is optional. A patient of the African cohort is
-    ``CCC-patientNNN``, for numbers repeat across countries.
+    under the same name. A patient of the African cohort is ``CCC-patientNNN``, for numbers repeat across countries.
 
     Raises:
-        InputError: naming the file that is missing, damaged or not named by either publisher's rule.
+        InputError: naming the file that is not named by either publisher's rule.
     """
-    with Source(root) as source:
-        names = [name for name in source.names if suffix(name) in _SUFFIXES and _is_head_plane(name)]
-        masks = by_id(name for name in names if parent(name).lower() in _MASK_FOLDERS)
-        images = by_id(name for name in names if parent(name).lower() not in _MASK_FOLDERS)
-        for case_id, image, mask_name in pair_masks(images, masks, labelled):
-            mask = None if mask_name is None else head_from_colours(decode_rgb(source.read(mask_name), mask_name))
-            patient, country = _origin(case_id)
-            yield Case(
-                id=case_id,
-                cohort="fetal_planes",
-                patient=patient,
-                image=decode_grey(source.read(image), image),
-                mask=mask,
-                mask_source=None if mask is None else "annotated",
-                country=country,
-            )
+    names = [name for name in source.names if suffix(name) in _SUFFIXES and _is_head_plane(name)]
+    masks = by_id(name for name in names if parent(name).lower() in _MASK_FOLDERS)
+    images = by_id(name for name in names if parent(name).lower() not in _MASK_FOLDERS)
+    return Files(images, masks, {case_id: _origin(case_id) for case_id in images})
+
+
+def decode_mask(data: bytes, name: str) -> np.ndarray:
+    return head_from_colours(decode_rgb(data, name))
 
 
 def head_from_colours(colours: np.ndarray) -> np.ndarray:
@@ -87,9 +76,9 @@ def _is_head_plane(name: str) -> bool:
     return match["plane"] == _HEAD_PLANE[match.re]
 
 
-def _origin(case_id: str) -> tuple[str, str]:
-    """(patient, ISO 3166-1 alpha-3 country) from the file name."""
+def _origin(case_id: str) -> dict:
+    """Patient and ISO 3166-1 alpha-3 country from the file name."""
     match = _match(case_id)
     if match.re is _SPANISH:
-        return match["patient"], "ESP"
-    return f"{match['country']}-{match['patient']}", match["country"]
+        return {"patient": match["patient"], "country": "ESP"}
+    return {"patient": f"{match['country']}-{match['patient']}", "country": match["country"]}

@@ -10,20 +10,19 @@ closes the outlines that the image border cuts, where filling holes returns the 
 
 import math
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.source import Source, by_id, pair_masks, positive, read_csv, stem, suffix
-from pipeline.data.case import Case
+from pipeline.cohorts.source import Files, Source, by_id, case_table, stem, suffix
+from pipeline.data.tables import Row
 from pipeline.imaging.decoding import decode_grey
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
+decode_image = decode_grey
 
 _NAME = re.compile(r"(\d+)_\d*HC(_Annotation)?")
 _CSV_ENDS = ("pixel_size_and_hc.csv", "pixel_size.csv")
@@ -52,45 +51,45 @@ class Ellipse(NamedTuple):
         return (dx * cos + dy * sin) / self.a, (dy * cos - dx * sin) / self.b
 
 
-def read(root: Path, labelled: bool = True) -> Iterator[Case]:
-    """Cases of the training set, or (``labelled`` False) of any HC18 images, with a mask where there is an annotation.
+def index(source: Source, labelled: bool) -> Files:
+    """The training set, or (``labelled`` False) any HC18 images, which may come without the table of pixel sizes.
 
-    ``010_HC``, ``010_2HC``, ``010_3HC`` are one patient. Unlabelled images may come without the table of pixel sizes.
-
-    Raises:
-        InputError: naming the file or row that is missing, damaged or contradictory.
-    """
-    with Source(root) as source:
-        names = [name for name in source.names if suffix(name) == ".png"]
-        for name in names:
-            if not _NAME.fullmatch(stem(name)):
-                raise InputError(f"file '{name}' is not named NNN_HC.png or NNN_HC_Annotation.png; move it elsewhere")
-        outlines = by_id((n for n in names if stem(n).endswith("_Annotation")), _case_id)
-        images = by_id((n for n in names if not stem(n).endswith("_Annotation")), _case_id)
-        table = _table(source, images, labelled)
-        for case_id, image, outline in pair_masks(images, outlines, labelled):
-            mask = None if outline is None else fill_outline(decode_grey(source.read(outline), outline), outline)
-            pixel_mm, hc_mm = table.get(case_id, (None, None))
-            yield Case(
-                id=case_id,
-                cohort="hc18",
-                patient=_NAME.fullmatch(case_id).group(1),
-                image=decode_grey(source.read(image), image),
-                mask=mask,
-                mask_source=None if mask is None else "annotated",
-                pixel_mm=pixel_mm,
-                hc_mm=hc_mm,
-                country="NLD",
-            )
-
-
-def fill_outline(outline: np.ndarray, name: str) -> np.ndarray:
-    """uint8 HxW, 1 inside the head, from the outline (uint8 HxW, line at 128 and above).
+    ``010_HC``, ``010_2HC``, ``010_3HC`` are one patient.
 
     Raises:
-        InputError: no outline, or one that is neither an ellipse nor closed.
+        InputError: naming the file or row that is missing, misnamed or contradictory.
     """
-    line = outline >= 128
+    names = [name for name in source.names if suffix(name) == ".png"]
+    for name in names:
+        if not _NAME.fullmatch(stem(name)):
+            raise InputError(f"file '{name}' is not named NNN_HC.png or NNN_HC_Annotation.png; move it elsewhere")
+    masks = by_id((n for n in names if stem(n).endswith("_Annotation")), _case_id)
+    images = by_id((n for n in names if not stem(n).endswith("_Annotation")), _case_id)
+    tables = [name for name in source.names if name.lower().endswith(_CSV_ENDS)]
+    if labelled and not tables:
+        raise InputError("training_set_pixel_size_and_HC.csv is missing; fetch it from Zenodo 1327317")
+    required = (_FILE, _PIXEL, *([_CIRCUMFERENCE] if labelled else []))
+    measured = case_table(source, tables, images, required, lambda row: stem(row[_FILE]), _sizes)
+    origin = {case_id: {"patient": _NAME.fullmatch(case_id).group(1), "country": "NLD"} for case_id in images}
+    return Files(images, masks, {case_id: origin[case_id] | measured.get(case_id, {}) for case_id in images})
+
+
+def decode_mask(data: bytes, name: str) -> np.ndarray:
+    return fill_annotation(decode_grey(data, name), name)
+
+
+def _sizes(row: Row) -> dict:
+    columns = {"pixel_mm": _PIXEL, "hc_mm": _CIRCUMFERENCE}
+    return {field: row.positive(column) for field, column in columns.items() if column in row}
+
+
+def fill_annotation(annotation: np.ndarray, name: str) -> np.ndarray:
+    """uint8 HxW, 1 inside the head, from the annotation (uint8 HxW, line at 128 and above).
+
+    Raises:
+        InputError: no line, or one that is neither an ellipse nor closed.
+    """
+    line = annotation >= 128
     ellipse = fit_ellipse(line)
     if ellipse is not None and _distance(ellipse, line) <= _TOLERANCE:
         rows, columns = np.indices(line.shape, sparse=True)
@@ -107,31 +106,14 @@ def fit_ellipse(line: np.ndarray) -> Ellipse | None:
 
     Direct fit in its numerically stable form: Halir and Flusser, WSCG 1998.
     """
+    from skimage.measure import EllipseModel
+
     rows, columns = np.nonzero(line)
-    if len(rows) < 6:
+    model = EllipseModel.from_estimate(np.stack([columns, rows], axis=1).astype(float)) if len(rows) > 5 else None
+    # The fit of a stroke is an ellipse without width.
+    if not model or min(model.axis_lengths) < 1:
         return None
-    x0, y0 = columns.mean(), rows.mean()
-    scale = max(columns.std(), rows.std())
-    x, y = (columns - x0) / scale, (rows - y0) / scale
-    quadratic, linear = np.stack([x * x, x * y, y * y]), np.stack([x, y, np.ones_like(x)])
-    try:
-        reduce = -np.linalg.solve(linear @ linear.T, linear @ quadratic.T)
-        scatter = quadratic @ quadratic.T + quadratic @ linear.T @ reduce
-        _, vectors = np.linalg.eig(np.array([scatter[2] / 2, -scatter[1], scatter[0] / 2]))
-        vectors = vectors.real
-        chosen = vectors[:, np.argmax(4 * vectors[0] * vectors[2] - vectors[1] ** 2)]
-        (a, b, c), (d, e, f) = chosen, reduce @ chosen
-        shape = np.array([[a, b / 2], [b / 2, c]])
-        centre = np.linalg.solve(-2 * shape, [d, e])
-    except np.linalg.LinAlgError:
-        return None
-    values, axes = np.linalg.eigh(shape)
-    squares = -(f + centre @ [d, e] / 2) / values
-    if not (np.isfinite(squares).all() and (squares > 0).all()):
-        return None
-    semi = np.sqrt(squares) * scale
-    angle = math.atan2(axes[1, 0], axes[0, 0])
-    return Ellipse(centre[0] * scale + x0, centre[1] * scale + y0, float(semi[0]), float(semi[1]), angle)
+    return Ellipse(*map(float, (*model.center, *model.axis_lengths, model.theta)))
 
 
 def _distance(ellipse: Ellipse, line: np.ndarray) -> float:
@@ -144,25 +126,3 @@ def _distance(ellipse: Ellipse, line: np.ndarray) -> float:
 
 def _case_id(name: str) -> str:
     return stem(name).removesuffix("_Annotation")
-
-
-def _table(source: Source, images: dict[str, str], labelled: bool) -> dict[str, tuple[float, float | None]]:
-    """(pixel size, circumference or None) in mm per case id, from the publisher's table."""
-    names = [name for name in source.names if name.lower().endswith(_CSV_ENDS)]
-    if labelled and not names:
-        raise InputError("training_set_pixel_size_and_HC.csv is missing; fetch it from Zenodo 1327317")
-    table: dict[str, tuple[float, float | None]] = {}
-    for name in names:
-        for row in read_csv(source, name, (_FILE, _PIXEL, *([_CIRCUMFERENCE] if labelled else []))):
-            file, case_id = row[_FILE], stem(row[_FILE])
-            circumference = row.get(_CIRCUMFERENCE)
-            hc_mm = None if circumference is None else positive(circumference, _CIRCUMFERENCE, file, name)
-            sizes = (positive(row[_PIXEL], _PIXEL, file, name), hc_mm)
-            if case_id not in images:
-                raise InputError(f"file '{name}': row '{file}' has no image; add the image or remove the row")
-            if table.setdefault(case_id, sizes) != sizes:
-                raise InputError(f"file '{name}': row '{file}' contradicts another row; keep one of them")
-    for case_id, image in images.items():
-        if names and case_id not in table:
-            raise InputError(f"file '{names[0]}' has no row for image '{image}'; add the row or remove the image")
-    return table

@@ -8,35 +8,24 @@ with equal pixels are one. There are fewer women than images, so a split by thes
 sides: use the cohort as held-out data as a whole, or say so beside any result that splits it.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+import numpy as np
 
-from pipeline.cohorts.source import Source, by_id, pair_masks, parent, suffix
-from pipeline.data.case import Case, pixel_hash
+from pipeline.cohorts.source import Files, Source, by_id, parent, suffix
 from pipeline.imaging.metaimage import decode_mha, grey_plane
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
 
 
-def read(root: Path, labelled: bool = True) -> Iterator[Case]:
-    """Cases from ``image_mha/NNNNN.mha`` and ``label_mha/NNNNN.mha``; with ``labelled`` False a label is optional.
+def index(source: Source, labelled: bool) -> Files:
+    """``image_mha/NNNNN.mha`` and ``label_mha/NNNNN.mha``."""
+    names = [name for name in source.names if suffix(name) == ".mha"]
+    images = by_id(name for name in names if parent(name) == "image_mha")
+    masks = by_id(name for name in names if parent(name) == "label_mha")
+    return Files(images, masks, {case_id: {"country": "CHN"} for case_id in images})
 
-    Raises:
-        InputError: naming the file that is missing or damaged.
-    """
-    first: dict[str, str] = {}
-    with Source(root) as source:
-        names = [name for name in source.names if suffix(name) == ".mha"]
-        images = by_id(name for name in names if parent(name) == "image_mha")
-        labels = by_id(name for name in names if parent(name) == "label_mha")
-        for case_id, image_name, label in pair_masks(images, labels, labelled):
-            image = grey_plane(decode_mha(source.read(image_name), image_name), image_name)
-            yield Case(
-                id=case_id,
-                cohort="psfhs",
-                patient=first.setdefault(pixel_hash(image), case_id),
-                image=image,
-                mask=None if label is None else grey_plane(decode_mha(source.read(label), label), label),
-                mask_source=None if label is None else "annotated",
-                country="CHN",
-            )
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    return grey_plane(decode_mha(data, name), name)
+
+
+decode_mask = decode_image

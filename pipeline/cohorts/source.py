@@ -1,23 +1,32 @@
 """Raw cohorts as files by name, whether they lie in a folder or in the publisher's archives."""
 
-import csv
-import io
-import math
 import os
 import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import Self
+from typing import NamedTuple, Self
 
+from pipeline.data.tables import Row, parse_table
 from pipeline.run.errors import InputError
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 _SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini")
 _OBTAIN = "run 'dvc pull', or obtain the data as data/README.md says (dvc import-url, dvc add)"
+
+
+class Files(NamedTuple):
+    """What a reader makes of the names in a cohort: file names by case id, and further fields of ``Case`` by case id.
+
+    Where no ``patient`` is among the fields, images with equal pixels are one patient and every other image is its own.
+    """
+
+    images: dict[str, str]
+    masks: dict[str, str]
+    fields: dict[str, dict]
 
 
 class Source:
@@ -134,36 +143,33 @@ def pair_masks(images: dict[str, str], masks: dict[str, str], labelled: bool) ->
     return [(case_id, images[case_id], masks.get(case_id)) for case_id in sorted(images, key=natural_key)]
 
 
-def read_csv(source: Source, name: str, required: Iterable[str]) -> list[dict[str, str]]:
-    """Rows of a comma-separated UTF-8 file by column name, all values stripped of blanks.
+def case_table(
+    source: Source,
+    tables: Sequence[str],
+    images: dict[str, str],
+    required: Iterable[str],
+    case_id: Callable[[Row], str],
+    fields: Callable[[Row], dict],
+) -> dict[str, dict]:
+    """Fields of ``Case`` by case id, from CSV files that have a row for every image; empty without such a file.
+
+    Args:
+        case_id: a row → its case. fields: a row → fields.
 
     Raises:
-        InputError: undecodable text, a required column is missing, or a row has more or fewer fields than the header.
+        InputError: a row without an image, an image without a row, or rows that differ for one case.
     """
-    try:
-        lines = list(csv.reader(io.StringIO(source.read(name).decode("utf-8-sig")), strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"file '{name}' is not comma-separated UTF-8 text ({error}); export it again") from error
-    lines = [[field.strip() for field in line] for line in lines if any(field.strip() for field in line)]
-    header = lines[0] if lines else []
-    for column in required:
-        if column not in header:
-            raise InputError(f"file '{name}' lacks the column '{column}' (it has: {', '.join(header)}); add it")
-    for line in lines[1:]:
-        if len(line) != len(header):
-            raise InputError(f"file '{name}': row '{','.join(line)}' has {len(line)} fields, not {len(header)}; fix it")
-    return [dict(zip(header, line, strict=True)) for line in lines[1:]]
-
-
-def positive(text: str, column: str, row: str, name: str) -> float:
-    """A finite number above 0, or InputError naming file, row and column."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise InputError(f"file '{name}', row '{row}': '{column}' is '{text}', it must be a number above 0; fix it")
-    return value
+    found: dict[str, dict] = {}
+    for name in tables:
+        for row in parse_table(source.read(name), f"file '{name}'", required):
+            key, values = case_id(row), fields(row)
+            if key not in images:
+                raise InputError(f"file '{name}': row '{key}' has no image; add the image or remove the row")
+            if found.setdefault(key, values) != values:
+                raise InputError(f"file '{name}': row '{key}' contradicts another row; keep one of them")
+    if tables and (lacking := [image for key, image in images.items() if key not in found]):
+        raise InputError(f"file '{tables[0]}' has no row for image '{lacking[0]}'; add the row or remove the image")
+    return found
 
 
 def _walk(root: Path) -> list[Path]:

@@ -70,7 +70,7 @@ def load_budgets(
     budgets = []
     for segmenter, labels, arm in product(grid.segmenters, grid.labels, grid.arms):
         spec, seen = params.arms[arm], []
-        source = max(grid.labels) if spec.generous else labels
+        source = params.assemble.generous_labels if spec.generous else labels
         cells = [cell_name(source, r) for r in grid.replicates] if spec.extra == "synthetic" else []
         for place, r in enumerate(grid.replicates):
             facts = read_json(training / f"{cell_name(segmenter, labels, r, arm)}.json", "run `dvc repro finetune`")

@@ -6,21 +6,31 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Section
 
+EXTRAS = {
+    "none": (),
+    "repeated": ("ratio", "pretrain"),
+    "warped": ("ratio", "real", "pretrain"),
+    "copy_paste": ("ratio", "real", "pretrain"),
+    "rendered": ("ratio", "real", "pretrain"),
+    "synthetic": ("ratio", "real", "pretrain", "curated", "shuffled", "generous"),
+}
+"""The kinds of extra cases, and the keys that apply to each beside ``augment`` and ``validated``."""
+
 
 class Arm(Section):
     """What an arm is trained on.
 
     ``extra``: synthetic; made from the labels without a generator (warped, copy_paste, rendered; see arms/derived.py);
-    or the labels once more (repeated). ``ratio``: extra cases per labelled one.
+    the labels once more (repeated); or none. ``ratio``: extra cases per labelled one.
     ``real``: share of the labelled cases that is trained on; 0 for the extra ones alone.
-    ``generous``: synthetic cases made and curated with the most labels of the grid, not with the arm's own.
+    ``generous``: synthetic cases made and curated with ``assemble.generous_labels`` labels, not with the arm's own.
     ``pretrain``: share of the steps on the extra cases alone, before the others on the n real ones alone; 0 mixes them.
     ``augment``: standard, or the section ``strong_augment``.
     ``validated``: of the weights during training those best on the val split are kept, whose labels then count.
     """
 
-    extra: Literal["none", "synthetic", "warped", "copy_paste", "rendered", "repeated"]
-    ratio: NonNegative
+    extra: Literal["none", "repeated", "warped", "copy_paste", "rendered", "synthetic"]
+    ratio: NonNegative = 0.0
     real: Fraction = 1.0
     curated: bool = False
     shuffled: bool = False
@@ -30,17 +40,22 @@ class Arm(Section):
     validated: bool = False
 
     @model_validator(mode="after")
-    def _consistent(self):
-        if (self.extra == "none") != (self.ratio == 0):
-            raise ValueError("extra 'none' goes with ratio 0, anything else with a ratio above 0")
-        if self.extra != "synthetic" and (self.curated or self.shuffled):
-            raise ValueError("curated and shuffled belong to extra 'synthetic'")
+    def _only_what_applies(self):
+        allowed = {"extra", "augment", "validated", *EXTRAS[self.extra]}
+        if idle := sorted(self.model_fields_set - allowed):
+            applies = ", ".join(kind for kind, keys in EXTRAS.items() if idle[0] in keys)
+            raise ValueError(f"{idle[0]} does not apply to extra '{self.extra}' (it does to {applies}); remove it")
+        if self.extra != "none" and self.ratio == 0:
+            raise ValueError(f"extra '{self.extra}' needs a ratio above 0")
         if self.generous and not self.curated:
-            raise ValueError("generous belongs to extra 'synthetic' with curated: true")
-        if self.real < 1 and self.extra == "none":
-            raise ValueError("real below 1 leaves out labelled cases, which extra cases have to replace; set extra")
+            raise ValueError("generous sets are curated ones; set curated: true")
         if self.real == 0 and self.pretrain:
             raise ValueError("pretrain is before the real cases; with real 0 there are none")
-        if self.pretrain and self.extra == "none":
-            raise ValueError("pretrain is on extra cases; there are none with extra 'none'")
         return self
+
+    @property
+    def source(self) -> Literal["labels", "generated", "generous"]:
+        """Which stage assembles its extra cases; see the section ``assemble``."""
+        if self.extra != "synthetic":
+            return "labels"
+        return "generous" if self.generous else "generated"

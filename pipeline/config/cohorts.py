@@ -10,36 +10,54 @@ from pipeline.config.section import Fraction, Name, Positive, Section
 class Splits(Section):
     """Shares of patients; together they are 1."""
 
-    instrument: Fraction
+    evaluation: Fraction
     train: Fraction
     val: Fraction
     test: Fraction
 
     @model_validator(mode="after")
     def _whole(self):
-        if not (self.instrument and self.train and self.test):
-            raise ValueError("instrument, train and test each need a share above 0")
-        if abs(self.instrument + self.train + self.val + self.test - 1) > 1e-6:
+        if not (self.evaluation and self.train and self.test):
+            raise ValueError("evaluation, train and test each need a share above 0")
+        if abs(self.evaluation + self.train + self.val + self.test - 1) > 1e-6:
             raise ValueError("the four shares must add up to 1")
         return self
 
 
 class Cohort(Section):
-    role: Literal["train", "held_out", "foreign"]
+    """A source of images.
+
+    classes: names of the values in a folder's masks, the background first.
+    structures: class → structure of the task, or null for background.
+    """
+
+    role: Literal["train", "held_out", "foreign", "unlabelled"]
     reader: Literal["hc18", "fetal_planes", "psfhs", "folder"]
     raw: str
     labelled: bool
     classes: tuple[str, ...] | None = None
+    structures: dict[str, str | None] | None = None
     splits: Splits | None = None
 
     @model_validator(mode="after")
-    def _splits_follow_role(self):
+    def _options_apply(self):
         if (self.role == "train") != (self.splits is not None):
             raise ValueError("splits belong to the cohort with role 'train', and to no other")
-        if self.role != "foreign" and not self.labelled:
-            raise ValueError("only a cohort with role 'foreign' may be unlabelled")
+        if self.role in ("train", "held_out") and not self.labelled:
+            raise ValueError("only a cohort with role 'foreign' or 'unlabelled' may be unlabelled")
+        if self.role == "unlabelled" and self.labelled:
+            raise ValueError("of a cohort with role 'unlabelled' no mask is read; say labelled: false")
+        if self.classes is not None and self.reader != "folder":
+            raise ValueError(f"reader '{self.reader}' knows its classes; leave classes out and map them by structures")
+        if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
+            raise ValueError("classes needs two or more different names, the background first")
         return self
 
 
 class Phantom(Section):
     cases: dict[Name, Positive]
+
+
+def held_out_names(cohorts: dict[str, Cohort]) -> list[str]:
+    """Names of the cohorts nothing is trained or tuned on, in file order."""
+    return [name for name, cohort in cohorts.items() if cohort.role == "held_out"]

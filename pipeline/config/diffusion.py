@@ -1,4 +1,4 @@
-"""The section ``diffusion`` of ``params.yaml``: the generator."""
+"""The section ``diffusion`` of ``params.yaml``: the generator, of one of two backends with options of their own."""
 
 from typing import Annotated, Literal
 
@@ -6,19 +6,21 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Precision, Section
 
+Share = Annotated[float, Field(ge=0, lt=1)]
+
 
 class DiffusionAugment(Section):
-    """Augmentation of the generator's images (see diffusion/augmentation.py); each kind with ``probability``."""
+    """Augmentation of the generator's images (see diffusion/pixel/augmentation.py); each kind with ``probability``."""
 
     probability: Fraction
     conditioned: bool
     flip: bool
     rotate_deg: NonNegative
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    aspect: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[float, Field(ge=0, lt=1)]
-    brightness: Annotated[float, Field(ge=0, lt=1)]
-    contrast: Annotated[float, Field(ge=0, lt=1)]
+    scale: Share
+    aspect: Share
+    shift: Share
+    brightness: Share
+    contrast: Share
     gamma: Annotated[float, Field(ge=0, lt=2)]
 
     @model_validator(mode="after")
@@ -28,74 +30,40 @@ class DiffusionAugment(Section):
         return self
 
 
-class Ema(Section):
-    """Weight averaging (see diffusion/ema.py): ``decay`` belongs to profile warmup, ``width`` to power."""
+class Generator(Section):
+    """What every backend is told."""
 
-    profile: Literal["warmup", "power"]
-    decay: Annotated[float, Field(gt=0, lt=1)]
-    width: Annotated[float, Field(gt=0, lt=0.28)]
-
-
-class Latent(Section):
-    """A pretrained Stable Diffusion, adapted. ``weights``: its folder in diffusers form."""
-
-    weights: str | None
-    variant: Literal["controlnet", "reference"]
-    lora_rank: Positive
-    prompt: Annotated[str, Field(min_length=1)]
-    image_size: Annotated[int, Field(ge=64, multiple_of=64)]
-    steps: Positive
-    batch: Positive
-    learning_rate: PositiveFloat
-    warmup_steps: Annotated[int, Field(ge=0)]
-    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
-    rotate_deg: NonNegative
-    scale: Annotated[float, Field(ge=0, lt=1)]
-    shift: Annotated[float, Field(ge=0, lt=1)]
-    mixed_precision: Precision
-    checkpoint_every: Positive
-
-
-class Diffusion(Section):
-    """The generator. ``latent`` is read with backend 'latent' only; beside it that backend reads ``unlabelled`` and
-    ``unlabelled_share``."""
-
-    backend: Literal["pixel", "latent"]
-    image_size: Annotated[int, Field(ge=16, multiple_of=16)]
-    channels: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=2)]
-    layers: Positive
-    patch: Literal[1, 2, 4]
-    formulation: Literal["edm", "flow"]
-    sigma_data: PositiveFloat
-    p_mean: float
-    p_std: PositiveFloat
-    weighting: Literal["uniform", "soft_min_snr"]
-    mask_dropout: Annotated[float, Field(ge=0, lt=1)]
-    pixel_size: bool
-    device: bool
     unlabelled: Literal["none", "null_mask", "pseudo_mask"]
-    unlabelled_share: Annotated[float, Field(ge=0, lt=1)]
-    augment: DiffusionAugment
+    unlabelled_share: Share
+    mask_dropout: Share
     steps: Positive
     batch: Positive
     accumulate: Positive
     learning_rate: PositiveFloat
     warmup_steps: Annotated[int, Field(ge=0)]
-    ema: Ema
-    select: Literal["last", "validation"]
     mixed_precision: Precision
-    compile: bool
     checkpoint_every: Positive
-    preview_every: Positive
-    latent: Latent
 
-    @model_validator(mode="after")
-    def _weights_given(self):
-        if self.backend == "latent" and self.latent.weights is None:
-            raise ValueError(
-                "backend 'latent' needs latent.weights, the folder of a Stable Diffusion model in diffusers form"
-            )
-        return self
+
+class Pixel(Generator):
+    """A denoiser of pixels, trained from scratch."""
+
+    backend: Literal["pixel"]
+    image_size: Annotated[int, Field(ge=16, multiple_of=16)]
+    channels: Annotated[tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...], Field(min_length=2)]
+    layers: Positive
+    patch: Literal[1, 2, 4]
+    sigma_data: PositiveFloat
+    p_mean: float
+    p_std: PositiveFloat
+    augment: DiffusionAugment
+    ema_decay: Annotated[float, Field(gt=0, lt=1)]
+    compile: bool
+    preview_every: Positive
+
+    @property
+    def needs_masks(self) -> bool:
+        return False
 
     @model_validator(mode="after")
     def _levels_fit(self):
@@ -103,3 +71,31 @@ class Diffusion(Section):
         if self.image_size % divisor:
             raise ValueError(f"image_size must be a multiple of {divisor}, for this patch and number of levels")
         return self
+
+
+class Latent(Generator):
+    """A pretrained Stable Diffusion, adapted. ``weights``: its folder in diffusers form."""
+
+    backend: Literal["latent"]
+    weights: str
+    variant: Literal["controlnet", "reference"]
+    lora_rank: Positive
+    prompt: Annotated[str, Field(min_length=1)]
+    image_size: Annotated[int, Field(ge=64, multiple_of=64)]
+    rotate_deg: NonNegative
+    scale: Share
+    shift: Share
+
+    @property
+    def needs_masks(self) -> bool:
+        """Whether an image without a mask is of no use: the mask is part of the image."""
+        return self.variant == "reference"
+
+    @model_validator(mode="after")
+    def _masks_are_there(self):
+        if self.needs_masks and self.unlabelled == "null_mask":
+            raise ValueError("variant 'reference' needs masks: unlabelled must be none or pseudo_mask")
+        return self
+
+
+Diffusion = Annotated[Pixel | Latent, Field(discriminator="backend")]

@@ -1,5 +1,7 @@
 """The sections ``grid``, ``oracle`` and ``compare`` of ``params.yaml``: the cells, and what is asked of them."""
 
+from collections.abc import Mapping
+from itertools import product
 from typing import Annotated
 
 from pydantic import Field
@@ -17,9 +19,53 @@ class Grid(Section):
     arms: Annotated[tuple[Name, ...], Field(min_length=1)]
     segmenters: Annotated[tuple[Name, ...], Field(min_length=1)]
 
+    def cells(self) -> list[tuple[str, int, int, str]]:
+        """(segmenter, labels, replicate, arm) of every cell."""
+        return list(product(self.segmenters, self.labels, self.replicates, self.arms))
+
+    def sets(self) -> list[tuple[int, int]]:
+        """(labels, replicate) of every label subset."""
+        return list(product(self.labels, self.replicates))
+
+
+class Kinds(Section):
+    """The names of the grid once more, by the stage that works on them.
+
+    DVC chooses no dependency by what a name stands for, so there is one stage a kind, and a list for each.
+    ``labels``: arms whose extra cases come from the labels, or that have none. ``generated``: arms with a synthetic set
+    of their own labels. ``generous``: arms with that of the most labels. ``sam``, ``unet``: segmenters.
+    """
+
+    labels: tuple[Name, ...]
+    generated: tuple[Name, ...]
+    generous: tuple[Name, ...]
+    sam: tuple[Name, ...]
+    unet: tuple[Name, ...]
+
+
+def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping) -> Kinds:
+    """The lists that fit a grid: ``arms`` and ``segmenters`` are those sections."""
+    by_kind: dict[str, list[str]] = {kind: [] for kind in Kinds.model_fields}
+    for arm in grid.arms:
+        by_kind[arms[arm].source].append(arm)
+    for name in grid.segmenters:
+        by_kind[segmenters[name].kind].append(name)
+    return Kinds(**{kind: tuple(names) for kind, names in by_kind.items()})
+
+
+class Assemble(Section):
+    """How the extra cases of arms are put together.
+
+    ``image_size``: pixels of the longer side of cases made from the labels; the largest a segmenter sees.
+    ``generous_labels``: the number of labels behind the synthetic sets of generous arms, one of ``grid.labels``.
+    """
+
+    image_size: Annotated[int, Field(ge=16)]
+    generous_labels: Positive
+
 
 class Oracle(Section):
-    """Box prompts drawn from the reference mask: never a headline (see segmentation/prompts.py)."""
+    """Box prompts drawn from the reference mask: never a headline (see networks/sam/prompts.py)."""
 
     segmenters: tuple[Name, ...]
     arms: tuple[Name, ...]

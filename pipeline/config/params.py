@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -12,18 +11,17 @@ from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Augment, StrongAugment, Warp
 from pipeline.config.cohorts import Cohort, Phantom
 from pipeline.config.compute import Compute
+from pipeline.config.consistency import complaints
 from pipeline.config.diffusion import Diffusion
-from pipeline.config.grid import Compare, Grid, Oracle
+from pipeline.config.grid import Assemble, Compare, Grid, Kinds, Oracle
 from pipeline.config.quality import Curate, Gate, Score
 from pipeline.config.sample import Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
-from pipeline.config.small_unet import Filter, Pseudo, SmallUNet
+from pipeline.config.small_unet import Filter, SmallUNet
 from pipeline.config.task import Task
+from pipeline.config.unlabelled import Unlabelled
 from pipeline.run.errors import InputError
-
-RESERVED = {"synthetic", "training", "oracle_box"}
-"""Keys that stand beside the cohorts in ``results/metrics.json``."""
 
 
 class Config(Section):
@@ -32,11 +30,15 @@ class Config(Section):
     seed: Annotated[int, Field(ge=0)]
     compute: Compute
     phantom: Phantom
+    task: Task
     cohorts: dict[Name, Cohort]
+    unlabelled: Unlabelled
     grid: Grid
-    instrument: SmallUNet
+    kinds: Kinds
+    arms: dict[Name, Arm]
+    assemble: Assemble
+    evaluation_network: SmallUNet
     filter: Filter
-    pseudo: Pseudo
     diffusion: Diffusion
     warp: Warp
     sample: Sample
@@ -48,63 +50,13 @@ class Config(Section):
     oracle: Oracle
     augment: Augment
     strong_augment: StrongAugment
-    arms: dict[Name, Arm]
-    task: Task
     compare: Compare
 
     @model_validator(mode="after")
-    def _names_exist(self):
-        for role in ("train", "foreign"):
-            name = getattr(self.grid, role)
-            if name not in self.cohorts or self.cohorts[name].role != role:
-                raise ValueError(f"grid.{role} names '{name}', which is no cohort with role '{role}' under cohorts")
-        trained = [name for name, cohort in self.cohorts.items() if cohort.role == "train"]
-        if len(trained) != 1:
-            raise ValueError(f"exactly one cohort may have role 'train', found {', '.join(trained)}")
-        if self.sample.guidance != 1 and self.diffusion.mask_dropout == 0 and self.diffusion.backend == "pixel":
-            raise ValueError("guidance needs diffusion.mask_dropout above 0, or sample.guidance 1")
-        if taken := sorted(set(self.cohorts) & RESERVED):
-            raise ValueError(f"cohort '{taken[0]}': results/metrics.json needs this name for itself; choose another")
-        if not self.held_out():
-            raise ValueError("no cohort has role 'held_out'; the comparison needs at least one")
-        for arm in (*self.grid.arms, *self.oracle.arms, self.compare.baseline):
-            if arm not in self.arms:
-                raise ValueError(f"arm '{arm}' is not defined under arms (defined: {', '.join(self.arms)})")
-        if self.compare.baseline not in self.grid.arms:
-            raise ValueError(f"compare.baseline '{self.compare.baseline}' is not in grid.arms")
-        if unused := [arm for arm in self.oracle.arms if arm not in self.grid.arms]:
-            raise ValueError(f"oracle.arms names '{unused[0]}', which is not in grid.arms")
-        for name in self.grid.segmenters:
-            if name not in self.segmenters:
-                known = ", ".join(self.segmenters)
-                raise ValueError(f"segmenter '{name}' is not defined under segmenters (defined: {known})")
-        for name in self.oracle.segmenters if self.oracle.arms else ():
-            if name not in self.grid.segmenters or self.segmenters[name].kind != "sam":
-                raise ValueError(f"oracle.segmenters names '{name}', which is no SAM in grid.segmenters")
-        for key in ("labels", "replicates", "arms", "segmenters"):
-            values = getattr(self.grid, key)
-            if len(set(values)) != len(values):
-                raise ValueError(f"grid.{key} holds a value twice: {values}")
+    def _consistent(self):
+        if found := list(complaints(self)):
+            raise ValueError("; ".join(found))
         return self
-
-    def held_out(self) -> list[str]:
-        """Names of the cohorts nothing is trained or tuned on, in file order."""
-        return [name for name, cohort in self.cohorts.items() if cohort.role == "held_out"]
-
-    def cells(self) -> list[tuple[str, int, int, str]]:
-        """(segmenter, labels, replicate, arm) of every cell of the grid."""
-        grid = self.grid
-        return list(product(grid.segmenters, grid.labels, grid.replicates, grid.arms))
-
-    def segmenter(self, name: str) -> Segmenter:
-        """The section of one segmenter.
-
-        Raises:
-            InputError: there is none of that name.
-        """
-        if name not in self.segmenters:
-            raise InputError(f"no segmenter '{name}' under segmenters; there are {', '.join(self.segmenters)}")
-        return self.segmenters[name]
 
 
 class View:
@@ -116,7 +68,7 @@ class View:
     def __getattr__(self, name: str):
         if name.startswith("_"):
             raise AttributeError(name)
-        if name not in self._sections and not hasattr(Config, name):
+        if name not in self._sections:
             raise AttributeError(f"this stage does not declare the parameter section '{name}'")
         return getattr(self._config, name)
 
@@ -154,7 +106,7 @@ def parse_params(text: str, path: Path) -> Config:
         # Strict, by way of JSON, which lets lists be tuples and integers floats, but no text be a number.
         return Config.model_validate_json(plain, strict=True)
     except ValidationError as error:
-        raise InputError(f"{path}: " + "; ".join(_explain(item) for item in error.errors())) from None
+        raise InputError(f"{path}: " + "; ".join(_explain(item, raw) for item in error.errors())) from None
 
 
 def _yaml():
@@ -171,16 +123,23 @@ def _yaml():
     return reader
 
 
-def _explain(item: dict) -> str:
-    loc = list(item["loc"])
-    if loc[0:1] == ["segmenters"] and len(loc) > 3:
-        # Of a choice by kind pydantic names the kind too.
-        del loc[2]
-    key = ".".join(map(str, loc)) or "the file"
+def _explain(item: dict, raw) -> str:
+    key = ".".join(map(str, _real_keys(item["loc"], raw))) or "the file"
     if item["type"] == "extra_forbidden":
-        return f"unknown key '{key}'; remove it or correct its spelling"
+        return f"key '{key}' is unknown or does not apply here; remove it or correct its spelling"
     if item["type"] == "missing":
         return f"key '{key}' is missing; add it (the presets/ folder shows every key)"
     message = item["msg"].removeprefix("Value error, ")
     shown = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
     return f"key '{key}'{shown}: {message}"
+
+
+def _real_keys(loc: Sequence, raw) -> list:
+    """``loc`` without the names that pydantic gives to the alternatives of a choice, which no file holds."""
+    keys, here = [], raw
+    for place, key in enumerate(loc):
+        holds = (isinstance(here, dict) and key in here) or (isinstance(here, list) and isinstance(key, int))
+        if holds or place == len(loc) - 1:
+            keys.append(key)
+            here = here[key] if holds and not (isinstance(here, list) and key >= len(here)) else None
+    return keys

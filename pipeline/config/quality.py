@@ -25,19 +25,17 @@ class Score(Section):
 class Gate(Section):
     """The worst a synthetic set may be for anything to be trained on it; null is no limit (see quality/gate.py)."""
 
-    fidelity: NonNegative | None
-    coverage: NonNegative | None
+    mask_agreement: NonNegative | None
+    plausibility: Fraction | None
     imprint: Fraction | None
-    obedience: NonNegative | None
     copies: Fraction | None
-    membership: Fraction | None
 
 
 class Curate(Section):
     """Which samples are kept (see quality/curation.py); every threshold is this quantile of the labels' own scores."""
 
     quantile: Fraction
-    obedience: bool
+    mask_agreement: bool
     plausibility: bool
-    novelty: bool
+    training_distance: bool
     hardness: Annotated[int, Field(ge=0)]

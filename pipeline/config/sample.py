@@ -6,6 +6,29 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 
+PIXEL_ONLY = ("sampler", "guidance_interval", "sigma_min", "sigma_max")
+"""Options of the sampler that the backend 'latent', which brings its own noise levels, has no use for."""
+
+
+class Sampler(Section):
+    """How an image is drawn from a generator; all that a folder of masks needs. ``PIXEL_ONLY`` is null for 'latent'."""
+
+    sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"] | None
+    steps: Annotated[int, Field(ge=2)]
+    guidance: Annotated[float, Field(ge=0)]
+    guidance_interval: tuple[NonNegative, PositiveFloat] | None
+    sigma_min: PositiveFloat | None
+    sigma_max: PositiveFloat | None
+    chunk_size: Annotated[int, Field(ge=1, le=256)]
+
+    @model_validator(mode="after")
+    def _ordered(self):
+        if self.sigma_min and self.sigma_max and self.sigma_min >= self.sigma_max:
+            raise ValueError("sigma_min must be below sigma_max")
+        if self.guidance_interval and self.guidance_interval[0] >= self.guidance_interval[1]:
+            raise ValueError("guidance_interval must be [low, high] with low below high")
+        return self
+
 
 class MaskShares(Section):
     """Where masks to sample from come from, as shares: warped train masks, the shape model, ``data/masks``."""
@@ -28,22 +51,9 @@ class Variety(Section):
     images: Annotated[int, Field(ge=2)]
 
 
-class Sample(Section):
+class Sample(Sampler):
+    """A synthetic set: how many images, of which masks, and how they are drawn."""
+
     count: Positive
     masks: MaskShares
     variety: Variety
-    sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"]
-    steps: Annotated[int, Field(ge=2)]
-    guidance: Annotated[float, Field(ge=0)]
-    guidance_interval: tuple[NonNegative, PositiveFloat]
-    sigma_min: PositiveFloat
-    sigma_max: PositiveFloat
-    chunk_size: Annotated[int, Field(ge=1, le=256)]
-
-    @model_validator(mode="after")
-    def _sigmas(self):
-        if self.sigma_min >= self.sigma_max:
-            raise ValueError("sigma_min must be below sigma_max")
-        if self.guidance_interval[0] >= self.guidance_interval[1]:
-            raise ValueError("guidance_interval must be [low, high] with low below high")
-        return self

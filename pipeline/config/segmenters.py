@@ -1,14 +1,18 @@
-"""The section ``segmenters`` of ``params.yaml``: what is fine-tuned, and how; a SAM or a U-Net under every name."""
+"""The section ``segmenters`` of ``params.yaml``: what is fine-tuned, and how; a SAM or a U-Net under every name.
+
+What does not apply to the kind, to its way of training or to its weights has no key, and is refused.
+"""
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from pipeline.config.section import NonNegative, Positive, PositiveFloat, Precision, Section
+from pipeline.run.errors import InputError
 
 
 class CompactSam(Section):
-    """The small SAM of machines without Meta's weights (see segmentation/compact_sam.py)."""
+    """The small SAM of machines without Meta's weights (see networks/sam/compact.py)."""
 
     patch_size: Literal[4, 8, 16]
     hidden_size: Annotated[int, Field(ge=32, multiple_of=16)]
@@ -27,27 +31,31 @@ class CompactSam(Section):
         return self
 
 
-class Pretraining(Section):
-    """Promptable pre-training of the compact SAM on procedural shapes; 0 steps for none."""
+class CompactBase(Section):
+    """``weights`` null: the compact SAM, from random weights."""
 
-    steps: Annotated[int, Field(ge=0)]
-    batch: Positive
-    learning_rate: PositiveFloat
+    weights: None
+    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    compact: CompactSam
 
 
-class SamBase(Section):
-    """What is fine-tuned. ``weights`` null: the compact SAM; a path: an official checkpoint or Hugging Face folder.
+class PretrainedBase(Section):
+    """``weights``: an official checkpoint or a Hugging Face folder. ``window``: patches along an attention window."""
 
-    ``views``: of each image, encoded once where the encoder is frozen.
-    """
-
-    weights: str | None
+    weights: str
     image_size: Annotated[int, Field(ge=32, multiple_of=16)]
     window: Positive | None
     detail: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
-    compact: CompactSam
-    pretraining: Pretraining
-    views: Positive
+
+
+def _has_weights(base) -> str:
+    weights = base.get("weights") if isinstance(base, dict) else getattr(base, "weights", None)
+    return "compact" if weights is None else "pretrained"
+
+
+SamBase = Annotated[
+    Annotated[CompactBase, Tag("compact")] | Annotated[PretrainedBase, Tag("pretrained")], Discriminator(_has_weights)
+]
 
 
 class Tuning(Section):
@@ -61,24 +69,41 @@ class Tuning(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
 
 
-class SamSegmenter(Tuning):
-    """SAM: what of it is trained, and what it is prompted with."""
+class Sam(Tuning):
+    """What every SAM has: what it starts from, and what it is prompted with."""
 
     kind: Literal["sam"]
     base: SamBase
-    train: Literal["decoder", "lora", "full"]
-    lora_rank: Positive
     prompt: Literal["none", "whole_box", "predicted_box"]
+
+
+class SamDecoder(Sam):
+    """A frozen encoder, which sees each of ``views`` of an image once; the mask decoder is trained."""
+
+    train: Literal["decoder"]
+    views: Positive
+
+
+class SamLora(Sam):
+    """Adapters of ``lora_rank``. ``checkpointing``: activations of the encoder are computed twice, not kept."""
+
+    train: Literal["lora"]
+    lora_rank: Positive
     checkpointing: bool
 
-    @property
-    def frozen_encoder(self) -> bool:
-        """Whether images are encoded once, by the stages that keep embeddings."""
-        return self.train == "decoder"
+
+class SamFull(Sam):
+    """Everything is trained."""
+
+    train: Literal["full"]
+    checkpointing: bool
+
+
+SamSegmenter = Annotated[SamDecoder | SamLora | SamFull, Field(discriminator="train")]
 
 
 class UNetBase(Section):
-    """The encoder of a U-Net of segmentation-models-pytorch, see segmentation/backbone_unet.py.
+    """The encoder of a U-Net of segmentation-models-pytorch, see networks/unet/model.py.
 
     ``weights``: null, ``imagenet`` (the library's own, from the local Hugging Face cache), or a file.
     """
@@ -90,7 +115,7 @@ class UNetBase(Section):
 
 
 class UNetSegmenter(Tuning):
-    """A U-Net on the encoder of a classifier; ``train`` names a strategy of segmentation/strategies.py."""
+    """A U-Net on the encoder of a classifier; ``train`` names a strategy of networks/unet/strategies.py."""
 
     kind: Literal["unet"]
     base: UNetBase
@@ -102,10 +127,18 @@ class UNetSegmenter(Tuning):
     # Batch norm needs two images.
     batch: Annotated[int, Field(ge=2)]
 
-    @property
-    def frozen_encoder(self) -> bool:
-        """Never in the sense of SAM's: embeddings of a U-Net, with its skips, are not kept."""
-        return False
-
 
 Segmenter = Annotated[SamSegmenter | UNetSegmenter, Field(discriminator="kind")]
+
+
+def chosen_segmenter(segmenters: dict[str, Segmenter], name: str, kind: str) -> Segmenter:
+    """The section of one segmenter.
+
+    Raises:
+        InputError: there is none of that name, or it is of another kind.
+    """
+    if name not in segmenters:
+        raise InputError(f"no segmenter '{name}' under segmenters; there are {', '.join(segmenters)}")
+    if (found := segmenters[name].kind) != kind:
+        raise InputError(f"key 'segmenters.{name}.kind' is '{found}'; this stage is for segmenters of kind '{kind}'")
+    return segmenters[name]

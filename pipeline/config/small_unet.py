@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pipeline.config.section import Fraction, Positive, PositiveFloat, Section
+from pipeline.config.section import Positive, PositiveFloat, Section
 
 
 class SmallUNet(Section):
-    """The small U-Net: instrument, filter and judges of usefulness are trained with their own copy of these."""
+    """The small U-Net: evaluation network, label-budget filter and networks of usefulness each have their own copy."""
 
     image_size: Annotated[int, Field(ge=32, multiple_of=16)]
     channels: Annotated[tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...], Field(min_length=5, max_length=5)]
@@ -19,9 +19,3 @@ class SmallUNet(Section):
 
 class Filter(SmallUNet):
     folds: Annotated[int, Field(ge=2)]
-
-
-class Pseudo(Section):
-    """Pseudo-masks of unlabelled images: kept where the filter's fold networks agree at least this well (Dice)."""
-
-    agreement: Fraction

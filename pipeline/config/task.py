@@ -1,14 +1,37 @@
-"""The section ``task`` of ``params.yaml``: the structures that are segmented, and what a cell is judged by."""
+"""The section ``task``: what is segmented, and the metric that decides."""
+
+from typing import Literal
+
+from pydantic import model_validator
 
 from pipeline.config.section import Name, Section
 
+Primary = Literal[
+    "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm",
+    "hc_error_mm", "hc_error_percent", "hc_published_error_mm",
+]  # fmt: skip
+"""The metrics that measure how good a segmentation is; ``pipeline.tasks.metrics`` says what they are."""
+
 
 class Task(Section):
-    """``structures``: name → role or null, in the order of class indices. ``unions``: name → structures.
+    """structures: name → role or null, in class-index order. unions: name → structures that are scored as one."""
 
-    ``primary``: the metric that arms are compared by.
-    """
+    structures: dict[Name, Literal["head", "symphysis"] | None]
+    unions: dict[Name, tuple[str, ...]]
+    primary: Primary
 
-    structures: dict[Name, Name | None]
-    unions: dict[Name, tuple[Name, ...]]
-    primary: Name
+    @model_validator(mode="after")
+    def _names_are_known(self):
+        if not self.structures:
+            raise ValueError("structures needs at least one name")
+        for union, members in self.unions.items():
+            if union in self.structures:
+                raise ValueError(f"unions.{union} is the name of a structure too; choose another")
+            if unknown := [name for name in members if name not in self.structures]:
+                raise ValueError(f"unions.{union} names '{unknown[0]}', which is not among structures")
+            if len(members) < 2 or len(set(members)) != len(members):
+                raise ValueError(f"unions.{union} needs two or more different structures")
+        roles = [role for role in self.structures.values() if role is not None]
+        if twice := sorted({role for role in roles if roles.count(role) > 1}):
+            raise ValueError(f"two structures have the role '{twice[0]}'; give it to one")
+        return self

@@ -4,13 +4,15 @@ import json
 
 import yaml
 
+from pipeline.data.structures import from_json, legend, names
+
 
 def dataset_card(index: dict) -> str:
     """Markdown text of a card, from the content of ``dataset.json``."""
     count = sum(index["counts"].values())
-    made_from = index["provenance"]
+    made_from, structures = index["provenance"], from_json(index["structures"])
     front = {
-        "pretty_name": f"Synthetic {', '.join(index['classes'][1:])} ultrasound, made from {made_from.get('cohort')}",
+        "pretty_name": f"Synthetic {', '.join(names(structures))} ultrasound, made from {made_from.get('cohort')}",
         "license": "other",
         "license_name": "that-of-the-training-cohort",
         "task_categories": ["image-segmentation"],
@@ -22,10 +24,10 @@ def dataset_card(index: dict) -> str:
     lines = [
         f"# {front['pretty_name']}",
         "",
-        f"{count} pairs of an image and its mask, made by a diffusion model. The images are generated; they may "
-        "resemble those the model was trained on (see the novelty score), and they are not meant for diagnosis.",
+        f"{count} pairs of an image and its mask, made by a diffusion model. The images are generated; they may resemble "
+        "those the model was trained on (see the distance to training images), and are not meant for diagnosis.",
         "",
-        f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
+        f"- Masks: class indices, {legend(structures)}.",
         f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"
         + (f" and {n} unlabelled ones" if (n := made_from.get("unlabelled")) else "")
         + (f", and {n} more labels to select its weights" if (n := made_from.get("selected_on")) else "")
@@ -49,9 +51,9 @@ def dataset_card(index: dict) -> str:
 def _curation(curated: dict) -> str:
     limits = curated["thresholds"]
     words = {
-        "obedience": "networks trained on the same labels agree with its mask (Dice of at least {:.3f})",
+        "mask_agreement": "networks trained on the same labels agree with its mask (Dice of at least {:.3f})",
         "plausibility": "it lies near those labels in the networks' features (at most {:.3f} standard deviations)",
-        "novelty": "it lies off every image the generator was shown (at least {:.3f})",
+        "training_distance": "it lies off every image the generator was shown (at least {:.3f})",
     }
     rules = [words[name].format(limit) for name, limit in limits.items() if limit is not None]
     kept = f"Curated: {curated['kept']} of {curated['of']} samples"

@@ -8,10 +8,8 @@ import numpy as np
 
 from pipeline.run.errors import InputError
 
-HEAD = "head"
-"""The one structure whose circumference is a head circumference."""
-SPLITS = ("instrument", "train", "val", "test")
-MASK_SOURCES = ("annotated", "filter", "parent", "shape_model", "user", "generated")
+SPLITS = ("evaluation", "train", "val", "test")
+MASK_SOURCES = ("annotated", "filter", "parent", "shape_model", "user", "simulated", "generated")
 _PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -49,8 +47,8 @@ def pixel_hash(array: np.ndarray) -> str:
     return digest.hexdigest()
 
 
-def check_case(case: Case, n_classes: int) -> None:
-    """Hold one case against the contract; ``n_classes`` counts the background.
+def check_case(case: Case, n_structures: int) -> None:
+    """Hold one case against the contract.
 
     Raises:
         InputError: naming the case and what is wrong with it.
@@ -76,11 +74,11 @@ def check_case(case: Case, n_classes: int) -> None:
         )
     if case.mask.dtype != np.uint8:
         raise InputError(f"case '{case.id}': the mask must be 8-bit class indices, got {case.mask.dtype}")
-    counts = np.bincount(case.mask.ravel(), minlength=n_classes)
-    if len(counts) > n_classes:
+    counts = np.bincount(case.mask.ravel(), minlength=n_structures + 1)
+    if len(counts) > n_structures + 1:
         found = ", ".join(str(value) for value in np.flatnonzero(counts))
         raise InputError(
-            f"case '{case.id}': mask holds values {found}, allowed are 0 to {n_classes - 1}; "
+            f"case '{case.id}': mask holds values {found}, allowed are 0 to {n_structures}; "
             "store class indices, or declare the classes of this cohort"
         )
     if counts[1:].sum() == 0:

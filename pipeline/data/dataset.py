@@ -5,10 +5,11 @@
 """
 
 import io
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.data.case import Case, check_case, pixel_hash
-from pipeline.data.schema import ROLES, SCHEMA, SCHEMA_VERSION, check_relations, shard_name
+from pipeline.data.schema import RELATED, ROLES, SCHEMA, SCHEMA_VERSION, Relations, shard_name
+from pipeline.data.structures import Structure, from_json
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
@@ -28,34 +30,55 @@ class Dataset:
 
     path: Path
     role: str
-    classes: tuple[str, ...]
+    structures: tuple[Structure, ...]
     cases: Sequence[Case]
     labels: tuple[str, ...] = ()
     provenance: dict = field(default_factory=dict)
 
     @property
     def n_structures(self) -> int:
-        return len(self.classes) - 1
+        return len(self.structures)
 
     def split(self, *names: str) -> list[Case]:
         return [case for case in self.cases if case.split in names]
 
 
+def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
+    """Open a dataset and check its columns; pixels are decoded and checked case by case when they are asked for.
+
+    Args:
+        splits: of the cases (all by default).
+
+    Raises:
+        InputError: the folder or its columns break the contract; asking for a case raises for that case.
+    """
+    index = _read_index(path)
+    relations, table = Relations(index["role"], index["labels"]), []
+    for number, shard in enumerate(_shards(path)):
+        for i, row in enumerate(_read_shard(shard, RELATED).to_pylist()):
+            try:
+                relations.add(*row.values())
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+            if splits is None or row["split"] in splits:
+                table.append({"shard": number, "row": i, **row})
+    if relations.counts != index["counts"]:
+        raise InputError(
+            f"{path}: shards hold {dict(relations.counts)} cases, dataset.json says {index['counts']}; make it again"
+        )
+    structures = from_json(index["structures"])
+    cases = LazyCases(path, len(structures), table)
+    return Dataset(path, index["role"], structures, cases, tuple(index["labels"]), index["provenance"])
+
+
 def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
-    """Open and validate a dataset; pixels of the given splits only (all by default).
+    """Like :func:`open_dataset`, with every case decoded and checked at once.
 
     Raises:
         InputError: the folder, a shard or a case breaks the contract.
     """
-    index = _read_index(path)
-    table = _read_table(path, None)
-    _check_columns(path, index, table)
-    if splits is not None:
-        table = table.filter(pa.compute.is_in(table["split"], pa.array(splits, pa.string())))
-    n_classes = len(index["classes"])
-    with ThreadPoolExecutor(2) as pool:
-        cases = list(pool.map(lambda row: decode_case(path, row, n_classes), table.to_pylist()))
-    return Dataset(path, index["role"], tuple(index["classes"]), cases, tuple(index["labels"]), index["provenance"])
+    dataset = open_dataset(path, splits)
+    return replace(dataset, cases=list(dataset.cases.decoded()))
 
 
 class LazyCases(Sequence[Case]):
@@ -65,8 +88,8 @@ class LazyCases(Sequence[Case]):
         table: row → (shard, row of the shard, id, patient, split, parent, mask_source), see :func:`open_dataset`.
     """
 
-    def __init__(self, path: Path, n_classes: int, table: Sequence[dict]):
-        self.path, self.n_classes, self.table = path, n_classes, table
+    def __init__(self, path: Path, n_structures: int, table: Sequence[dict]):
+        self.path, self.n_structures, self.table = path, n_structures, table
         self._number, self._shard = None, None
 
     def __len__(self) -> int:
@@ -74,12 +97,20 @@ class LazyCases(Sequence[Case]):
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return LazyCases(self.path, self.n_classes, self.table[index])
+            return LazyCases(self.path, self.n_structures, self.table[index])
         row = self.table[index]
         if row["shard"] != self._number:
-            self._shard = _read_shard(self.path / shard_name(row["shard"]), None)
+            self._shard = _read_shard(self.path / shard_name(row["shard"]), SCHEMA.names)
             self._number = row["shard"]
-        return decode_case(self.path, self._shard.slice(row["row"], 1).to_pylist()[0], self.n_classes)
+        return _decode_case(self.path, self._shard.slice(row["row"], 1).to_pylist()[0], self.n_structures)
+
+    def decoded(self) -> Iterator[Case]:
+        """The cases in order, a shard at a time, on two threads."""
+        with ThreadPoolExecutor(2) as pool:
+            for number, rows in groupby(self.table, key=itemgetter("shard")):
+                shard = _read_shard(self.path / shard_name(number), SCHEMA.names)
+                wanted = shard.take([row["row"] for row in rows]).to_pylist()
+                yield from pool.map(lambda row: _decode_case(self.path, row, self.n_structures), wanted)
 
     def column(self, name: str) -> list:
         """A column of ``table``, without decoding anything."""
@@ -87,67 +118,46 @@ class LazyCases(Sequence[Case]):
 
     def where(self, keep: Callable[[dict], bool]) -> "LazyCases":
         """The cases whose row of ``table`` is kept."""
-        return LazyCases(self.path, self.n_classes, [row for row in self.table if keep(row)])
-
-
-def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
-    """Like :func:`read_dataset`, but pixels are decoded and checked case by case when they are asked for.
-
-    Raises:
-        InputError: the folder or its columns break the contract; asking for a case raises for that case.
-    """
-    index = _read_index(path)
-    light = ["id", "patient", "split", "parent", "mask_source"]
-    shards = [_read_shard(shard, light) for shard in _shards(path)]
-    _check_columns(path, index, pa.concat_tables(shards))
-    table = [
-        {"shard": number, "row": i, **row}
-        for number, shard in enumerate(shards)
-        for i, row in enumerate(shard.to_pylist())
-        if splits is None or row["split"] in splits
-    ]
-    classes = tuple(index["classes"])
-    cases = LazyCases(path, len(classes), table)
-    return Dataset(path, index["role"], classes, cases, tuple(index["labels"]), index["provenance"])
+        return LazyCases(self.path, self.n_structures, [row for row in self.table if keep(row)])
 
 
 def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
     """The cases without masks and circumferences: those columns are never read, so no answer reaches the caller."""
     _read_index(path)
     columns = [name for name in SCHEMA.names if not name.startswith(("mask", "hc_mm"))]
-    rows = _read_table(path, columns).to_pylist()
-    return [decode_case(path, row, 0) for row in rows if splits is None or row["split"] in splits]
+    rows = (row for shard in _shards(path) for row in _read_shard(shard, columns).to_pylist())
+    return [_decode_case(path, row, None) for row in rows if splits is None or row["split"] in splits]
 
 
-def check_classes(path: Path, expected: Sequence[str], by: str) -> None:
-    """Class indices mean something only beside their names: refuse a dataset of other classes.
+def check_structures(path: Path, expected: Sequence[Structure], by: str) -> None:
+    """Class indices mean something only beside their structures: refuse a dataset of others.
 
     Raises:
-        InputError: naming the dataset and both lists of classes.
+        InputError: naming the dataset and both lists of structures.
     """
-    classes = _read_index(path)["classes"]
-    if classes != list(expected):
+    structures = from_json(_read_index(path)["structures"])
+    if structures != tuple(expected):
         raise InputError(
-            f"{path}: its classes are {', '.join(classes)}, those of {by} are {', '.join(expected)}; "
-            "declare the same classes for every cohort"
+            f"{path}: its structures are {_shown(structures)}, those of {by} are {_shown(expected)}; make both with "
+            "the same task.structures"
         )
+
+
+def _shown(structures: Sequence[Structure]) -> str:
+    return ", ".join(f"{one.name} (role {one.role})" if one.role else one.name for one in structures)
 
 
 def _read_index(path: Path) -> dict:
     if not (path / "dataset.json").exists():
         raise InputError(f"{path}: not a dataset (no dataset.json); run the stage that makes it, or `dvc pull`")
     index = files.read_json(path / "dataset.json", "make the dataset again")
-    if missing := {"schema_version", "role", "classes", "counts", "labels", "provenance"} - set(index):
+    if (version := index.get("schema_version")) != SCHEMA_VERSION:
+        raise InputError(f"{path}: schema version {version}, this code reads {SCHEMA_VERSION}; make it again")
+    if missing := {"role", "structures", "counts", "labels", "provenance"} - set(index):
         raise InputError(f"{path / 'dataset.json'}: key '{sorted(missing)[0]}' is missing; make the dataset again")
-    if index.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(
-            f"{path}: schema version {index.get('schema_version')}, this code reads {SCHEMA_VERSION}; make it again"
-        )
+    if index["role"] not in ROLES:
+        raise InputError(f"{path}: role '{index['role']}' is not one of {', '.join(ROLES)}")
     return index
-
-
-def _read_table(path: Path, columns: Sequence[str] | None) -> pa.Table:
-    return pa.concat_tables([_read_shard(shard, columns) for shard in _shards(path)])
 
 
 def _shards(path: Path) -> list[Path]:
@@ -159,43 +169,25 @@ def _shards(path: Path) -> list[Path]:
     return shards
 
 
-def _read_shard(shard: Path, columns: Sequence[str] | None) -> pa.Table:
+def _read_shard(shard: Path, columns: Sequence[str]) -> pa.Table:
     try:
-        table = pq.read_table(shard, columns=columns)
+        table = pq.read_table(shard, columns=list(columns))
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{shard}: not a readable Parquet file ({error}); make the dataset again") from None
-    if missing := set(columns or SCHEMA.names) - set(table.column_names):
+    if missing := set(columns) - set(table.column_names):
         raise InputError(f"{shard}: column '{sorted(missing)[0]}' is missing; make the dataset again")
-    return table.select(columns or SCHEMA.names)
+    return table.select(columns)
 
 
-def _check_columns(path: Path, index: dict, table: pa.Table) -> None:
-    if index["role"] not in ROLES:
-        raise InputError(f"{path}: role '{index['role']}' is not one of {', '.join(ROLES)}")
-    counts = Counter(table["split"].to_pylist())
-    if dict(counts) != index["counts"]:
-        raise InputError(
-            f"{path}: shards hold {dict(counts)} cases, dataset.json says {index['counts']}; make it again"
-        )
-    ids = Counter(table["id"].to_pylist())
-    if len(ids) != len(table):
-        raise InputError(f"{path}: case '{ids.most_common(1)[0][0]}' occurs twice; ids must be unique in a dataset")
-    split_of, labels = {}, frozenset(index["labels"])
-    for row in table.select(["id", "patient", "split", "parent", "mask_source"]).to_pylist():
-        check_relations(
-            row["id"], row["patient"], row["split"], row["parent"], row["mask_source"], index["role"], labels, split_of
-        )
-
-
-def decode_case(path: Path, row: dict, n_classes: int) -> Case:
+def _decode_case(path: Path, row: dict, n_structures: int | None) -> Case:
     image = _decode(path, row["id"], row["image"], row["image_sha256"])
     mask = None
     if row.get("mask") is not None:
         mask = _decode(path, row["id"], row["mask"], row["mask_sha256"])
     fields = {name: row.get(name) for name in Case.__dataclass_fields__ if name not in ("image", "mask")}
     case = Case(image=image, mask=mask, **fields)
-    if n_classes:
-        check_case(case, n_classes)
+    if n_structures is not None:
+        check_case(case, n_structures)
     return case
 
 

@@ -1,14 +1,17 @@
 """The columns of a dataset and the rules between its cases (``data/README.md`` has the contract)."""
 
 import json
+from collections import Counter
+from collections.abc import Iterable
 
 import pyarrow as pa
 
 from pipeline.run.errors import InputError
 
-SCHEMA_VERSION = 1
-ROLES = ("train", "held_out", "foreign", "unlabelled", "synthetic")
-"""An ``unlabelled`` dataset (train images beyond a label subset) may be empty, and its masks are pseudo-masks."""
+SCHEMA_VERSION = 2
+ROLES = ("train", "held_out", "foreign", "unlabelled", "synthetic", "extra")
+"""Masks of an ``unlabelled`` dataset are pseudo-masks. ``extra`` is what an arm adds to its labels."""
+MAY_BE_EMPTY = ("unlabelled", "extra")
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 TEXT_COLUMNS = ("id", "cohort", "patient", "split")
@@ -41,20 +44,38 @@ def shard_name(number: int) -> str:
     return f"part-{number:05d}.parquet"
 
 
-def check_id(id_: str, seen: set[str]) -> None:
-    if id_ in seen:
-        raise InputError(f"case '{id_}': the id occurs twice; ids must be unique in a dataset")
-    seen.add(id_)
+RELATED = ("id", "patient", "split", "parent", "mask_source")
+"""The columns that :class:`Relations` looks at."""
 
 
-def check_relations(id_, patient, split, parent, mask_source, role, labels, split_of) -> None:
-    if split_of.setdefault(patient, split) != split:
-        raise InputError(
-            f"case '{id_}': patient '{patient}' is in splits {split_of[patient]} and {split}; split by patient"
-        )
-    if role == "held_out" and split != "test":
-        raise InputError(f"case '{id_}': split '{split}' in a held-out cohort, where everything is test")
-    if mask_source == "parent" and parent is None:
-        raise InputError(f"case '{id_}': mask_source 'parent' without a parent; name the case its mask came from")
-    if parent is not None and parent not in labels:
-        raise InputError(f"case '{id_}': parent '{parent}' is not in the label subset this set was made from")
+class Relations:
+    """The rules between the cases of one dataset, held case by case.
+
+    counts: cases per split so far.
+    """
+
+    def __init__(self, role: str, labels: Iterable[str]) -> None:
+        self.role, self.labels, self.counts = role, tuple(labels), Counter()
+        self._parents, self._ids = frozenset(self.labels), set()
+        self._split_of: dict[str, str] = {}
+
+    def add(self, id_: str, patient: str, split: str, parent: str | None, mask_source: str | None) -> None:
+        """Count one more case.
+
+        Raises:
+            InputError: naming the case, and what it contradicts.
+        """
+        if id_ in self._ids:
+            raise InputError(f"case '{id_}': the id occurs twice; ids must be unique in a dataset")
+        self._ids.add(id_)
+        self.counts[split] += 1
+        if (other := self._split_of.setdefault(patient, split)) != split:
+            raise InputError(f"case '{id_}': patient '{patient}' is in splits {other} and {split}; split by patient")
+        if self.role == "held_out" and split != "test":
+            raise InputError(f"case '{id_}': split '{split}' in a held-out cohort, where everything is test")
+        if self.role == "unlabelled" and mask_source == "annotated":
+            raise InputError(f"case '{id_}': an annotated mask in an unlabelled set; leave the mask out")
+        if mask_source == "parent" and parent is None:
+            raise InputError(f"case '{id_}': mask_source 'parent' without a parent; name the case its mask came from")
+        if parent is not None and parent not in self._parents:
+            raise InputError(f"case '{id_}': parent '{parent}' is not in the label subset this set was made from")

@@ -2,10 +2,9 @@
 
 import io
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,15 @@ from PIL import Image
 
 from pipeline.data.card import dataset_card
 from pipeline.data.case import SPLITS, Case, check_case, pixel_hash
-from pipeline.data.dataset import decode_case
-from pipeline.data.schema import SCHEMA, SCHEMA_VERSION, TEXT_COLUMNS, check_id, check_relations, shard_name
+from pipeline.data.dataset import open_dataset
+from pipeline.data.schema import MAY_BE_EMPTY, RELATED, SCHEMA, SCHEMA_VERSION, Relations, shard_name
+from pipeline.data.structures import Structure, to_json
 from pipeline.imaging.contact_sheet import contact_sheet, evenly_spaced, with_contour
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
 SHARD_ROWS = 256
-PREVIEW_CASES = 24
+PREVIEW_CASES, PREVIEW_COLUMNS, PREVIEW_HEIGHT = 24, 6, 144
 
 
 def write_dataset(
@@ -30,29 +30,28 @@ def write_dataset(
     cases: Iterable[Case],
     *,
     role: str,
-    classes: Sequence[str],
+    structures: Sequence[Structure],
     labels: Sequence[str] = (),
     provenance: dict | None = None,
     shard_rows: int = SHARD_ROWS,
 ) -> None:
-    """Check and write cases in the order given; ``path`` should be new.
+    """Check and write cases in the order given, with one shard of them in memory at a time; ``path`` should be new.
 
     Raises:
         InputError: naming the first case that breaks the contract; nothing usable is left behind then.
     """
     path.mkdir(parents=True, exist_ok=True)
-    counts, preview = Counter(), []
-    rows = _checked(cases, len(classes), role, frozenset(labels), counts, preview)
-    number = 0
-    while shard := list(islice(rows, shard_rows)):
+    relations, cases = Relations(role, labels), iter(cases)
+    for number in count():
+        shard = []
+        for case in islice(cases, shard_rows):
+            check_case(case, len(structures))
+            relations.add(*(getattr(case, column) for column in RELATED))
+            shard.append(case)
+        if not shard and (number or role not in MAY_BE_EMPTY):
+            break
         write_shard(path / shard_name(number), shard)
-        number += 1
-    if number == 0:
-        if role != "unlabelled":
-            raise InputError(f"{path.name}: no case to write; the source is empty")
-        write_shard(path / shard_name(0), [])
-    write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance or {})
-    write_preview(path / "preview.png", preview)
+    _finish(path, relations, structures, provenance or {})
 
 
 def assemble_dataset(
@@ -60,7 +59,7 @@ def assemble_dataset(
     shards: Sequence[Path],
     *,
     role: str,
-    classes: Sequence[str],
+    structures: Sequence[Structure],
     labels: Sequence[str],
     provenance: dict,
 ) -> int:
@@ -70,36 +69,40 @@ def assemble_dataset(
         InputError: naming the first case that breaks the contract between cases, or no case at all.
     """
     path.mkdir(parents=True, exist_ok=True)
-    counts, seen, split_of, sizes = Counter(), set(), {}, []
+    relations, number = Relations(role, labels), 0
     for shard in shards:
-        rows = pq.read_table(shard, columns=["id", "patient", "split", "parent", "mask_source"]).to_pylist()
+        rows = pq.read_table(shard, columns=list(RELATED)).to_pylist()
         for row in rows:
-            check_id(row["id"], seen)
-            check_relations(
-                row["id"], row["patient"], row["split"], row["parent"], row["mask_source"], role, frozenset(labels),
-                split_of,
-            )  # fmt: skip
-            counts[row["split"]] += 1
-        sizes.append(len(rows))
+            relations.add(*(row[column] for column in RELATED))
         if rows:
-            shutil.copyfile(shard, path / shard_name(sum(1 for size in sizes if size) - 1))
-    if not sum(sizes):
+            shutil.copyfile(shard, path / shard_name(number))
+            number += 1
+    _finish(path, relations, structures, provenance)
+    return relations.counts.total()
+
+
+def _finish(path: Path, relations: Relations, structures: Sequence[Structure], provenance: dict) -> None:
+    """Index, card and preview of written shards; the preview's cases are read again, so that none had to be kept."""
+    role, total = relations.role, relations.counts.total()
+    if not total and role not in MAY_BE_EMPTY:
         raise InputError(f"{path.name}: no case to write; the source is empty")
-    write_index(path, role=role, classes=classes, counts=counts, labels=labels, provenance=provenance)
-    write_preview(path / "preview.png", _spread_cases(path, shards, sizes, len(classes)))
-    return sum(sizes)
-
-
-def _spread_cases(path: Path, shards: Sequence[Path], sizes: Sequence[int], n_classes: int) -> list[Case]:
-    """The cases of a preview, from the shards that hold them."""
-    wanted = evenly_spaced(range(sum(sizes)), PREVIEW_CASES)
-    cases, start = [], 0
-    for shard, size in zip(shards, sizes, strict=True):
-        own = [i - start for i in wanted if start <= i < start + size]
-        if own:
-            cases += [decode_case(path, row, n_classes) for row in pq.read_table(shard).take(own).to_pylist()]
-        start += size
-    return cases
+    index = {
+        "schema_version": SCHEMA_VERSION,
+        "role": role,
+        "structures": to_json(structures),
+        "counts": {split: relations.counts[split] for split in SPLITS if relations.counts[split]},
+        "labels": list(relations.labels),
+        "provenance": provenance,
+    }
+    files.write_json(path / "dataset.json", index)
+    if role == "synthetic":
+        files.write_bytes(path / "README.md", dataset_card(index).encode())
+    if total:
+        cases = open_dataset(path).cases
+        shown = (cases[i] for i in evenly_spaced(range(total), PREVIEW_CASES))
+        tiles = [with_contour(case.image, case.mask, PREVIEW_HEIGHT) for case in shown]
+        rows = [tiles[i : i + PREVIEW_COLUMNS] for i in range(0, len(tiles), PREVIEW_COLUMNS)]
+        files.write_bytes(path / "preview.png", encode_png(contact_sheet(rows)))
 
 
 def write_shard(path: Path, cases: Sequence[Case]) -> None:
@@ -112,59 +115,16 @@ def write_shard(path: Path, cases: Sequence[Case]) -> None:
     files.write_bytes(path, buffer.getvalue())
 
 
-def write_index(path: Path, *, role, classes, counts, labels, provenance) -> None:
-    index = {
-        "schema_version": SCHEMA_VERSION,
-        "role": role,
-        "classes": list(classes),
-        "counts": {split: counts[split] for split in SPLITS if counts[split]},
-        "labels": list(labels),
-        "provenance": provenance,
-    }
-    files.write_json(path / "dataset.json", index)
-    if role == "synthetic":
-        files.write_bytes(path / "README.md", dataset_card(index).encode())
-
-
-def write_preview(path: Path, cases: Sequence[Case], columns: int = 6, height: int = 144) -> None:
-    if not cases:
-        return
-    tiles = [with_contour(case.image, case.mask, height) for case in evenly_spaced(cases, PREVIEW_CASES)]
-    rows = [tiles[i : i + columns] for i in range(0, len(tiles), columns)]
-    buffer = io.BytesIO()
-    Image.fromarray(contact_sheet(rows)).save(buffer, "PNG")
-    files.write_bytes(path, buffer.getvalue())
-
-
-def _checked(cases, n_classes, role, labels, counts, preview) -> Iterator[Case]:
-    seen, split_of = set(), {}
-    for case in cases:
-        check_case(case, n_classes)
-        check_id(case.id, seen)
-        check_relations(case.id, case.patient, case.split, case.parent, case.mask_source, role, labels, split_of)
-        counts[case.split] += 1
-        preview.append(case)
-        yield case
-
-
 def _row(case: Case) -> dict:
     has_mask = case.mask is not None
     return {
-        **{name: getattr(case, name) for name in TEXT_COLUMNS},
+        **{column: value for column, value in vars(case).items() if column not in ("image", "mask")},
         "image": {"bytes": encode_png(case.image), "path": f"{case.id}.png"},
         "mask": {"bytes": encode_png(case.mask), "path": f"{case.id}-mask.png"} if has_mask else None,
         "height": case.image.shape[0],
         "width": case.image.shape[1],
-        "pixel_mm": case.pixel_mm,
-        "hc_mm": case.hc_mm,
         "image_sha256": pixel_hash(case.image),
         "mask_sha256": pixel_hash(case.mask) if has_mask else None,
-        "country": case.country,
-        "device": case.device,
-        "mask_source": case.mask_source,
-        "parent": case.parent,
-        "seed": case.seed,
-        "transform": case.transform,
     }
 
 

@@ -17,7 +17,7 @@ from pipeline.config.sample import Sample
 from pipeline.data.case import Case
 from pipeline.data.schema import shard_name
 from pipeline.data.writer import write_shard
-from pipeline.diffusion.masks import MaskDraw, MaskSource
+from pipeline.diffusion.masks import MaskDraw, MaskSource, RepeatedMasks
 from pipeline.run import processes, seeds
 
 log = logging.getLogger("pipeline.sampling")
@@ -25,6 +25,13 @@ log = logging.getLogger("pipeline.sampling")
 
 def image_seed(seed: int, index: int) -> int:
     return seeds.derive(seed, "image", index)
+
+
+def variety_set(source: MaskSource, params: Sample, seed: int) -> tuple[RepeatedMasks, Sample, int]:
+    """Masks, parameters and seed of the small set of several images of each of a few masks: do they differ?"""
+    masks, images = params.variety.masks, params.variety.images
+    asked = params.model_copy(update={"count": masks * images})
+    return RepeatedMasks(source, images), asked, seeds.derive(seed, "variety")
 
 
 def sample_shards(generator, source: MaskSource, params: Sample, seed: int, folder: Path) -> list[Path]:

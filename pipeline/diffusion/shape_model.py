@@ -76,7 +76,7 @@ def fit_shape_model(
         )
     fitted = np.full((len(masks), SECTOR_DIMENSIONS), np.nan)
     fitted[complete] = [sector_vector(sectors[i]) for i in complete]
-    vectors = np.stack([np.concatenate([describe(masks[i], n_structures), fitted[i]]) for i in complete])
+    vectors = np.stack([np.concatenate([shape_vector(masks[i], n_structures), fitted[i]]) for i in complete])
     centred = vectors - vectors.mean(axis=0)
     scale = np.sqrt((1 - shrinkage) / (len(vectors) - 1))
     factor = np.concatenate([scale * centred.T, np.sqrt(shrinkage) * np.diag(centred.std(axis=0, ddof=1))], axis=1)
@@ -91,12 +91,12 @@ def sector_vector(sector: np.ndarray) -> np.ndarray:
     return np.array([*ndimage.center_of_mass(sector), np.sqrt(np.count_nonzero(sector))]) / size
 
 
-def describe(mask: np.ndarray, n_structures: int) -> np.ndarray:
+def shape_vector(mask: np.ndarray, n_structures: int) -> np.ndarray:
     """The vector of a mask: per structure centroid (2), log r0 and HARMONICS cosine-sine pairs."""
-    return np.concatenate([_describe_one(mask == k + 1) for k in range(n_structures)])
+    return np.concatenate([_structure_vector(mask == k + 1) for k in range(n_structures)])
 
 
-def _describe_one(inside: np.ndarray) -> np.ndarray:
+def _structure_vector(inside: np.ndarray) -> np.ndarray:
     size = inside.shape[0]
     centre = np.array(ndimage.center_of_mass(inside))
     radii = np.linspace(0, size, 4 * size)

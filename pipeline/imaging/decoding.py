@@ -65,12 +65,12 @@ def _decode(data: bytes, name: str) -> Image.Image:
     return image
 
 
-def read_masks(folder: Path, classes: Sequence[str]) -> list[tuple[str, np.ndarray]]:
+def read_masks(folder: Path, structures: Sequence[str]) -> list[tuple[str, np.ndarray]]:
     """Masks in a folder, as (file name without suffix, uint8 HxW class indices), in the order of their names.
 
     Raises:
-        InputError: naming a file that is damaged, empty or holds a class that is not among ``classes``, or two files
-            of one name.
+        InputError: naming a file that is damaged, empty or holds an index beyond ``structures`` (their names), or two
+            files of one name.
     """
     masks: dict[str, np.ndarray] = {}
     for path in sorted(folder.glob("*")):
@@ -78,12 +78,11 @@ def read_masks(folder: Path, classes: Sequence[str]) -> list[tuple[str, np.ndarr
             continue
         if path.stem in masks:
             raise InputError(f"{folder}: two masks are named '{path.stem}'; keep one")
-        mask = class_indices(decode_indices(path.read_bytes(), str(path)), len(classes))
+        mask = class_indices(decode_indices(path.read_bytes(), str(path)), len(structures) + 1)
         if not mask.any():
             raise InputError(f"{path}: the mask is empty; remove it or draw a structure")
-        if mask.max() >= len(classes):
-            raise InputError(
-                f"{path}: holds value {mask.max()}, allowed are 0 to {len(classes) - 1} ({', '.join(classes)})"
-            )
+        if mask.max() > len(structures):
+            known = ", ".join(("background", *structures))
+            raise InputError(f"{path}: holds value {mask.max()}, allowed are 0 to {len(structures)} ({known})")
         masks[path.stem] = mask
     return list(masks.items())

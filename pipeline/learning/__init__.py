@@ -1,1 +1,1 @@
-"""The training loop and augmentation."""
+"""The training loop, and what it is given: a recipe and an objective."""

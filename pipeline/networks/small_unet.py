@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config.small_unet import SmallUNet as Settings
+from pipeline.data.structures import Structure, to_json
 from pipeline.networks.weights import load_weights, read_config, save_weights
 
 GROUPS = 4
@@ -67,7 +68,12 @@ def build_unet(channels: Sequence[int], n_structures: int) -> SmallUNet:
 
 
 def save_unet(
-    folder: Path, name: str, network: SmallUNet, params: Settings, classes: tuple[str, ...], trained_on: dict
+    folder: Path,
+    name: str,
+    network: SmallUNet,
+    params: Settings,
+    structures: Sequence[Structure],
+    trained_on: dict,
 ):
     save_weights(
         folder,
@@ -77,7 +83,7 @@ def save_unet(
             "architecture": "SmallUNet",
             "channels": list(params.channels),
             "image_size": params.image_size,
-            "classes": list(classes),
+            "structures": to_json(structures),
             "trained_on": trained_on,
             "licence": "Apache-2.0; see the licence of the training data",
         },
@@ -91,7 +97,7 @@ def load_unet(folder: Path, name: str, device) -> tuple[SmallUNet, dict]:
         InputError: no such network, or weights of another architecture.
     """
     config = read_config(folder, name)
-    network = build_unet(tuple(config["channels"]), len(config["classes"]) - 1)
+    network = build_unet(tuple(config["channels"]), len(config["structures"]))
     load_weights(folder, name, network)
     return network.to(device).eval(), config
 

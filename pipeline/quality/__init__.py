@@ -1,1 +1,1 @@
-"""What a synthetic set is worth: fidelity, mask obedience, novelty."""
+"""What a synthetic set is worth: fidelity, coverage, mask agreement, distance to training images, use for training."""

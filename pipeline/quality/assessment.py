@@ -1,7 +1,7 @@
-"""From what was measured of four sets of images to one record a number, each between its ends.
+"""From what was measured of four sets of images to one record a number, each between its references.
 
 The sets: ``synthetic``, the one in question; ``reference``, the train split; ``unseen``, real images of patients
-nothing was trained on, the best that could be expected; ``foreign``, images of another cohort, the far end.
+nothing was trained on, the best that could be expected; ``foreign``, images of another cohort, the worst reference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,51 +9,42 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from pipeline.quality import distributions
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
 from pipeline.quality.intervals import mean_interval, statistic_interval
+from pipeline.quality.mask_shapes import DESCRIPTORS
 from pipeline.quality.measurement import APPEARANCE, Measured
 from pipeline.quality.measures import Measure
-from pipeline.quality.novelty import Novelty, membership_auc
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
-from pipeline.quality.shapes import spread, summary
+from pipeline.quality.roc import auc
+from pipeline.quality.training_distance import TrainingDistance
 from pipeline.quality.variety import within_mask_diversity, within_mask_ms_ssim
 
 REAL = "real unseen images"
-QUESTION_OF = {
-    "fid": "fidelity",
-    "kid": "fidelity",
-    "precision": "fidelity",
-    "density": "fidelity",
-    "recall": "coverage",
-    "coverage": "coverage",
-}
+_OF_COVERAGE = ("recall", "coverage")
 
 
 def fidelity_measures(
-    extractor: str,
-    features: Mapping[str, Tensor],
-    *,
-    far: str,
-    kid_subsets: int,
-    neighbours: int,
-    resamples: int,
-    seed: int,
+    extractor: str, features: Mapping[str, Tensor], *, foreign: str, settings, seed: int
 ) -> list[Measure]:
     """FID, KID, precision, density, recall and coverage in one extractor's features, float (N, D) by set.
 
     Sets compared with the reference are cut to one size, because FID and KID depend on it.
+
+    Args:
+        foreign: name of the foreign cohort. settings: section ``score`` of the parameters.
     """
     n = min(len(features[name]) for name in ("synthetic", "unseen", "foreign"))
-    options = {"kid_subsets": kid_subsets, "neighbours": neighbours, "seed": seed}
-    own = fidelity(features["synthetic"][:n], features["reference"], resamples=resamples, **options)
-    best, worst = (
-        fidelity(features[name][:n], features["reference"], resamples=0, **options) for name in ("unseen", "foreign")
+    options = {"kid_subsets": settings.kid_subsets, "neighbours": settings.neighbours, "seed": seed}
+    found, best, worst = (
+        fidelity(features[name][:n], features["reference"], resamples=resamples, **options)
+        for name, resamples in (("synthetic", settings.resamples), ("unseen", 0), ("foreign", 0))
     )
     return [
         Measure(
-            question=QUESTION_OF[name],
+            question="coverage" if name in _OF_COVERAGE else "fidelity",
             name=name,
             view=extractor,
             value=metric.value,
@@ -61,60 +52,57 @@ def fidelity_measures(
             best=best[name].value,
             best_is=REAL,
             worst=worst[name].value,
-            worst_is=f"{far} images",
+            worst_is=f"{foreign} images",
             low=metric.low,
             high=metric.high,
             spread=metric.spread,
         )
-        for name, metric in own.items()
+        for name, metric in found.items()
     ]
 
 
-def radiomics_measure(sets: Mapping[str, Measured], *, far: str, resamples: int, seed: int) -> Measure:
+def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: int, seed: int) -> Measure:
     """The Fréchet radiomics distance of equally many synthetic, unseen and foreign images from the reference."""
     n = min(len(sets[name]) for name in ("synthetic", "unseen", "foreign"))
     reference = sets["reference"].radiomics
     own, others = standardised(sets["synthetic"].radiomics[:n], reference)
     value, best = frechet_distance(own, others), frechet_radiomics_distance(sets["unseen"].radiomics[:n], reference)
-    # Where the instrument finds no head in foreign images there is no far end.
+    # Where the evaluation network finds no head in foreign images there is no worst reference.
     known = np.isfinite(sets["foreign"].radiomics[:n]).all(axis=1).sum() > 1
     worst = frechet_radiomics_distance(sets["foreign"].radiomics[:n], reference) if known else None
     low, high = statistic_interval(lambda rows: frechet_distance(own[rows], others), len(own), value, resamples, seed)
-    return Measure("fidelity", "radiomics", None, value, n, best, REAL, worst, f"{far} images", low, high)
+    return Measure("fidelity", "radiomics", None, value, n, best, REAL, worst, f"{foreign} images", low, high)
 
 
 def imprint_measure(synthetic: Measured, unseen: Measured, reference: Measured, seed: int) -> Measure:
     """Share of images with a rim along their mask; what is normal, the reference says."""
     own, real = (imprinted(one.imprint, reference.imprint).astype(float) for one in (synthetic, unseen))
-    low, high = mean_interval(own, seed)
-    return Measure(
-        "fidelity", "imprint", None, own.mean(), len(own), real.mean(), REAL, 1.0, "every image", low, high
-    )  # fmt: skip
+    ends = (real.mean(), REAL, 1.0, "every image")
+    return Measure("fidelity", "imprint", None, own.mean(), len(own), *ends, *mean_interval(own, seed))
 
 
-def obedience_measures(synthetic: Measured, unseen: Measured, structures: Sequence[str], seed: int) -> list[Measure]:
-    """The instrument's agreement with the masks, between its agreement with annotations and with another's mask."""
+def agreement_measures(synthetic: Measured, unseen: Measured, structures: Sequence[str], seed: int) -> list[Measure]:
+    """Agreement of the evaluation network with the masks, by structure.
+
+    Between its agreement with the annotations of real images and that with the mask of another image.
+    """
     measures = []
     for k, structure in enumerate(structures):
         for name, unit in (("dice", 1), ("boundary", 100)):
             own, best, worst = (
                 unit * values[:, k]
-                for values in (
-                    getattr(synthetic, name),
-                    getattr(unseen, name),
-                    getattr(synthetic, f"shuffled_{name}"),
-                )
+                for values in (getattr(synthetic, name), getattr(unseen, name), getattr(synthetic, f"shuffled_{name}"))
             )
             low, high = mean_interval(own, seed)
             measures.append(
                 Measure(
-                    question="obedience",
+                    question="mask_agreement",
                     name=name,
                     view=structure,
                     value=_mean(own),
                     n=int(np.isfinite(own).sum()),
                     best=_mean(best),
-                    best_is="the instrument on real images",
+                    best_is="the evaluation network on real images",
                     worst=_mean(worst),
                     worst_is="the mask of another image",
                     low=low,
@@ -125,30 +113,26 @@ def obedience_measures(synthetic: Measured, unseen: Measured, structures: Sequen
     return measures
 
 
-def privacy_measures(found: Novelty, attack: tuple[np.ndarray, np.ndarray], resamples: int, seed: int) -> list[Measure]:
-    """Novelty ratio, authenticity, copies and membership inference."""
-    n, unseen = len(found.distance), np.median(found.unseen)
-    scores, shown = attack
-    auc = membership_auc(scores, shown)
-    intervals = {
-        "novelty": statistic_interval(
-            lambda rows: float(np.median(found.distance[rows]) / unseen), n, found.ratio, resamples, seed
-        ),
-        "authenticity": mean_interval(found.authentic.astype(float), seed),
-        "copies": mean_interval(found.copies.astype(float), seed),
-        "membership": statistic_interval(
-            lambda rows: membership_auc(scores[rows], shown[rows]), len(scores), auc, resamples, seed
-        ),
-    }
-    values = {
-        "novelty": (found.ratio, n, 1.0, REAL, 0.0, "exact copies"),
-        "authenticity": (found.authentic.mean(), n, found.authentic_unseen.mean(), REAL, 0.0, "exact copies"),
-        "copies": (found.copies.mean(), n, 0.0, REAL, 1.0, "exact copies"),
-        "membership": (auc, len(scores), 0.5, "no leak", 1.0, "every training image known"),
-    }
+def privacy_measures(
+    found: TrainingDistance, attack: tuple[np.ndarray, np.ndarray], resamples: int, seed: int
+) -> list[Measure]:
+    """Distance to training images, authenticity, copies and membership inference."""
+    authentic, copies = found.authentic.astype(float), found.copies.astype(float)
+    n, unseen, (scores, shown) = len(copies), np.median(found.unseen), attack
+    copied, leak = (0.0, "exact copies"), auc(scores, shown)
+    ratio_limits = statistic_interval(
+        lambda rows: float(np.median(found.distance[rows]) / unseen), n, found.ratio, resamples, seed
+    )
+    leak_limits = statistic_interval(lambda rows: auc(scores[rows], shown[rows]), len(scores), leak, resamples, seed)
+    real = (float(found.authentic_unseen.mean()), REAL)
+    known = (0.5, "no leak", 1.0, "every training image known")
     return [
-        Measure("privacy", name, None, float(value), count, float(best), best_is, worst, worst_is, *intervals[name])
-        for name, (value, count, best, best_is, worst, worst_is) in values.items()
+        Measure("privacy", "training_distance", None, found.ratio, n, 1.0, REAL, *copied, *ratio_limits),
+        Measure("privacy", "authenticity", None, _mean(authentic), n, *real, *copied, *mean_interval(authentic, seed)),
+        Measure(
+            *("privacy", "copies", None, _mean(copies), n, 0.0, REAL, 1.0, "exact copies"), *mean_interval(copies, seed)
+        ),
+        Measure("privacy", "membership", None, leak, len(scores), *known, *leak_limits),
     ]
 
 
@@ -169,18 +153,58 @@ def variety_measures(features: np.ndarray, images: Sequence[np.ndarray], groups:
 
 
 def compare_appearance(sets: Mapping[str, Measured]) -> dict:
-    """Grey levels and speckle: descriptor → set → mean, std and n, and the distance of ``synthetic`` and ``unseen``
-    from the reference in its standard deviations (Wasserstein-1), as in :mod:`pipeline.quality.shapes`."""
-    result = {}
-    for i, descriptor in enumerate(APPEARANCE):
-        columns = {name: sets[name].appearance[:, i] for name in ("reference", "synthetic", "unseen")}
-        result[descriptor] = {
-            name: spread(values, descriptor)
-            if name == "reference"
-            else summary(values, columns["reference"], descriptor)
-            for name, values in columns.items()
-        }
-    return result
+    """Grey levels and speckle of ``synthetic`` and ``unseen`` beside the reference, by descriptor."""
+    return {
+        descriptor: distributions.compare(
+            {name: sets[name].appearance[:, i] for name in ("synthetic", "unseen")},
+            sets["reference"].appearance[:, i],
+        )
+        for i, descriptor in enumerate(APPEARANCE)
+    }
+
+
+def sample_rows(
+    synthetic: Measured, unseen: Measured, reference: Measured, found: TrainingDistance, shown: Sequence[str]
+) -> list[dict]:
+    """The table of samples, one row an image, synthetic and unseen.
+
+    Columns set, id, mask_agreement, boundary, nearest, distance, copy, imprint, imprinted, and shapes and appearance.
+
+    mask_agreement: Dice, mean over structures. boundary: % of the longer side. nearest: id of the closest image shown
+    to the generator, at ``distance``. Shapes are those of the last structure (the head, where there are two),
+    appearance that of the region of all structures; None where undefined.
+
+    Args:
+        shown: ids of the images that ``found`` counts neighbours among.
+    """
+    table = []
+    for name, measured, distance, nearest in (
+        ("synthetic", synthetic, found.distance, found.nearest),
+        ("unseen", unseen, found.unseen, found.nearest_unseen),
+    ):
+        rims = imprinted(measured.imprint, reference.imprint)
+        for i, case_id in enumerate(measured.ids):
+            numbers = dict(zip(DESCRIPTORS, measured.shapes[i, -1], strict=True))
+            numbers |= dict(zip(APPEARANCE, measured.appearance[i], strict=True))
+            table.append(
+                {
+                    "set": name,
+                    "id": case_id,
+                    "mask_agreement": float(measured.dice[i].mean()),
+                    "boundary": float(100 * measured.boundary[i].mean()),
+                    "nearest": shown[nearest[i]],
+                    "distance": float(distance[i]),
+                    "copy": bool(distance[i] < found.threshold),
+                    "imprint": _known(measured.imprint[i]),
+                    "imprinted": bool(rims[i]),
+                    **{key: _known(value) for key, value in numbers.items()},
+                }
+            )
+    return table
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.schema import SCHEMA
+from pipeline.data.structures import from_json, legend, names
 from pipeline.quality.measures import QUESTIONS, Measure
 
 CONTEXT = {
@@ -58,7 +59,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
     """
     made_from = index["provenance"]
     count = sum(index["counts"].values())
-    structures = ", ".join(index["classes"][1:])
+    structures = from_json(index["structures"])
     shards = sorted(folder.glob("part-*.parquet"))
     return {
         "@context": CONTEXT,
@@ -66,14 +67,15 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
         "name": "-".join(
             [
                 "synthetic",
-                *index["classes"][1:],
+                *names(structures),
                 made_from["cohort"],
                 f"{len(index['labels'])}",
                 f"{made_from['replicate']}",
             ]
         ),
-        "description": f"{count} synthetic ultrasound images with masks ({structures}), made by a diffusion model from "
-        f"{len(index['labels'])} labelled images of the cohort {made_from['cohort']}. Not meant for diagnosis.",
+        "description": f"{count} synthetic ultrasound images with masks ({', '.join(names(structures))}), made by a "
+        f"diffusion model from {len(index['labels'])} labelled images of the cohort {made_from['cohort']}. Not meant "
+        "for diagnosis.",
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "license": f"That of the cohort {made_from['cohort']}, which the images were made from.",
         "citeAs": f"Cite the publication of the cohort {made_from['cohort']}, as its licence asks.",
@@ -96,8 +98,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
                 "@type": "cr:RecordSet",
                 "@id": "cases",
                 "name": "cases",
-                "description": "One row a pair of image and mask; masks hold class indices: "
-                + ", ".join(f"{i} {name}" for i, name in enumerate(index["classes"])),
+                "description": "One row a pair of image and mask; masks hold class indices: " + legend(structures),
                 "key": {"@id": "cases/id"},
                 "field": [_field(name, feature) for name, feature in _features().items()],
             }

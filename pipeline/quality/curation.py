@@ -5,37 +5,28 @@ was not trained on its patient, or against images of other patients. A set drawn
 therefore loses about the quantile to each criterion, one drawn from that of few loses more: all n labels are better
 than one unseen image in n + 1, so that even at quantile 0 four labels let a criterion drop a fifth of real images.
 
-* obedience: Dice of the filter's map and the sample's mask;
+* mask_agreement: Dice of the map of the label-budget filter and the sample's mask;
 * plausibility: distance to the nearest label in the filter's features;
-* novelty: distance to the nearest image that the generator was shown.
+* training_distance: distance to the nearest image that the generator was shown.
 
 Filtering by a network trained on real labels, and repeating what is hard for it, follow Yang et al. 2023 (FreeMask,
 NeurIPS, sections on filtering and on re-sampling by hardness); there pixels are filtered and whole masks are hard or
 easy, here both are said of a sample.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-CRITERIA = ("obedience", "plausibility", "novelty")
+from pipeline.config.quality import Curate
+from pipeline.data.case import Case
+from pipeline.run.errors import InputError
+
+CRITERIA = ("mask_agreement", "plausibility", "training_distance")
 STD_FLOOR = 0.5
 """Least standard deviation of a feature, as a share of the root mean square over all features."""
 _FAR_IS_BAD = frozenset({"plausibility"})
-
-
-def by_fold(folds: np.ndarray, score: Callable[[int, np.ndarray], np.ndarray]) -> np.ndarray:
-    """Scores, float (N,), each of them given by the network of its own fold.
-
-    Args:
-        folds: int (N,), of every image the fold of its patient, whose network was not trained on that patient.
-        score: (fold, places of M images) → float (M,).
-    """
-    scores = np.empty(len(folds))
-    for fold in np.unique(folds):
-        places = np.flatnonzero(folds == fold)
-        scores[places] = score(int(fold), places)
-    return scores
 
 
 def feature_distances(features: np.ndarray, training: np.ndarray) -> np.ndarray:
@@ -86,9 +77,73 @@ def drops(scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | Non
     }
 
 
-def decide(dropped: Mapping[str, np.ndarray], count: int) -> np.ndarray:
-    """bool (count,): kept are the samples that no criterion drops; all of them where none is in use."""
-    return ~np.any([np.zeros(count, bool), *dropped.values()], axis=0)
+@dataclass(frozen=True)
+class Selection:
+    """order: (place, occurrence) of the rows that are kept. report: what the curated set says of its curation."""
+
+    order: list[tuple[int, int]]
+    report: dict
+
+
+def select(
+    scores: Mapping[str, np.ndarray],
+    label_scores: Mapping[str, np.ndarray],
+    count: int,
+    settings: Curate,
+    generator: np.random.Generator,
+) -> Selection:
+    """The samples that no criterion drops, those that are hard for the filter more than once.
+
+    Args:
+        scores, label_scores: criterion → float (N,) of the samples and (n,) of the labels, of every criterion in use;
+            mask agreement also where samples are repeated by hardness.
+        count: N.
+        generator: of the order of the rows, where some are repeated.
+
+    Raises:
+        InputError: no sample is kept, with what dropped how many, and the remedy.
+    """
+    thresholds = {
+        name: threshold(name, label_scores[name], settings.quantile) if getattr(settings, name) else None
+        for name in CRITERIA
+    }
+    dropped = drops(scores, thresholds)
+    kept = np.flatnonzero(~np.any([np.zeros(count, bool), *dropped.values()], axis=0))
+    if not len(kept):
+        reasons = [
+            f"curate.{name} drops {gone.sum()} (threshold {thresholds[name]:.3f}, "
+            f"samples score {scores[name].min():.3f} to {scores[name].max():.3f})"
+            for name, gone in dropped.items()
+        ]
+        raise InputError(
+            f"none of {count} samples is kept: {', '.join(reasons)}; train the diffusion model longer, "
+            "lower curate.quantile, or switch off the criterion that drops most"
+        )
+    hardness = 1 - scores["mask_agreement"][kept] if settings.hardness else np.zeros(len(kept))
+    times = repeats(hardness, settings.hardness)
+    order = [(int(i), turn + 1) for i, often in zip(kept, times, strict=True) for turn in range(often)]
+    if settings.hardness:
+        # An arm takes the first so many rows: they are to hold the mixture.
+        order = [order[i] for i in generator.permutation(len(order))]
+    report = {
+        "kept": len(kept),
+        "of": count,
+        "rows": len(order),
+        "thresholds": thresholds,
+        "dropped": {name: int(dropped[name].sum()) if name in dropped else 0 for name in CRITERIA},
+        "hardness": settings.hardness,
+    }
+    return Selection(order, report)
+
+
+def rows(cases: Sequence[Case], order: Sequence[tuple[int, int]]) -> Iterator[Case]:
+    """The cases of ``order``, one by one."""
+    places = [place for place, _ in order]
+    # Out of order every case would have its shard read anew.
+    source = cases if places == sorted(set(places)) else {i: cases[i] for i in sorted(set(places))}
+    for place, occurrence in order:
+        case = source[place]
+        yield replace(case, id=repeated_id(case.id, occurrence))
 
 
 def repeats(hardness_scores: np.ndarray, hardness: int) -> np.ndarray:

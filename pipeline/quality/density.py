@@ -11,24 +11,18 @@ from scipy.spatial.distance import cdist
 _BLOCK = 256
 
 
-def density_coverage(candidates: np.ndarray, reference: np.ndarray, neighbours: int) -> tuple[float, float]:
-    """Equations 3 and 4 of Naeem et al. 2020. Memory is that of 256 distances per image.
+def density_coverage(inside: np.ndarray, neighbours: int) -> tuple[float, float]:
+    """Equations 3 and 4 of Naeem et al. 2020.
 
     Args:
-        candidates, reference: float (N, D) and (M, D), features; M above ``neighbours``.
+        inside: bool (N, M) of :func:`inside_balls`: N candidates, balls around M reference images.
         neighbours: k; the ball of a reference image reaches to its k-th nearest other one.
 
     Returns:
         density: at least 0, unbounded, expected to be 1 for two samples of one distribution.
         coverage: in [0, 1], expected to be 1 - Π (M-i)/(N+M-i) over i from 1 to k for these.
     """
-    radii = ball_radii(reference, neighbours)
-    held, covered = 0, np.zeros(len(reference), dtype=bool)
-    for start in range(0, len(candidates), _BLOCK):
-        block = inside_balls(candidates[start : start + _BLOCK], reference, radii)
-        held += block.sum()
-        covered |= block.any(axis=0)
-    return float(held / (neighbours * len(candidates))), float(covered.mean())
+    return float(inside.sum() / (neighbours * len(inside))), float(inside.any(axis=0).mean())
 
 
 def ball_radii(points: np.ndarray, neighbours: int) -> np.ndarray:
@@ -41,11 +35,12 @@ def ball_radii(points: np.ndarray, neighbours: int) -> np.ndarray:
     )
 
 
-def inside_balls(points: np.ndarray, centres: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """bool (N, M): whether a point (N, D) lies in the open ball around a centre (M, D).
+def inside_balls(points: np.ndarray, centres: np.ndarray, neighbours: int) -> np.ndarray:
+    """bool (N, M): whether a point (N, D) lies in the open ball of a centre (M, D), M above ``neighbours``.
 
     Open, as in the authors' code: of a set in its own balls the density is 1.
     """
+    radii = ball_radii(centres, neighbours)
     return np.concatenate(
         [cdist(points[start : start + _BLOCK], centres) < radii for start in range(0, len(points), _BLOCK)]
     )

@@ -2,10 +2,9 @@
 
 The values are torch-fidelity's (density and coverage: Naeem et al. 2020). FID on a few hundred images is biased
 upwards, by an amount that depends on the sizes: compare sets of one size, and read every number between its floor (real
-against real) and its far end (a foreign cohort).
+against real) and its worst reference (a foreign cohort).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +15,10 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-from pipeline.quality.density import ball_radii, density_coverage, inside_balls
-from pipeline.quality.frechet import frechet_distance
-from pipeline.quality.intervals import statistic_interval
-from pipeline.run.errors import InputError
+from pipeline.quality.density import density_coverage, inside_balls
+from pipeline.quality.frechet import check_features, frechet_distance
+from pipeline.quality.intervals import Statistic, statistic_interval
 
-METRICS = ("fid", "kid", "precision", "recall", "density", "coverage")
 MIN_IMAGES = 8
 MAX_KID_SUBSET = 1000
 RANGE = {
@@ -32,8 +29,6 @@ RANGE = {
     "density": (0, np.inf),
     "coverage": (0, 1),
 }
-
-Statistic = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -52,7 +47,7 @@ class Metric:
 def fidelity(
     candidates: Tensor, reference: Tensor, *, kid_subsets: int, neighbours: int, seed: int, resamples: int
 ) -> dict[str, Metric]:
-    """Metrics of ``candidates`` against ``reference``, by the names in ``METRICS``.
+    """Metrics of ``candidates`` against ``reference``, by the names in ``RANGE``.
 
     Args:
         candidates, reference: float (N, D) and (M, D), features of one extractor; N and M at least 8 and at least
@@ -68,27 +63,29 @@ def fidelity(
     Raises:
         InputError: too few images, different numbers of features, or features that are nan or infinite.
     """
-    _check(candidates, reference, neighbours)
     x, y = (features.double().numpy() for features in (candidates, reference))
+    check_features(x, y, max(MIN_IMAGES, neighbours + 2))
     values, spread = _torch_fidelity(candidates, reference, kid_subsets, neighbours, seed)
-    values["density"], values["coverage"] = density_coverage(x, y, neighbours)
-    statistics = resampled(x, y, neighbours) if resamples else {}
+    inside = inside_balls(x, y, neighbours)
+    values["density"], values["coverage"] = density_coverage(inside, neighbours)
+    statistics = _resampled(x, y, inside, neighbours) if resamples > 1 else {}
     return {
         name: Metric(
             values[name],
             *_interval(name, statistics.get(name), len(x), values[name], resamples, seed),
             spread if name == "kid" else None,
         )
-        for name in METRICS
+        for name in RANGE
     }
 
 
-def resampled(candidates: np.ndarray, reference: np.ndarray, neighbours: int) -> dict[str, Statistic]:
-    """Each metric as a function of the candidates' row numbers, int (N,), which may repeat.
+def _resampled(
+    candidates: np.ndarray, reference: np.ndarray, inside: np.ndarray, neighbours: int
+) -> dict[str, Statistic]:
+    """Each metric as a function of the candidates' row numbers.
 
     What all resamples share is computed here, once. KID is over the whole sets, not over subsets.
     """
-    inside = inside_balls(candidates, reference, ball_radii(reference, neighbours))
     balls = inside.sum(axis=1)
     return {
         "fid": lambda rows: frechet_distance(candidates[rows], reference),
@@ -98,19 +95,6 @@ def resampled(candidates: np.ndarray, reference: np.ndarray, neighbours: int) ->
         "density": lambda rows: float(balls[rows].mean() / neighbours),
         "coverage": lambda rows: float(inside[np.unique(rows)].any(axis=0).mean()),
     }
-
-
-def _check(candidates: Tensor, reference: Tensor, neighbours: int) -> None:
-    smaller, least = min(len(candidates), len(reference)), max(MIN_IMAGES, neighbours + 2)
-    if smaller < least:
-        raise InputError(f"fidelity needs at least {least} images a side, got {smaller}")
-    if candidates.shape[1] != reference.shape[1]:
-        raise InputError(
-            f"candidates have {candidates.shape[1]} features, the reference {reference.shape[1]}; extract the same"
-        )
-    for name, features in (("candidates", candidates), ("reference", reference)):
-        if not features.isfinite().all():
-            raise InputError(f"features of the {name} hold nan or inf; check the extractor's weights")
 
 
 def _torch_fidelity(
@@ -139,7 +123,7 @@ def _torch_fidelity(
 def _interval(
     name: str, statistic: Statistic | None, count: int, value: float, resamples: int, seed: int
 ) -> tuple[float, float] | tuple[None, None]:
-    if statistic is None or resamples < 2:
+    if statistic is None:
         return None, None
     low, high = statistic_interval(statistic, count, value, resamples, seed)
     # Moving the resamples to the value can push a limit past what the metric can be.

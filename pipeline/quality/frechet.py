@@ -19,24 +19,34 @@ def frechet_distance(candidates: np.ndarray, reference: np.ndarray) -> float:
         At least 0, in squared units of the features.
 
     Raises:
-        InputError: fewer than two rows, different numbers of features, or a value that is not finite.
+        InputError: see :func:`check_features`.
     """
     first, second = (np.asarray(sample, dtype=np.float64) for sample in (candidates, reference))
-    for name, sample in (("candidates", first), ("reference", second)):
-        if sample.ndim != 2 or len(sample) < 2:
-            raise InputError(
-                f"a Fréchet distance needs at least 2 rows of features, the {name} have shape {sample.shape}"
-            )
-        if not np.isfinite(sample).all():
-            raise InputError(f"a Fréchet distance needs finite features, the {name} hold nan or inf; drop these rows")
-    if first.shape[1] != second.shape[1]:
-        raise InputError(
-            f"candidates have {first.shape[1]} features, the reference {second.shape[1]}; extract the same"
-        )
+    check_features(first, second, 2)
     shift = first.mean(axis=0) - second.mean(axis=0)
     a, b = _scatter_root(first), _scatter_root(second)
     overlap = np.linalg.norm(a @ b.T, ord="nuc")
     return max(0.0, float(shift @ shift + (a**2).sum() + (b**2).sum() - 2 * overlap))
+
+
+def check_features(candidates: np.ndarray, reference: np.ndarray, least: int) -> None:
+    """Hold two samples against what a distance between them needs.
+
+    Raises:
+        InputError: fewer than ``least`` rows, different numbers of features, or a value that is not finite.
+    """
+    for name, sample in (("candidates", candidates), ("reference", reference)):
+        if sample.ndim != 2 or len(sample) < least:
+            raise InputError(
+                f"a distance between sets needs at least {least} images a side, the features of the {name} have shape "
+                f"{sample.shape}; add images"
+            )
+        if not np.isfinite(sample).all():
+            raise InputError(f"features of the {name} hold nan or inf; check the extractor's weights, or drop these")
+    if candidates.shape[1] != reference.shape[1]:
+        raise InputError(
+            f"candidates have {candidates.shape[1]} features, the reference {reference.shape[1]}; extract the same"
+        )
 
 
 def _scatter_root(sample: np.ndarray) -> np.ndarray:

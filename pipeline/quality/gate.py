@@ -1,59 +1,95 @@
-"""Stop a synthetic set that is not fit to be trained on, with a reason a person can act on."""
+"""Stop a synthetic set that is not fit to be trained on, with a reason a person can act on.
+
+To stop a run is to select: who trains again until a set passes has chosen with whatever the gate looks at. So it looks
+at nothing but what the arms may see: the set's own n labels, through the label-budget filter trained on them, and the
+images that the generator was shown. No label beyond the n, no evaluation network and no val or test patient is among
+its inputs; their scores stand on the set's page and decide nothing.
+"""
 
 from collections.abc import Sequence
 
-from pipeline.config.quality import Gate
-from pipeline.quality.measures import Measure, find
+import numpy as np
 
-KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "obedience": ("dice",)}
-"""Those whose position between the best and the far end answers a question, in domain features where they have a view
-of an extractor."""
-OTHER_EXTRACTORS = ("inception", "dinov2", "clip")
+from pipeline.config.quality import Gate
+from pipeline.data.case import Case
+from pipeline.data.structures import names
+from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
+from pipeline.quality.label_budget import ImagesShown, LabelBudgetFilter, scores
+from pipeline.quality.measurement import at_size
+from pipeline.quality.measures import position
+from pipeline.quality.training_distance import copy_threshold
 
 REMEDIES = {
-    "fidelity": "train the diffusion model longer, or raise gate.fidelity",
-    "coverage": "sample masks from more sources or lower sample.guidance, or raise gate.coverage",
-    "imprint": "look at preview.png; train longer or lower sample.guidance, or raise gate.imprint",
-    "obedience": "the generator does not follow its masks: train it longer or raise sample.guidance, or raise "
-    "gate.obedience",
-    "copies": "data/scores names them and what they copy: train for fewer steps or with more images, or raise "
-    "gate.copies",
-    "membership": "train for fewer steps or with more images, or raise gate.membership",
+    "mask_agreement": "the generator does not follow its masks: train it longer or raise sample.guidance",
+    "plausibility": "train the diffusion model longer",
+    "imprint": "look at preview.png; train longer or lower sample.guidance",
+    "copies": "data/scores names them and what they copy: train for fewer steps or with more images",
 }
 
 
-def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
-    """The measures that a question's answer rests on, those of them that have a position."""
-    chosen = [one for name in KEY_MEASURES[question] for one in find(measures, name)]
-    return [one for one in chosen if one.view not in OTHER_EXTRACTORS and one.position is not None]
+def broken_limits(samples: Sequence[Case], judge: LabelBudgetFilter, shown: ImagesShown, limits: Gate) -> list[str]:
+    """One sentence for every limit that is broken, with the number, the limit and a remedy.
+
+    mask_agreement: of every structure, where the mean Dice of filter and mask lies between that on the labels, by
+    networks that were not trained on their patients (0), and that with the mask of another sample (1).
+    plausibility: share of samples farther from the labels, in the filter's features, than every label is from those of
+    the other folds. imprint: share with a rim along their mask (:mod:`pipeline.quality.imprint`), beyond that of the
+    labels; 10 labels are needed, with fewer nothing is asked. copies: share flagged as copies of an image shown; what
+    is normal, the distances of the labels to images of other patients say.
+    """
+    return [
+        f"{sentence}; gate.{name} allows {getattr(limits, name):g}: {REMEDIES[name]}, or raise gate.{name}"
+        for name, check in CHECKS.items()
+        if getattr(limits, name) is not None
+        for value, sentence in check(samples, judge, shown)
+        if value > getattr(limits, name)
+    ]
 
 
-def broken_limits(measures: Sequence[Measure], limits: Gate) -> list[str]:
-    """One sentence for every limit that is broken, with the number, the limit and a remedy."""
-    reasons = []
-    for question in KEY_MEASURES:
-        limit = getattr(limits, question)
-        for one in key_measures(measures, question) if limit is not None else ():
-            if one.position > limit:
-                view = f" of '{one.view}'" if question == "obedience" else ""
-                reasons.append(
-                    f"{one.title}{view} is {one.value:.3g}, {one.position:.2f} of the way from {one.best_is} "
-                    f"({one.best:.3g}) to {one.worst_is} ({one.worst:.3g}); gate.{question} allows {limit:g}: "
-                    f"{REMEDIES[question]}"
-                )
-    for name in ("imprint", "copies", "membership"):
-        limit = getattr(limits, name)
-        for one in find(measures, name) if limit is not None else ():
-            value = one.value - one.best if name == "imprint" else one.value
-            if value > limit:
-                reasons.append(f"{_in_words(one)}; gate.{name} allows {limit:g}: {REMEDIES[name]}")
-    return reasons
+def _mask_agreement(samples, judge, shown):
+    def shuffled(cases: Sequence[Case]) -> np.ndarray:
+        return judge.agreement(cases, np.roll(judge.masks(cases), 1, axis=0))
+
+    found = scores(samples, {"own": judge.agreement, "shuffled": shuffled})
+    labels = scores(judge.labels, {"": judge.agreement})[""]
+    means = zip(
+        names(judge.structures),
+        *(values.mean(axis=0) for values in (found["own"], labels, found["shuffled"])),
+        strict=True,
+    )
+    for structure, value, best, worst in means:
+        if (place := position(value, best, worst)) is not None:
+            yield (
+                place,
+                f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way from that of the labels "
+                f"({best:.3g}) to that with another sample's mask ({worst:.3g})",
+            )
 
 
-def _in_words(one: Measure) -> str:
-    if one.name == "membership":
-        return f"a membership-inference attack reaches an AUC of {one.value:.3f}"
-    count = round(one.value * one.n)
-    what = {"copies": "copies of training images", "imprint": "imprinted with a rim along their mask"}[one.name]
-    beside = f" ({one.best:.1%} of real images are taken for such)" if one.best else ""
-    return f"{count} of {one.n} images are {what}{beside}"
+def _plausibility(samples, judge, shown):
+    far = scores(judge.labels, {"": judge.feature_distance})[""].max()
+    share = (scores(samples, {"": judge.feature_distance})[""] > far).mean()
+    yield share, f"{share:.0%} of {len(samples)} images lie farther from the labels than any label from the others"
+
+
+def _imprint(samples, judge, shown):
+    if len(judge.labels) < MIN_REAL:
+        return
+
+    def rims(cases: Sequence[Case]) -> np.ndarray:
+        return np.array([imprint(*at_size(case, shown.size)) for case in cases])
+
+    labels = scores(judge.labels, {"": rims})[""]
+    share, normal = (imprinted(one, labels).mean() for one in (scores(samples, {"": rims})[""], labels))
+    yield (
+        share - normal,
+        f"{share:.0%} of {len(samples)} images are imprinted with a rim along their mask ({normal:.0%} of the labels)",
+    )
+
+
+def _copies(samples, judge, shown):
+    copied = scores(samples, {"": shown.distance})[""] < copy_threshold(shown.label_distances)
+    yield copied.mean(), f"{copied.sum()} of {len(samples)} images are copies of training images"
+
+
+CHECKS = {"mask_agreement": _mask_agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}

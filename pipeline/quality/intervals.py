@@ -1,4 +1,7 @@
-"""95 % intervals over images by the bootstrap: what other images of the same generator would score."""
+"""95 % intervals over images by the bootstrap: what other images of the same kind would score.
+
+Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+"""
 
 from collections.abc import Callable
 
@@ -8,6 +11,16 @@ from pipeline.run import seeds
 
 LEVEL = 0.95
 RESAMPLES = 1000
+STRATIFIED_RESAMPLES = 2000
+
+Statistic = Callable[[np.ndarray], float]
+"""int (N,), the rows drawn, which may repeat → the statistic."""
+
+
+def limits(values: np.ndarray, method: str = "linear") -> tuple[float, float]:
+    """The quantiles of resampled values, float (R,), between which 95 % of them lie; ``method`` is numpy's."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
+    return float(low), float(high)
 
 
 def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[None, None]:
@@ -22,15 +35,12 @@ def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[
 
 
 def statistic_interval(
-    statistic: Callable[[np.ndarray], float], count: int, value: float, resamples: int, seed: int
+    statistic: Statistic, count: int, value: float, resamples: int, seed: int
 ) -> tuple[float, float] | tuple[None, None]:
-    """Centred percentile interval of a statistic of resampled rows.
+    """Centred percentile interval of a statistic of ``count`` resampled rows; None for fewer than two resamples.
 
     Resampling repeats rows, which moves distances between distributions away from ``value``: the resamples are moved
     back by what their mean is off.
-
-    Args:
-        statistic: int (count,), the rows drawn → the statistic.
     """
     if resamples < 2:
         return None, None
@@ -39,7 +49,19 @@ def statistic_interval(
     return limits(value + found - found.mean())
 
 
-def limits(values: np.ndarray) -> tuple[float, float]:
-    """The quantiles of resampled values, float (R,), between which 95 % of them lie."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(low), float(high)
+def stratified_interval(
+    statistic: Statistic, strata: np.ndarray, generator: np.random.Generator, resamples: int = STRATIFIED_RESAMPLES
+) -> tuple[float, float]:
+    """Percentile interval under resampling within each stratum: as many of each kind are drawn as there are.
+
+    Resamples for which the statistic is not finite are left out; nan where none is. A statistic at its limit (an AUC of
+    1) does not vary between resamples, and its interval then has no width.
+
+    Args:
+        strata: (N,), the kind of every row.
+    """
+    kinds = [np.flatnonzero(strata == kind) for kind in np.unique(strata)]
+    drawn = np.concatenate([generator.choice(kind, (resamples, len(kind))) for kind in kinds], axis=1)
+    values = np.array([statistic(rows) for rows in drawn])
+    values = values[np.isfinite(values)]
+    return limits(values) if len(values) else (float("nan"), float("nan"))

@@ -1,6 +1,6 @@
 """One pass over a set of cases: every image becomes a few hundred numbers, and only those are kept."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -8,21 +8,21 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.case import Case
+from pipeline.data.chunks import chunks
 from pipeline.features.radiomics import radiomics
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprint
-from pipeline.quality.shapes import DESCRIPTORS, describe
+from pipeline.quality.mask_shapes import shape_descriptors
 from pipeline.quality.speckle import STATISTICS, speckle
+from pipeline.tasks.segmentation.agreement import agreement
 
 APPEARANCE = ("grey_mean", "grey_std", *STATISTICS)
-"""Grey levels of the head, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""
+"""Grey levels inside the mask, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""
 CHUNK = 32
 
 Segment = Callable[[np.ndarray], np.ndarray]
-"""The instrument: float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
-Agreement = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Two class maps (S, S) → Dice and mean boundary distance in pixels of each structure, both (K,)."""
+"""The evaluation network: float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Measured:
 
     radiomics: (N, F) of ``radiomics.FEATURES``. descriptors: float16 (N, 64, 64). shapes: (N, K, 5).
     appearance: (N, 5) of ``APPEARANCE``. imprint: (N,).
-    dice, boundary: (N, K), of the instrument's map and the image's own mask; boundary as a share of the longer side.
-    shuffled_dice, shuffled_boundary: the same with the mask of the image before, as the floor.
+    dice, boundary: (N, K), of the evaluation network's map and the image's own mask; boundary as a share of the longer
+    side. shuffled_dice, shuffled_boundary: the same with the mask of the image before, as the worst reference.
     """
 
     ids: list[str]
@@ -52,69 +52,67 @@ class Measured:
 
 
 def measure(
-    cases: Sequence[Case],
-    *,
-    size: int,
-    n_structures: int,
-    instrument_size: int,
-    segment: Segment,
-    agreement: Agreement,
-    threads: int = 1,
+    cases: Sequence[Case], *, size: int, n_structures: int, network_size: int, segment: Segment, threads: int = 1
 ) -> Measured:
     """Measure cases in order, a chunk at a time.
 
     Args:
-        cases: where an image has no mask, the instrument's map stands for it, except in what compares the two.
+        cases: where an image has no mask, the map of the evaluation network stands for it, except in what compares the
+            two.
         size: pixels of the longer side at which texture and shapes are compared, whatever the native resolution.
+        network_size: pixels of the evaluation network's input.
         threads: images measured side by side.
     """
     rows, previous = [], None
     with ThreadPoolExecutor(threads) as pool:
-        for chunk in _chunks(cases):
-            boxed = np.stack([letterbox(case.image, instrument_size)[0] for case in chunk])
+        for chunk in chunks(cases, CHUNK):
+            boxed = np.stack([letterbox(case.image, network_size)[0] for case in chunk])
             maps = segment(to_unit_range(boxed)[:, None])
-            measured = pool.map(lambda pair: _measure_one(*pair, size, n_structures), zip(chunk, maps, strict=True))
+            measured = pool.map(lambda pair: _measure_image(*pair, size, n_structures), zip(chunk, maps, strict=True))
             for case, found, row in zip(chunk, maps, measured, strict=True):
-                own = None if case.mask is None else letterbox(case.mask, instrument_size, mask=True)[0]
-                row |= _agreements(found, own, previous, n_structures, agreement)
-                rows.append({"ids": case.id, "patients": case.patient, **row})
+                own = None if case.mask is None else letterbox(case.mask, network_size, mask=True)[0]
+                row["dice"], row["boundary"] = _agreement(found, own, n_structures)
+                shuffled = previous if own is not None else None
+                row["shuffled_dice"], row["shuffled_boundary"] = _agreement(found, shuffled, n_structures)
+                rows.append(row)
                 previous = own
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     arrays = {name: np.stack(values) for name, values in columns.items() if name not in ("ids", "patients")}
     return Measured(columns["ids"], columns["patients"], **arrays)
 
 
-def _chunks(cases: Sequence[Case]) -> Iterator[list[Case]]:
-    for start in range(0, len(cases), CHUNK):
-        yield [cases[i] for i in range(start, min(start + CHUNK, len(cases)))]
+def at_size(case: Case, size: int, found: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Image and mask of a case with a longer side of ``size`` pixels, without padding.
+
+    Args:
+        found: square class map in model space, which stands for a mask that is not there.
+    """
+    image, box = letterbox(case.image, size)
+    if case.mask is None:
+        mask = np.asarray(Image.fromarray(found).resize((size, size), Image.Resampling.NEAREST))
+    else:
+        mask, _ = letterbox(case.mask, size, mask=True)
+    return np.ascontiguousarray(box.crop(image)), box.crop(mask)
 
 
-def _measure_one(case: Case, found: np.ndarray, size: int, n_structures: int) -> dict:
-    canvas, box = letterbox(case.image, size)
-    image = np.ascontiguousarray(box.crop(canvas))
-    canvas = _resized(found, size) if case.mask is None else letterbox(case.mask, size, mask=True)[0]
-    mask = box.crop(canvas)
-    head = mask > 0
-    grey = image[head] if head.any() else np.array([np.nan])
+def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) -> dict:
+    image, mask = at_size(case, size, found)
+    inside = mask > 0
+    grey = image[inside] if inside.any() else np.array([np.nan])
     return {
-        "radiomics": radiomics(image, head if head.any() else None),
+        "ids": case.id,
+        "patients": case.patient,
+        "radiomics": radiomics(image, inside),
         "descriptors": neighbours.descriptor(letterbox(case.image, neighbours.SIZE)[0]),
-        "shapes": describe(mask, n_structures) if head.any() else np.full((n_structures, len(DESCRIPTORS)), np.nan),
-        "appearance": np.array([grey.mean(), grey.std(), *speckle(image, head)]),
-        "imprint": np.float64(imprint(image, mask)) if head.any() else np.float64(np.nan),
+        "shapes": shape_descriptors(mask, n_structures),
+        "appearance": np.array([grey.mean(), grey.std(), *speckle(image, inside)]),
+        "imprint": np.float64(imprint(image, mask)),
     }
 
 
-def _resized(found: np.ndarray, size: int) -> np.ndarray:
-    """The instrument's square map at another resolution, uint8 (size, size)."""
-    return np.asarray(Image.fromarray(found).resize((size, size), Image.Resampling.NEAREST))
-
-
-def _agreements(found, own, previous, n_structures: int, agreement: Agreement) -> dict:
-    unknown = np.full(n_structures, np.nan)
-    pairs = {"": own, "shuffled_": previous if own is not None else None}
-    result = {}
-    for prefix, mask in pairs.items():
-        dice, boundary = (unknown, unknown) if mask is None else agreement(found, mask)
-        result |= {f"{prefix}dice": dice, f"{prefix}boundary": boundary / found.shape[-1]}
-    return result
+def _agreement(found: np.ndarray, mask: np.ndarray | None, n_structures: int) -> tuple[np.ndarray, np.ndarray]:
+    """Dice of each structure, and boundary distance as a share of the longer side; nan without a mask."""
+    if mask is None:
+        return np.full(n_structures, np.nan), np.full(n_structures, np.nan)
+    dice, boundary = agreement(found, mask, n_structures)
+    return dice, boundary / found.shape[-1]

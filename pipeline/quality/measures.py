@@ -10,7 +10,7 @@ from pipeline.run.errors import InputError
 QUESTIONS = {
     "fidelity": "Does it look real?",
     "coverage": "Does it cover the real variety?",
-    "obedience": "Does each image obey its mask?",
+    "mask_agreement": "Does each image agree with its mask?",
     "privacy": "Does it leak training patients?",
     "usefulness": "Is it of use for training?",
 }
@@ -26,9 +26,9 @@ CATALOGUE = {
     "coverage": ("Coverage", "share of real images with a synthetic one in their neighbourhood"),
     "diversity": ("Diversity within a mask", "distance of images of one mask, against that of images of other masks"),
     "ms_ssim": ("MS-SSIM within a mask", "structural similarity of images of one mask; 1 is always the same image"),
-    "dice": ("Mask obedience, Dice", "overlap of the mask asked for and what the instrument network finds"),
-    "boundary": ("Mask obedience, boundary", "mean distance between their outlines, % of the image's longer side"),
-    "novelty": ("Novelty ratio", "median distance to the nearest training image, over that of real unseen images"),
+    "dice": ("Mask agreement, Dice", "overlap of the mask asked for and the map of the evaluation network"),
+    "boundary": ("Mask agreement, boundary", "mean distance between their outlines, % of the image's longer side"),
+    "training_distance": ("Distance to training images", "median to the nearest one, over that of real unseen images"),
     "authenticity": ("Authenticity", "share farther from their nearest training image than that is from another's"),
     "copies": ("Copies", "share of images flagged as a copy of a training image"),
     "membership": ("Membership inference", "AUC of telling training from unseen patients by the synthetic images"),
@@ -45,7 +45,8 @@ class Measure:
     question: a key of ``QUESTIONS``. name: a key of ``CATALOGUE``. view: the extractor or structure, or None.
     value: the number, None where it is undefined. n: images it was measured on.
     low, high: 95 % interval over those images. spread: standard deviation over subsets or images.
-    best, worst: what ``best_is`` and ``worst_is`` score: a ceiling or floor, and a far end; None where there is none.
+    best, worst: what ``best_is`` and ``worst_is`` score: a ceiling or floor, and the worst
+    reference; None where there is none.
     """
 
     question: str
@@ -67,10 +68,14 @@ class Measure:
 
     @property
     def position(self) -> float | None:
-        """Where between best (0) and worst (1), not clipped: below 0 is better than the best end."""
-        if None in (self.value, self.best, self.worst) or self.best == self.worst:
-            return None
-        return (self.value - self.best) / (self.worst - self.best)
+        return position(self.value, self.best, self.worst)
+
+
+def position(value: float | None, best: float | None, worst: float | None) -> float | None:
+    """Where a value lies between best (0) and worst (1), not clipped: below 0 is better than the best reference."""
+    if None in (value, best, worst) or best == worst:
+        return None
+    return (value - best) / (worst - best)
 
 
 def find(measures: Iterable[Measure], name: str, view: str | None = None) -> list[Measure]:
@@ -80,7 +85,10 @@ def find(measures: Iterable[Measure], name: str, view: str | None = None) -> lis
 
 def as_json(measures: Sequence[Measure]) -> list[dict]:
     """Plain records with six significant digits."""
-    return [{key: _short(value) for key, value in asdict(one).items()} for one in measures]
+    return [
+        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in asdict(one).items()}
+        for one in measures
+    ]
 
 
 def read_measures(path: Path, remedy: str) -> list[Measure]:
@@ -100,5 +108,11 @@ def read_measures(path: Path, remedy: str) -> list[Measure]:
     return measures
 
 
-def _short(value):
-    return float(f"{value:.6g}") if isinstance(value, float) else value
+def short(value: float | None) -> str:
+    """Three significant digits without an exponent; a dash for no value."""
+    if value is None:
+        return "–"
+    if value == 0:
+        return "0"
+    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+    return (text if "e" not in text else f"{value:.6f}").replace("-", "−")

@@ -12,90 +12,54 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.case import Case
+from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure
-from pipeline.quality.percentiles import NUMBERS, values_of
-from pipeline.quality.set_card import short
+from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, short
+from pipeline.quality.samples_table import NUMBERS, known_pairs
 from pipeline.quality.templates import environment
 from pipeline.run.errors import InputError
 
-BLOCKS = {"set", "measures", "verdicts", "radiomics", "masks", "appearance"}
-"""Keys of the file that the stage `score` writes."""
 TILE_HEIGHT = 120
 DISPLAY_HEIGHT = 110
 """Pixels that a tile has at least where the page is wide: three figures of square images or two of 3:2 fit."""
 BEST, WORST, SUSPICIOUS = 6, 6, 8
-PLOTS = ("obedience", "distance", "area", "grey_std", "snr")
+PLOTS = ("mask_agreement", "distance", "area", "grey_std", "snr")
 BINS = 24
-SHAPES = {
+DESCRIPTORS = {
     "area": ("area", 100, "% of the image"),
     "aspect": ("aspect ratio", 1, "minor over major axis"),
     "angle": ("angle", 1, "degrees"),
     "row": ("height of the centroid", 100, "% from the top"),
     "column": ("place of the centroid", 100, "% from the left"),
-}
-APPEARANCE = {
     "grey_mean": ("mean grey level", 1, "0 to 255"),
     "grey_std": ("contrast", 1, "grey levels"),
     "snr": ("speckle SNR", 1, "1.91 is fully developed speckle before compression"),
     "axial_px": ("axial speckle length", 1, "px"),
     "lateral_px": ("lateral speckle length", 1, "px"),
 }
-_SET = ("n", "labels", "unlabelled", "cohort", "foreign", "replicate", "image_size")
+"""Of shape and appearance: name, factor and unit."""
 _AREAS = {"head": "head", "image": "whole image"}
 _FIRST_ORDER = {"mean": "mean grey level", "std": "standard deviation of the grey levels"}
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A synthetic case beside the training image it resembles most. ``flags``: copy, imprint."""
+    """A synthetic case beside the training image it resembles most. ``row``: of the table of samples."""
 
-    row: Mapping[str, str]
+    row: Mapping
     case: Case
     neighbour: Case
 
     @property
     def flags(self) -> list[str]:
-        return [
-            text for key, text in (("copy", "copy"), ("imprinted", "rim along the mask")) if self.row[key] == "True"
-        ]
-
-
-def check_scores(scored: Mapping, source: Path) -> None:
-    """Hold what `score` wrote to ``source`` against what the page shows.
-
-    Raises:
-        InputError: a key is missing or unknown.
-    """
-    remedy = "run `dvc repro score`"
-    _check_keys(scored, sorted(BLOCKS), "", source, remedy)
-    _check_keys(scored["set"], _SET, "set.", source, remedy)
-    for question, answer in scored["verdicts"].items():
-        _check_keys(QUESTIONS, [question], "verdicts of the unknown question ", source, remedy)
-        _check_keys(answer, ("word", "text"), f"verdicts.{question}.", source, remedy)
-    for one in scored["radiomics"]:
-        _check_keys(one, ("feature", "distance"), "radiomics.", source, remedy)
-    groups = [("appearance", APPEARANCE, scored["appearance"])]
-    groups += [(f"masks.{name}", SHAPES, descriptors) for name, descriptors in scored["masks"].items()]
-    for where, known, descriptors in groups:
-        for name, found in descriptors.items():
-            if name not in known:
-                raise InputError(f"{source}: key '{where}.{name}' is not known to this version; {remedy}")
-            _check_keys(found, ("reference", "synthetic", "unseen"), f"{where}.{name}.", source, remedy)
-            for which in ("reference", "synthetic", "unseen"):
-                keys = ("mean", "std") if which == "reference" else ("mean", "std", "distance")
-                _check_keys(found[which], keys, f"{where}.{name}.{which}.", source, remedy)
-
-
-def _check_keys(found: Mapping, keys: Sequence[str], where: str, source: Path, remedy: str) -> None:
-    if missing := [key for key in keys if key not in found]:
-        raise InputError(f"{source}: key '{where}{missing[0]}' is missing; {remedy}")
+        words = {"copy": "copy", "imprinted": "rim along the mask"}
+        return [text for key, text in words.items() if self.row[key]]
 
 
 def choose_samples(
-    table: Sequence[dict[str, str]], generated: Sequence[Case], real: Sequence[Case], source: Path
+    table: Sequence[Mapping], generated: Sequence[Case], real: Sequence[Case], source: Path
 ) -> dict[str, list[Sample]]:
-    """``best`` and ``worst`` by obedience, and the most ``suspicious``: flagged copies, then the nearest ones.
+    """``best`` and ``worst`` by mask agreement, and the most ``suspicious``: flagged copies, then the nearest ones.
 
     Args:
         table: rows of the table of samples, read from ``source``. generated, real: lazily opened cases.
@@ -104,11 +68,12 @@ def choose_samples(
         InputError: a sample or its neighbour is not among the cases.
     """
     rows = [row for row in table if row["set"] == "synthetic"]
-    by_obedience = sorted(rows, key=lambda row: (-float(row["obedience"]), row["id"]))
-    by_distance = sorted(rows, key=lambda row: (row["copy"] != "True", float(row["distance"]), row["id"]))
-    chosen = {"suspicious": by_distance[:SUSPICIOUS], "worst": by_obedience[::-1][:WORST], "best": by_obedience[:BEST]}
-    wanted = {row["id"] for group in chosen.values() for row in group}
-    nearest = {row["nearest"] for group in chosen.values() for row in group}
+    by_agreement = sorted(rows, key=lambda row: (-row["mask_agreement"], row["id"]))
+    by_distance = sorted(rows, key=lambda row: (not row["copy"], row["distance"], row["id"]))
+    chosen = {"suspicious": by_distance[:SUSPICIOUS], "worst": by_agreement[::-1][:WORST], "best": by_agreement[:BEST]}
+    wanted, nearest = (
+        {row[key] for group in chosen.values() for row in group} for key in ("id", "nearest")
+    )  # fmt: skip
     own, others = _opened(generated, wanted), _opened(real, nearest)
     if missing := sorted((wanted - set(own)) | (nearest - set(others))):
         raise InputError(f"{source}: case '{missing[0]}' is not in the set or its train split; run `dvc repro score`")
@@ -125,7 +90,7 @@ def render(
     index: dict,
     scored: dict,
     measures: Sequence[Measure],
-    table: Sequence[dict[str, str]],
+    table: Sequence[Mapping],
     samples: Mapping[str, Sequence[Sample]],
     digest: str,
 ) -> str:
@@ -133,41 +98,37 @@ def render(
 
     Args:
         index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. digest: of the set.
+
+    Raises:
+        InputError: ``scored`` is of another version of the code.
     """
+    from jinja2 import UndefinedError
+
     pages = environment("pipeline.quality")
     pages.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
     pages.globals["aspect"] = _aspect
-    return pages.get_template("page.html.j2").render(
-        set=scored["set"],
-        verdicts=scored["verdicts"],
-        questions=QUESTIONS,
-        catalogue=CATALOGUE,
-        measures=[(question, [one for one in measures if one.question == question]) for question in QUESTIONS],
-        useful=[one for one in measures if one.name == "tstr" and one.value is not None],
-        reverse=[one for one in measures if one.name == "trts" and one.value is not None],
-        samples=samples,
-        card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
-        radiomics=scored["radiomics"],
-        shapes=[
-            (structure, SHAPES[name], found)
-            for structure, descriptors in scored["masks"].items()
-            for name, found in descriptors.items()
-        ],
-        appearance=[(APPEARANCE[name], found) for name, found in scored["appearance"].items()],
-        plots=[
-            (
-                NUMBERS[name],
-                histogram(NUMBERS[name], values_of(table, "synthetic", name), values_of(table, "unseen", name)),
-                [np.median(values_of(table, which, name)) for which in ("synthetic", "unseen")],
-            )
-            for name in PLOTS
-            if len(values_of(table, "synthetic", name)) and len(values_of(table, "unseen", name))
-        ],
-        classes=index["classes"],
-        provenance=json.dumps(index["provenance"], indent=2),
-        digest=digest[:16],
-        phantom=str(scored["set"]["cohort"]).startswith("phantom"),
-    )
+    try:
+        return pages.get_template("page.html.j2").render(
+            scored,
+            questions=QUESTIONS,
+            catalogue=CATALOGUE,
+            descriptors=DESCRIPTORS,
+            groups=[(question, [one for one in measures if one.question == question]) for question in QUESTIONS],
+            useful=[one for one in measures if one.name == "tstr" and one.value is not None],
+            reverse=[one for one in measures if one.name == "trts" and one.value is not None],
+            samples=samples,
+            card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
+            plots=[
+                (NUMBERS[name], histogram(NUMBERS[name], **pair), {key: np.median(pair[key]) for key in pair})
+                for name, pair in known_pairs(table).items()
+                if name in PLOTS
+            ],
+            structures=names(from_json(index["structures"])),
+            provenance=json.dumps(index["provenance"], indent=2),
+            digest=digest[:16],
+        )
+    except (UndefinedError, KeyError) as error:
+        raise InputError(f"the scores are of another version of the code ({error}); run `dvc repro score`") from None
 
 
 def tile(case: Case, with_mask: bool = False) -> str:
@@ -212,19 +173,17 @@ def histogram(title: str, synthetic: np.ndarray, unseen: np.ndarray) -> str:
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     heights = [np.histogram(values, edges)[0] / len(values) for values in (synthetic, unseen)]
     top = max(one.max() for one in heights)
-    lines = []
+    lines = ""
     for one, style in zip(heights, ("synthetic", "unseen"), strict=True):
-        points = [(0, 90.0)]
-        for i, height in enumerate(one):
-            points += [(i * 240 / BINS, 90 - 80 * height / top), ((i + 1) * 240 / BINS, 90 - 80 * height / top)]
-        points.append((240, 90.0))
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-        lines.append(f'<polyline class="{style}" points="{path}"/>')
-    label = html.escape(
-        f"{title}: synthetic median {short(float(np.median(synthetic)))}, real unseen {short(float(np.median(unseen)))}"
-    )
+        across = np.repeat(np.arange(BINS + 1) * 240 / BINS, 2)
+        down = 90 - 80 * np.concatenate([[0], np.repeat(one, 2), [0]]) / top
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
+        # What is drawn last lies on top: the synthetic set.
+        lines = f'<polyline class="{style}" points="{points}"/>' + lines
+    medians = (short(float(np.median(values))) for values in (synthetic, unseen))
+    label = html.escape("{}: synthetic median {}, real unseen {}".format(title, *medians))
     return (
-        f'<svg viewBox="-2 0 244 112" role="img" aria-label="{label}">{"".join(reversed(lines))}'
+        f'<svg viewBox="-2 0 244 112" role="img" aria-label="{label}">{lines}'
         f'<line x1="0" y1="90" x2="240" y2="90" class="axis"/>'
         f'<text x="0" y="106">{short(float(edges[0]))}</text>'
         f'<text x="240" y="106" text-anchor="end">{short(float(edges[-1]))}</text></svg>'

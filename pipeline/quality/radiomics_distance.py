@@ -1,9 +1,9 @@
 """Distances between sets of images in radiomic features."""
 
 import numpy as np
-from scipy.stats import wasserstein_distance
 
 from pipeline.features.radiomics import FEATURES
+from pipeline.quality import distributions
 from pipeline.quality.frechet import frechet_distance
 from pipeline.run.errors import InputError
 
@@ -49,15 +49,14 @@ def standardised(candidates: np.ndarray, reference: np.ndarray) -> tuple[np.ndar
 def most_different(candidates: np.ndarray, reference: np.ndarray, count: int) -> list[tuple[str, float]]:
     """The ``count`` features whose distributions differ most, as (name, distance), largest first.
 
-    The distance is Wasserstein-1 in standard deviations of the reference, so a pure shift by one standard deviation
-    is 1. Values that are nan are left out one by one; a feature without values or variation has no distance.
+    Distances are those of :mod:`pipeline.quality.distributions`; a feature without values or variation has none.
 
     Args:
         candidates, reference: float (N, F) and (M, F), columns named by ``FEATURES``.
     """
-    found = []
-    for name, a, b in zip(FEATURES, candidates.T, reference.T, strict=True):
-        known, known_reference = a[np.isfinite(a)], b[np.isfinite(b)]
-        if known.size and known_reference.size and np.ptp(known_reference) > 1e-9:
-            found.append((name, float(wasserstein_distance(known, known_reference) / known_reference.std())))
+    found = [
+        (name, distance)
+        for name, values, known in zip(FEATURES, candidates.T, reference.T, strict=True)
+        if (distance := distributions.distance(values, known)) is not None
+    ]
     return sorted(found, key=lambda pair: -pair[1])[:count]

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import yaml
 
 from pipeline.data.card import dataset_card
-from pipeline.quality.measures import QUESTIONS, Measure
+from pipeline.quality.measures import QUESTIONS, Measure, short
 
 HEADING = "## What it is worth"
 
@@ -26,10 +26,10 @@ def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: S
         lines.append(f"- **{QUESTIONS[question]}** {answer['word'].capitalize()}. {answer['text']}")
     lines += [
         "",
-        "Each number stands between the best that could be expected and a far end; intervals are 95 % over images. "
-        "Obedience saturates and never says that images look real.",
+        "Each number stands between the best that could be expected and a worst reference; intervals are 95 % over images. "
+        "Mask agreement saturates and never says that images look real.",
         "",
-        "| measure | value | interval | best | far end | n |",
+        "| measure | value | interval | best | worst reference | n |",
         "|---|---|---|---|---|---|",
         *(_row(one) for one in measures),
         "",
@@ -47,13 +47,3 @@ def _row(one: Measure) -> str:
         for value, what in ((one.best, one.best_is), (one.worst, one.worst_is))
     )
     return f"| {one.title}{view} | {short(one.value)} | {interval} | {best} | {worst} | {one.n} |"
-
-
-def short(value: float | None) -> str:
-    """Three significant digits without an exponent; a dash for no value."""
-    if value is None:
-        return "–"
-    if value == 0:
-        return "0"
-    text = f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    return text.replace("-", "−") if "e" not in text else f"{value:.6f}".replace("-", "−")

@@ -1,16 +1,18 @@
 """The four questions answered in a word and a sentence.
 
-A word is a rule, not a finding: it rests on where the key measures lie between real unseen images (0) and a far end
-(1).
+A word is a rule, not a finding: it rests on where the key measures lie between real unseen images (0) and a worst
+reference (1). The references are test patients among others, so no word decides anything.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.quality.gate import key_measures
-from pipeline.quality.measures import Measure, find
+from pipeline.quality.measures import Measure, find, short
 
+KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "mask_agreement": ("dice",)}
+"""Those whose position answers a question, in domain features where they have a view of an extractor."""
+OTHER_EXTRACTORS = ("inception", "dinov2", "clip")
 GOOD, DOUBTFUL = 0.15, 0.5
 """Positions up to which the worst of a question's key measures is good, and doubtful."""
 SAME = 0.25
@@ -21,6 +23,25 @@ LEAK_AUC = 0.6
 """An attack whose interval lies above 0.5 and whose AUC is at least this makes privacy doubtful."""
 
 
+OPENINGS = {
+    "fidelity": {
+        "good": "The images look like real unseen ones.",
+        "doubtful": "The images look somewhat apart from real ones.",
+        "bad": "The images look unlike real ones.",
+    },
+    "coverage": {
+        "good": "The set covers the real variety.",
+        "doubtful": "The set covers part of the real variety.",
+        "bad": "The set covers little of the real variety.",
+    },
+    "mask_agreement": {
+        "good": "The images agree with their masks.",
+        "doubtful": "The images agree with their masks in part.",
+        "bad": "The images ignore their masks.",
+    },
+}
+
+
 @dataclass(frozen=True)
 class Verdict:
     word: Literal["good", "doubtful", "bad"]
@@ -28,11 +49,11 @@ class Verdict:
 
 
 def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
-    """Question → verdict, for fidelity, coverage, obedience and privacy."""
+    """Question → verdict, for fidelity, coverage, mask agreement and privacy."""
     return {
         "fidelity": _fidelity(measures),
         "coverage": _coverage(measures),
-        "obedience": _obedience(measures),
+        "mask_agreement": _mask_agreement(measures),
         "privacy": _privacy(measures),
     }
 
@@ -40,11 +61,10 @@ def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
 def _fidelity(measures: Sequence[Measure]) -> Verdict:
     keys = key_measures(measures, "fidelity")
     word = _word(keys)
-    # The far end is very far: near the best end is not the same as indistinguishable from it.
+    # The worst reference is very far: near the best one is not the same as indistinguishable from it.
     if any(_beyond_chance(one) for one in keys):
         word = _not_good(word)
-    ends = "like real unseen ones", "somewhat apart from real ones", "unlike real ones"
-    text = _opening(word, "The images look", *ends)
+    text = OPENINGS["fidelity"][word]
     (imprint,) = find(measures, "imprint")
     if imprint.value - imprint.best > IMPRINT_MARGIN:
         word = _not_good(word)
@@ -55,8 +75,7 @@ def _fidelity(measures: Sequence[Measure]) -> Verdict:
 def _coverage(measures: Sequence[Measure]) -> Verdict:
     keys = key_measures(measures, "coverage")
     word = _word(keys)
-    ends = "the real variety", "part of the real variety", "little of the real variety"
-    text = _opening(word, "The set covers", *ends)
+    text = OPENINGS["coverage"][word]
     diversity = find(measures, "diversity")
     if diversity and diversity[0].value < SAME:
         word = _not_good(word)
@@ -64,11 +83,11 @@ def _coverage(measures: Sequence[Measure]) -> Verdict:
     return Verdict(word, f"{text} {_numbers(keys)}")
 
 
-def _obedience(measures: Sequence[Measure]) -> Verdict:
-    keys = key_measures(measures, "obedience")
+def _mask_agreement(measures: Sequence[Measure]) -> Verdict:
+    keys = key_measures(measures, "mask_agreement")
     word = _word(keys)
-    text = _opening(word, "The images", "obey their masks", "obey their masks in part", "ignore their masks")
-    return Verdict(word, f"{text} {_numbers(keys)} This never says that they look real.")
+    text = f"{OPENINGS['mask_agreement'][word]} {_numbers(keys)} This never says that they look real."
+    return Verdict(word, text)
 
 
 def _privacy(measures: Sequence[Measure]) -> Verdict:
@@ -87,6 +106,12 @@ def _privacy(measures: Sequence[Measure]) -> Verdict:
     return Verdict(word, f"{opening} {authentic} {attack}")
 
 
+def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
+    """The measures that a question's answer rests on, those of them that have a position."""
+    chosen = [one for name in KEY_MEASURES[question] for one in find(measures, name)]
+    return [one for one in chosen if one.view not in OTHER_EXTRACTORS and one.position is not None]
+
+
 def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
     if not keys:
         return "doubtful"
@@ -99,31 +124,21 @@ def _not_good(word: str) -> Literal["doubtful", "bad"]:
 
 
 def _beyond_chance(one: Measure) -> bool:
-    """Whether the interval lies on the far side of what real unseen images score."""
+    """Whether the interval lies beyond what real unseen images score."""
     if one.low is None:
         return False
     return one.low > one.best if one.worst > one.best else one.high < one.best
 
 
-def _opening(word: str, subject: str, good: str, doubtful: str, bad: str) -> str:
-    return f"{subject} {({'good': good, 'doubtful': doubtful, 'bad': bad})[word]}."
-
-
 def _numbers(keys: Sequence[Measure]) -> str:
     """What the word rests on: ``KID 0.14 (real unseen images −0.12, phantom_d images 2.1)``."""
-    if not keys:
-        return "No measure could be placed between its ends."
     parts = [
-        f"{one.title}{f' of the {one.view}' if one.question == 'obedience' else ''} {_short(one.value)} "
-        f"({one.best_is} {_short(one.best)}, {one.worst_is} {_short(one.worst)})"
+        f"{one.title}{f' of the {one.view}' if one.question == 'mask_agreement' else ''} {short(one.value)} "
+        f"({one.best_is} {short(one.best)}, {one.worst_is} {short(one.worst)})"
         for one in keys
     ]
-    return "; ".join(parts) + "."
+    return ("; ".join(parts) or "No measure could be placed between its references") + "."
 
 
 def _interval(one: Measure) -> str:
     return "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f})"
-
-
-def _short(value: float) -> str:
-    return (f"{value:.2f}" if abs(value) < 10 else f"{value:.0f}").replace("-", "−")

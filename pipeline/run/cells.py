@@ -1,4 +1,4 @@
-"""Outputs of cells that left the grid stay on disk and would dirty a dependency on their folder: remove them."""
+"""Names of the cells of the grid; and outputs of those that left it, which would dirty a dependency: remove them."""
 
 import logging
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.run import files
 
 _CELL = re.compile(r"([a-z0-9_]+-)?\d+-\d+(-[a-z0-9_]+)?(\.csv|\.json)?")
-log = logging.getLogger("pipeline.prune")
+log = logging.getLogger("pipeline.cells")
 
 
 def prune_cells(folder: Path, keep: Collection[str]) -> None:

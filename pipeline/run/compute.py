@@ -1,5 +1,7 @@
 """Device and determinism, decided once per process."""
 
+from typing import Protocol
+
 from pipeline.run.errors import InputError
 from pipeline.run.processes import local_rank
 
@@ -10,11 +12,15 @@ def check_precision(key: str, precision: str, device) -> None:
         raise InputError(f"key '{key}' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
 
 
-def setup(compute):
-    """Set threads and deterministic algorithms; return the torch device.
+class Compute(Protocol):
+    """The section ``compute`` of the parameters, or the arguments of a command."""
 
-    Args:
-        compute: the ``compute`` section of the parameters.
+    device: str
+    threads: int
+
+
+def setup(compute: Compute):
+    """Set threads and deterministic algorithms; return the torch device.
 
     Raises:
         InputError: the device asked for is not there.
@@ -27,7 +33,7 @@ def setup(compute):
     if name == "auto":
         name = "cuda" if available["cuda"] else "cpu"
     if not available[name]:
-        raise InputError(f"key 'compute.device' is '{compute.device}', which this machine lacks; use 'auto' or 'cpu'")
+        raise InputError(f"this machine has no '{name}' (key 'compute.device', option --device); use 'auto' or 'cpu'")
     if name == "cuda":
         torch.cuda.set_device(local_rank())
     if name != "cpu":

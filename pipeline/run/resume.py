@@ -3,17 +3,18 @@
 import copy
 import fcntl
 import logging
+import sys
 from pathlib import Path
 
 from pipeline.run import files
 from pipeline.run.processes import is_main
 
-SOURCE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).parents[1]
 log = logging.getLogger("pipeline.resume")
 
 
 class Scratch:
-    """A folder for unfinished work, named by a digest of everything the result depends on.
+    """A folder for unfinished work, named by a digest of everything the result depends on, its source files included.
 
     Args:
         root: where scratch folders live (git-ignored).
@@ -26,7 +27,8 @@ class Scratch:
         import torch
 
         hardware = torch.__version__, torch.cuda.is_available()
-        self.folder = root / f"{name}-{files.digest([SOURCE, *inputs], *values, hardware)[:16]}"
+        digest = files.digest([*code_of_this_program(), *inputs], *values, hardware)
+        self.folder = root / f"{name}-{digest[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = self.folder / "state.pt"
         # Held while this process lives: nobody removes the folder under it.
@@ -59,14 +61,29 @@ class Scratch:
 
     def part(self, name: str) -> "Scratch":
         """The same folder with a state of its own, for work in several parts."""
-        one = copy.copy(self)
-        one._file = self.folder / f"{name}.pt"
-        return one
+        part = copy.copy(self)
+        part._file = self.folder / f"{name}.pt"
+        return part
 
     def clear(self) -> None:
         """Remove the folder; the main process does."""
         if is_main():
             files.remove(self.folder)
+
+
+def code_of_this_program() -> list[Path]:
+    """The files that the running stage or command may import; the whole package where something else runs it."""
+    main = Path(getattr(sys.modules["__main__"], "__file__", None) or "/")
+    return code_of(main) if main.is_relative_to(PACKAGE) else [PACKAGE]
+
+
+def code_of(program: Path) -> list[Path]:
+    """The file and all files of the package that it imports, inside functions too, directly or through others."""
+    from modulefinder import ModuleFinder
+
+    finder = ModuleFinder(path=[str(PACKAGE.parent)])
+    finder.run_script(str(program))
+    return sorted(Path(module.__file__) for module in finder.modules.values() if module.__file__)
 
 
 def _lock(folder: Path, kind: int):

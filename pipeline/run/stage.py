@@ -12,7 +12,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -56,15 +57,22 @@ def main(run: Callable, read: Callable[[Path], tuple[object, int]], argv: Sequen
         read: a parameter file → what ``run`` gets of it, and the number of threads.
     """
     args = vars(build_parser(run).parse_args(argv))
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    log.setLevel(logging.INFO if is_main() else logging.WARNING)
-    try:
+    with reported(InputError):
         params, threads = read(args.pop("params"))
         prepare_environment(threads)
         start = time.monotonic()
         execute(run, params, args)
         log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())
-    except InputError as error:
+
+
+@contextmanager
+def reported(*bad: type[Exception]) -> Iterator[None]:
+    """Log to stderr, and turn exceptions of these kinds into one line there and exit status 2."""
+    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
+    log.setLevel(logging.INFO if is_main() else logging.WARNING)
+    try:
+        yield
+    except bad as error:
         log.error("%s", error)
         sys.exit(2)
 

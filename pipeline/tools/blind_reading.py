@@ -10,18 +10,22 @@ synthetic); ``score`` takes them all.
 """
 
 import argparse
-import csv
 import hashlib
 import logging
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
+from pydantic import Field, ValidationError
+
+from pipeline.config.section import NonNegative, Positive, Section
+from pipeline.data.tables import read_table, write_table
+from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import SCRATCH
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
 log = logging.getLogger("pipeline.blind_reading")
 UNSEEN = ("val", "test")
@@ -30,6 +34,25 @@ VOTES = ("Surely real", "Probably real", "Probably synthetic", "Surely synthetic
 KINDS = ("real", "synthetic")
 SEED = 0
 """Of the bootstrap: equal votes give equal intervals."""
+
+
+class Answer(Section):
+    """A row of the key."""
+
+    reading: str
+    image: Positive
+    case: str
+    truth: Literal["real", "synthetic"]
+
+
+class Vote(Section):
+    """A row of a reader's file; without a vote the image is unrated. seconds: for how long it was looked at."""
+
+    reading: str
+    reader: str
+    image: Positive
+    vote: Annotated[int, Field(ge=1, le=4)] | None
+    seconds: NonNegative
 
 
 @dataclass(frozen=True)
@@ -50,22 +73,20 @@ class Ballot:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.tools.blind_reading",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.new_parser("blind_reading", __doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the page for the readers and the key")
     make.add_argument("--synthetic", type=Path, required=True, help="synthetic or curated dataset")
     make.add_argument("--real", type=Path, required=True, help="prepared training cohort; its val and test are shown")
     make.add_argument("--count", type=int, default=80, help="images in all, half of each kind (default: %(default)s)")
     make.add_argument("--seed", type=int, default=0, help="of the draw and of the order (default: %(default)s)")
-    make.add_argument("--out", type=Path, required=True, help="folder to write; it must not exist yet")
+    make.add_argument("--out", type=command.new_folder, required=True, help="folder to write, new or empty")
+    make.set_defaults(run=run_make)
     scoring = commands.add_parser("score", help="score the readers' votes")
     scoring.add_argument("--key", type=Path, required=True, help="the key.csv that `make` wrote")
     scoring.add_argument("--out", type=Path, help="JSON file to write as well")
     scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
+    scoring.set_defaults(run=run_score)
     return parser
 
 
@@ -76,20 +97,17 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
 
     Args:
         count: images in all; even, from 10 to 1000.
+        out: a folder that stands there is replaced.
 
     Raises:
-        InputError: a folder that exists, a set of another role or with too few images, or a count that is not allowed.
+        InputError: a set of another role or with too few images, or a count that is not allowed.
     """
-    if out.exists():
-        raise InputError(f"{out}: exists already; name a new folder, or remove it")
     if count % 2 or not 10 <= count <= 1000:
         raise InputError(f"--count is {count}; it must be even (half of the images are real), from 10 to 1000")
     import numpy as np
 
-    from pipeline.data.tables import write_table
     from pipeline.data.writer import encode_png
     from pipeline.imaging.letterbox import letterbox
-    from pipeline.run import files
     from pipeline.run.seeds import numpy_generator
 
     drawn = [(case, "synthetic") for case in draw(synthetic, "synthetic", None, count // 2, seed)]
@@ -108,9 +126,8 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
     ]
     partial = SCRATCH / "partial" / f"blind_reading-{os.getpid()}"
     try:
-        files.write_bytes(
-            partial / "reading.html", render_page(reading, pngs, (size - 2 * top, size - 2 * left)).encode()
-        )
+        page = render_page(reading, pngs, (size - 2 * top, size - 2 * left))
+        files.write_bytes(partial / "reading.html", page.encode())
         write_table(partial / "key.csv", rows)
         files.replace(partial, out)
     finally:
@@ -168,28 +185,23 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
 
 
-def read_rows(path: Path, columns: Sequence[str], remedy: str) -> list[dict[str, str]]:
-    """The rows of a CSV file, at least one, with their texts stripped.
+def read_rows(path: Path, kind: type[Section], remedy: str) -> list:
+    """The rows of a CSV file, at least one, as sections of a kind; an empty field is None.
 
     Raises:
-        InputError: no such file, not CSV, empty, or a column is missing.
+        InputError: no such file, not CSV, no row, a column is missing, or a field is not as the section says.
     """
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows, found = list(reader), reader.fieldnames or []
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; {remedy}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
-    if not found:
-        raise InputError(f"{path}: the file is empty; {remedy}")
-    if missing := [name for name in columns if name not in found]:
-        raise InputError(f"{path}: column '{missing[0]}' is missing, there are {', '.join(found)}; {remedy}")
+    rows = []
+    for row in read_table(path, kind.model_fields, remedy, strip=True):
+        try:
+            rows.append(kind.model_validate({name: row[name] or None for name in kind.model_fields}))
+        except ValidationError as error:
+            fault = error.errors()[0]
+            place = row.place(str(fault["loc"][0]))
+            raise InputError(f"{place} is '{fault['input'] or ''}': {fault['msg']}; {remedy}") from None
     if not rows:
         raise InputError(f"{path}: no row below the header; {remedy}")
-    return [{name: (row[name] or "").strip() for name in columns} for row in rows]
+    return rows
 
 
 def read_key(path: Path) -> Key:
@@ -199,65 +211,41 @@ def read_key(path: Path) -> Key:
         InputError: not a key, or one that was changed.
     """
     remedy = "give the key.csv that `make` wrote"
-    rows = read_rows(path, ("reading", "image", "case", "truth"), remedy)
-    for row in rows:
-        if row["truth"] not in KINDS or not _is_count(row["image"]) or row["reading"] != rows[0]["reading"]:
-            raise InputError(f"{path}: image '{row['image']}', truth '{row['truth']}': the key was changed; {remedy}")
-    synthetic = {int(row["image"]): row["truth"] == "synthetic" for row in rows}
-    if len(synthetic) != len(rows):
+    answers = read_rows(path, Answer, remedy)
+    synthetic = {answer.image: answer.truth == "synthetic" for answer in answers}
+    if len({answer.reading for answer in answers}) > 1:
+        raise InputError(f"{path}: answers of several readings; {remedy}")
+    if len(synthetic) != len(answers):
         raise InputError(f"{path}: an image occurs twice; {remedy}")
     if set(synthetic.values()) != {True, False}:
         raise InputError(f"{path}: it needs images of both kinds; {remedy}")
-    return Key(rows[0]["reading"], synthetic)
+    return Key(answers[0].reading, synthetic)
 
 
 def read_ballot(path: Path, key: Key) -> Ballot:
-    """One reader's votes; a row without a vote is an unrated image.
+    """One reader's votes.
 
     Raises:
         InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
             in one file, or no vote.
     """
     remedy = "give a file as the page saved it"
-    rows = read_rows(path, ("reading", "reader", "image", "vote", "seconds"), remedy)
-    votes, seconds, reader = {}, [], rows[0]["reader"]
-    if not reader:
-        raise InputError(f"{path}: the reader has no name; write it into the column 'reader'")
-    for row in rows:
-        name = row["image"]
-        if row["reading"] != key.reading:
-            raise InputError(
-                f"{path}: votes of the reading '{row['reading']}', the key is of '{key.reading}'; give its own key"
-            )
-        if row["reader"] != reader:
-            raise InputError(f"{path}: votes of '{reader}' and of '{row['reader']}'; give one file a reader")
-        if not _is_count(name) or int(name) not in key.synthetic:
-            raise InputError(f"{path}: image '{name}' is not among the {len(key.synthetic)} of the key; {remedy}")
-        if int(name) in votes:
-            raise InputError(f"{path}: image {name} occurs twice; {remedy}")
-        if not row["vote"]:
-            continue
-        if row["vote"] not in ("1", "2", "3", "4"):
-            raise InputError(f"{path}: image {name}: the vote is '{row['vote']}', it must be 1, 2, 3 or 4; {remedy}")
-        votes[int(name)] = int(row["vote"])
-        seconds.append(_seconds(row["seconds"], f"{path}: image {name}", remedy))
-    if not votes:
+    votes: dict[int, Vote] = {}
+    for vote in read_rows(path, Vote, remedy):
+        first = next(iter(votes.values()), vote)
+        if vote.reading != key.reading:
+            raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{key.reading}'; {remedy}")
+        if vote.reader != first.reader:
+            raise InputError(f"{path}: votes of '{first.reader}' and of '{vote.reader}'; give one file a reader")
+        if vote.image not in key.synthetic:
+            raise InputError(f"{path}: image {vote.image} is not among the {len(key.synthetic)} of the key; {remedy}")
+        if votes.setdefault(vote.image, vote) is not vote:
+            raise InputError(f"{path}: image {vote.image} occurs twice; {remedy}")
+    rated = {image: vote for image, vote in votes.items() if vote.vote is not None}
+    if not rated:
         raise InputError(f"{path}: no image is rated; leave the file out")
-    return Ballot(reader, votes, tuple(seconds))
-
-
-def _is_count(text: str) -> bool:
-    return text.isascii() and text.isdigit()
-
-
-def _seconds(text: str, where: str, remedy: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 <= value < math.inf:
-        raise InputError(f"{where}: the seconds are '{text}', not a number from 0 up; {remedy}")
-    return value
+    seconds = tuple(vote.seconds for vote in rated.values())
+    return Ballot(first.reader, {image: vote.vote for image, vote in rated.items()}, seconds)
 
 
 def read_ballots(paths: Sequence[Path], key: Key) -> list[Ballot]:
@@ -278,7 +266,7 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
     """All scores of a reading, ready for JSON."""
     import numpy as np
 
-    from pipeline.quality.agreement import in_words, score_agreement, score_pooled, score_reader
+    from pipeline.quality.reader_agreement import in_words, score_agreement, score_pooled
     from pipeline.run.seeds import numpy_generator
 
     images = sorted(key.synthetic)
@@ -293,35 +281,37 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
         "readers": [
             {
                 "reader": ballot.reader,
-                **score_reader(own, truth, numpy_generator(SEED, "reader")),
+                **score_pooled(given[None], truth, numpy_generator(SEED, "reader")),
                 "median_seconds": float(np.median(ballot.seconds)),
             }
-            for ballot, own in zip(ballots, votes, strict=True)
+            for ballot, given in zip(ballots, votes, strict=True)
         ],
         "pooled": pooled,
         "agreement": score_agreement(votes, truth, numpy_generator(SEED, "agreement")),
     }
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    with command_line():
-        if args.command == "make":
-            make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
-            log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
-            return
-        from pipeline.quality.agreement import as_text
-        from pipeline.run.files import write_json
+def run_make(args: argparse.Namespace) -> None:
+    make_reading(args.synthetic, args.real, args.count, args.seed, args.out)
+    log.info("send readers %s alone; %s holds the answers", args.out / "reading.html", args.out / "key.csv")
 
-        key = read_key(args.key)
-        scores = score_reading(key, read_ballots(args.votes, key))
-        for one in scores["readers"]:
-            if one["unrated"]:
-                log.warning("%s left %d of %d images unrated", one["reader"], one["unrated"], scores["images"])
-        if args.out:
-            write_json(args.out, scores)
-        print(as_text(scores))
+
+def run_score(args: argparse.Namespace) -> None:
+    from pipeline.quality.reader_agreement import as_text
+
+    key = read_key(args.key)
+    scores = score_reading(key, read_ballots(args.votes, key))
+    for reader in scores["readers"]:
+        if reader["unrated"]:
+            log.warning("%s left %d of %d images unrated", reader["reader"], reader["unrated"], scores["images"])
+    if args.out:
+        files.write_json(args.out, scores)
+    print(as_text(scores))
+
+
+def run(args: argparse.Namespace) -> None:
+    args.run(args)
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 from pipeline.tools.launch.complaints import complaints
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
@@ -85,7 +85,7 @@ def _clone(workspace: Path, repository: str, revision: str) -> Iterator[Path]:
     raise InputError(f"{workspace}: too many clones left behind; remove the folder")
 
 
-def call(folder: Path, *command: str) -> str:
+def call(folder: Path, *words: str) -> str:
     """What a command prints, run with the programs beside this Python first.
 
     Raises:
@@ -93,10 +93,10 @@ def call(folder: Path, *command: str) -> str:
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     if done.returncode:
-        raise InputError(f"`{' '.join(command)}` failed: {complaints(done.stdout)}")
+        raise InputError(f"`{' '.join(words)}` failed: {complaints(done.stdout)}")
     return done.stdout
 
 
@@ -111,22 +111,24 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("cell", __doc__)
     parser.add_argument("stage", help="as `dvc stage list` names it")
     parser.add_argument("--repository", required=True, help="what `git clone` takes")
     parser.add_argument("--revision", required=True, help="a commit that the repository has")
     parser.add_argument("--workspace", type=Path, required=True, help="folder of this machine for clones")
     parser.add_argument("--storage", help="address of the shared DVC remote (default: that of the project)")
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
-    args = parser.parse_args()
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
     if args.end_with_parent:
         _end_with_parent()
-    with command_line():
-        ran = reproduce_and_push(args.stage, args.repository, args.revision, args.workspace.expanduser(), args.storage)
-        log.info("%s is pushed; run here: %s", args.stage, ", ".join(ran) or "nothing, it was done before")
-        print("\n".join(ran))
+    ran = reproduce_and_push(args.stage, args.repository, args.revision, args.workspace.expanduser(), args.storage)
+    log.info("%s is pushed; run here: %s", args.stage, ", ".join(ran) or "nothing, it was done before")
+    print("\n".join(ran))
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

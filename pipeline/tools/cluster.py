@@ -4,7 +4,8 @@
 
 A task is `python -m pipeline.tools.cell` on whichever node has room, started when all it needs has been pushed. A task
 whose worker or node is lost starts again elsewhere. In the end `dvc repro --pull` on this machine takes all of it from
-the remote, so that the lock file and the cache are those of a run here. Nodes need this project's environment (`ray
+the remote, so that the lock file and the cache are those of a run here; after a failure, what is done stays in the
+remote for the next run. Nodes need this project's environment (`ray
 start` from it), git access to the repository and access to the remote.
 """
 
@@ -15,28 +16,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.run.errors import InputError
+from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
-from pipeline.tools.command import command_line
-from pipeline.tools.workers import dependencies, in_order, stage_address
+from pipeline.tools.workers import add_keep_going, check_failures, dependencies, in_order, stage_address
 
 log = logging.getLogger("pipeline.cluster")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a task has to know, and what of a node it takes."""
-
-    repository: str
-    revision: str
-    workspace: str
-    storage: str | None
-    cpus: float
-    gpus: float
-    retries: int
 
 
 def pinned_revision(repo: Path) -> str:
@@ -73,66 +60,66 @@ def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[st
     return {stage: needed for stage, needed in needs.items() if stage not in at_home}
 
 
-def run_cell(stage: str, job: Job) -> list[str]:
+def run_cell(stage: str, options: Sequence[str]) -> list[str]:
     """On a node: the stages that ran there. The process and all it starts die with the worker that calls this."""
-    command = [
-        *(sys.executable, "-m", "pipeline.tools.cell", stage, "--repository", job.repository),
-        *("--revision", job.revision, "--workspace", job.workspace, "--end-with-parent"),
-        *(("--storage", job.storage) if job.storage else ()),
-    ]
-    process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    words = [sys.executable, "-m", "pipeline.tools.cell", stage, *options, "--end-with-parent"]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # Not communicate(): it would close standard input, whose end is the sign that this process is dead.
-    complaints = process.stderr.read()
+    told = process.stderr.read()
     output = process.stdout.read()
     if process.wait():
-        raise InputError(complaints.strip().removeprefix("ERROR "))
+        raise InputError(told.strip().removeprefix("ERROR "))
     return output.split()
 
 
-def run_on_cluster(job: Job, address: str, targets: list[str], repo: Path) -> Counter:
-    """Run the pipeline, or what ``targets`` need, on the cluster; returns how often each stage was run.
+def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
+    """Run the pipeline of a repository, or what the targets need, on the cluster; returns how often each stage was run.
+
+    Args:
+        args: of :func:`build_parser`.
 
     Raises:
         InputError: a stage failed, or its worker was lost more often than is retried.
     """
     import ray
 
-    needs = shared(dependencies(repo, targets), kept_by_git(repo))
-    ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
+    options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
+    options += ["--storage", args.storage] if args.storage else []
+    needs = shared(dependencies(repo, args.targets), kept_by_git(repo))
+    ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
     try:
-        remote, room = ray.remote(run_cell), {"num_cpus": job.cpus, "num_gpus": job.gpus}
-        room |= {"max_retries": job.retries, "scheduling_strategy": "SPREAD"}
-        ran, failures, start = Counter(), [], time.monotonic()
+        remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
+        room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
+        ran, done, faults, start = Counter(), set(), {}, time.monotonic()
 
         def task(stages: Sequence[str], _: int) -> str | None:
             (stage,) = stages
             try:
-                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, job)))
+                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, options)))
             except ray.exceptions.RayTaskError as error:
-                failures.append(f"stage {stage} failed: {error.cause}")
+                faults[stage] = f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
-                failures.append(f"stage {stage} is lost, after {job.retries} retries: {str(error).splitlines()[0]}")
+                faults[stage] = f"is lost, after {args.retries} retries: {str(error).splitlines()[0]}"
             else:
                 return None
             return stage
 
         # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
-        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(job.cpus, 0.1)))
-        ended = in_order(needs, min(len(needs), at_once), task, chained=False)
+        at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(args.cpus, 0.1)))
+        ended = in_order(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going)
         for count, (stage, fine) in enumerate(ended, 1):
             spent = time.monotonic() - start
+            done |= {stage} if fine else set()
             log.info("%d of %d, %.0f s: %s%s", count, len(needs), spent, stage, "" if fine else " FAILED")
     finally:
         ray.shutdown()
-    if failures:
-        raise InputError("; ".join(failures))
+    check_failures(needs, done, faults)
     return ran
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("cluster", __doc__)
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
     parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
     parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
@@ -141,18 +128,19 @@ def main() -> None:
     parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
     parser.add_argument("--gpus", type=float, default=0)
     parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")
-    args = parser.parse_args()
-    with command_line():
-        repo = Path.cwd()
-        repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
-        job = Job(repository, pinned_revision(repo), args.workspace, args.storage, args.cpus, args.gpus, args.retries)
-        ran = run_on_cluster(job, args.address, args.targets, repo)
-        log.info("run on the cluster: %d stages", ran.total())
-        for stage in [stage for stage, times in ran.items() if times > 1]:
-            log.warning("%s was run %d times", stage, ran[stage])
-        here = pull_and_reproduce(repo, args.targets, args.storage)
-        log.info("taken from the remote; run here: %s", ", ".join(here) or "nothing")
+    add_keep_going(parser)
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    repo = Path.cwd()
+    ran = run_on_cluster(args, repo)
+    log.info("run on the cluster: %d stages", ran.total())
+    for stage in [stage for stage, times in ran.items() if times > 1]:
+        log.warning("%s was run %d times", stage, ran[stage])
+    here = pull_and_reproduce(repo, args.targets, args.storage)
+    log.info("taken from the remote; run here: %s", ", ".join(here) or "nothing")
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -1,24 +1,57 @@
-"""What the commands beside the stages share."""
+"""The frame of the commands beside the stages: parser, ranges, device and threads, messages, exit status."""
 
-import logging
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from pipeline.run.errors import InputError
-from pipeline.run.stage import prepare_environment
-
-log = logging.getLogger("pipeline")
+from pipeline.run.stage import prepare_environment, reported
 
 
-@contextmanager
-def command_line(threads: int = 1) -> Iterator[None]:
-    """Log to stderr, and turn bad input, or a file that cannot be read or written, into one line and exit status 2."""
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    log.setLevel(logging.INFO)
-    prepare_environment(threads)
-    try:
-        yield
-    except (InputError, OSError) as error:
-        log.error("%s", error)
-        sys.exit(2)
+def new_parser(name: str, doc: str) -> argparse.ArgumentParser:
+    """The parser of ``pipeline.tools.<name>``; ``doc`` is shown as it is written."""
+    return argparse.ArgumentParser(
+        prog=f"python -m pipeline.tools.{name}",
+        description=doc,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def add_compute(parser: argparse.ArgumentParser) -> None:
+    """``--device`` and ``--threads``, which :func:`pipeline.run.compute.setup` takes."""
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
+    parser.add_argument("--threads", type=between(int, 1, 1024), default=2)
+
+
+def between(kind: type, least: float, most: float = math.inf) -> Callable[[str], float]:
+    """An argument's type: a number in [least, most]."""
+
+    def read(text: str):
+        value = kind(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text}, but it must be from {least} to {most}")
+        return value
+
+    # What argparse calls a text that is no number at all.
+    read.__name__ = kind.__name__
+    return read
+
+
+def new_folder(text: str) -> Path:
+    """An argument's type: a folder to write, which does not exist yet or is empty."""
+    path = Path(text)
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise argparse.ArgumentTypeError(f"{path} exists and is not an empty folder; name a new one, or empty it")
+    return path
+
+
+def main(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None
+) -> None:
+    """Parse and run; exit with the status ``run`` returns, or with 2 and one line for bad input."""
+    args = parser.parse_args(argv)
+    with reported(InputError, OSError):
+        prepare_environment(getattr(args, "threads", 1))
+        if status := run(args):
+            raise SystemExit(status)

@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
 REGISTRY = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 OFFICIAL_SIZE = 1024
@@ -21,7 +21,7 @@ BOXES = {
     "whole_box": "give SamPredictor a box around the whole image",
     "predicted_box": "predict without a prompt first, then with a box around the mask found",
 }
-log = logging.getLogger("pipeline.segmentation")
+log = logging.getLogger("pipeline.export")
 
 
 def export_official(model: Path, out: Path, base: Path | None = None) -> str:
@@ -37,6 +37,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     """
     from transformers.models.sam.configuration_sam import SamConfig
 
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.sam.checkpoint import OFFICIAL
     from pipeline.networks.sam.official import TIED, write_official
     from pipeline.networks.sam.pretrained import resize
@@ -50,7 +51,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
             f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
             "(base.weights) to export them"
         )
-    network, facts = load_segmenter(model, "cpu", base)
+    network, facts = load_segmenter(kind_of(model), model, "cpu", base)
     vision = SamConfig.from_dict(about["sam"]).vision_config
     name = REGISTRY.get(vision.hidden_size)
     if name is None or vision.image_size != OFFICIAL_SIZE:
@@ -74,28 +75,32 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     return name
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.export", description=__doc__.split("\n")[0])
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("export", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--out", type=Path, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net")
-    args = parser.parse_args()
-    with command_line():
-        from pipeline.networks.weights import read_config
+    return parser
 
-        kind = read_config(args.model, "segmenter").get("settings", {}).get("kind")
-        if args.out.suffix != SUFFIXES.get(kind, args.out.suffix):
-            raise InputError(f"--out is {args.out}; a segmenter of kind '{kind}' is written as {SUFFIXES[kind]}")
-        if kind == "unet":
-            from pipeline.tools.onnx_export import export_onnx
 
-            found = export_onnx(args.model, args.out)
-            log.info("%s: %.1f MB, logits within %.1g of torch's, %.0f ms an image on one core",
-                     args.out, found.megabytes, found.difference, found.milliseconds)  # fmt: skip
-        else:
-            name = export_official(args.model, args.out, args.base)
-            log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)
+def run(args: argparse.Namespace) -> None:
+    from pipeline.networks.weights import read_config
+
+    kind = read_config(args.model, "segmenter").get("settings", {}).get("kind")
+    if kind not in SUFFIXES:
+        raise InputError(f"{args.model}: a segmenter of kind '{kind}'; only {' and '.join(SUFFIXES)} can be exported")
+    if args.out.suffix != SUFFIXES[kind]:
+        raise InputError(f"--out is {args.out}; a segmenter of kind '{kind}' is written as {SUFFIXES[kind]}")
+    if kind == "unet":
+        from pipeline.tools.onnx_export import export_onnx
+
+        found = export_onnx(args.model, args.out)
+        log.info("%s: %.1f MB, logits within %.1g of torch's, %.0f ms an image on one core",
+                 args.out, found.megabytes, found.difference, found.milliseconds)  # fmt: skip
+    else:
+        name = export_official(args.model, args.out, args.base)
+        log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -28,8 +28,8 @@ class Exported:
 def export_onnx(model: Path, out: Path) -> Exported:
     """Write ``out`` after ONNX Runtime has computed from it what torch computes, and say how fast it was.
 
-    Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. Classes
-    and S are in the file's metadata.
+    Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
+    structures' names and S are in the file's metadata.
 
     Raises:
         InputError: no such U-Net, or logits that differ by more than 1e-3.
@@ -37,9 +37,11 @@ def export_onnx(model: Path, out: Path) -> Exported:
     import onnx
     import onnxruntime
 
+    from pipeline.data.structures import from_json, names
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
 
-    network, about = load_segmenter(model, "cpu")
+    network, about = load_segmenter(kind_of(model), model, "cpu")
     size = about["image_size"]
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -54,7 +56,8 @@ def export_onnx(model: Path, out: Path) -> Exported:
         verbose=False,
     )
     written = program.model_proto
-    onnx.helper.set_model_props(written, {"classes": ",".join(about["classes"]), "image_size": str(size)})
+    known = ",".join(names(from_json(about["structures"])))
+    onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
     data = written.SerializeToString()
 
     options = onnxruntime.SessionOptions()

@@ -1,77 +1,115 @@
 """Write ``params.yaml`` from a preset: ``python -m pipeline.tools.preset hc18``.
 
-``presets/quick.yaml`` is complete and commented; the others list what they change, and the comments come along.
+``presets/quick.yaml`` is complete and commented; the others list what they change, and the comments come along. The
+section ``kinds`` is filled in from the grid; without a preset only that is done, in the ``params.yaml`` that is there.
 """
 
 import argparse
 import io
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 
+from pipeline.config.arms import Arm
+from pipeline.config.cohorts import held_out_names
+from pipeline.config.grid import kinds_of
 from pipeline.config.params import parse_params
 from pipeline.run import files
 from pipeline.run.cells import prune_datasets
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
 COMPLETE = "quick"
 EMBEDDED = "data/raw/phantom/"
 """The stage `phantom` makes these."""
-log = logging.getLogger("pipeline.presets")
+log = logging.getLogger("pipeline.preset")
 
 
 def compose(folder: Path, name: str) -> str:
     """The text of ``params.yaml`` for a preset.
 
     Raises:
-        InputError: no such preset, or it names a key the complete preset does not have.
+        InputError: no such preset.
     """
-    from ruamel.yaml import YAML
-
     names = sorted(path.stem for path in folder.glob("*.yaml"))
     if name not in names:
         raise InputError(f"no preset '{name}' in {folder}; there are {', '.join(names)}")
-    yaml = YAML()
-    yaml.width = 120
-    yaml.preserve_quotes = True
+    yaml = _yaml()
     params = yaml.load(folder / f"{COMPLETE}.yaml")
     if name != COMPLETE:
         _merge(params, yaml.load(folder / f"{name}.yaml"))
         params.yaml_set_start_comment(f"The parameters of every stage. This file was written from the preset `{name}`.")
+    return _written(yaml, params)
+
+
+def sorted_by_kind(path: Path) -> str:
+    """The text of a parameter file with its section ``kinds`` made to fit its grid."""
+    yaml = _yaml()
+    try:
+        return _written(yaml, yaml.load(path))
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: cannot be sorted by kind ({error}); name a preset to start from") from None
+
+
+def _written(yaml, params) -> str:
+    arms = {name: Arm(**params["arms"][name]) for name in params["grid"]["arms"]}
+    segmenters = {name: SimpleNamespace(**params["segmenters"][name]) for name in params["grid"]["segmenters"]}
+    for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters):
+        params["kinds"][kind][:] = names
     buffer = io.StringIO()
     yaml.dump(params, buffer)
     return buffer.getvalue()
 
 
+def _yaml():
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.width = 120
+    yaml.preserve_quotes = True
+    return yaml
+
+
 def _merge(base, change) -> None:
+    """Write the values of ``change`` into ``base``; a mapping of another kind takes the place of the old one whole."""
     for key, value in change.items():
         if key == "cohorts" and not set(value) <= set(base[key]):
             base[key] = value
-        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+        elif isinstance(value, dict) and isinstance(base.get(key), dict) and _alike(base[key], value):
             _merge(base[key], value)
         else:
             base[key] = value
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.tools.preset", description=__doc__)
-    parser.add_argument("preset")
+def _alike(base, change) -> bool:
+    """Whether both have the same keys, as far as a choice among kinds tells."""
+    choices = ("kind", "extra", "backend", *(("train",) if "kind" in base else ()))
+    return all(change[key] == base[key] for key in choices if key in change and key in base)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("preset", __doc__)
+    parser.add_argument("preset", nargs="?", help="a file of the presets folder, without its ending")
     parser.add_argument("--presets", type=Path, default=Path("presets"))
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument(
         "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
     )
-    args = parser.parse_args()
-    with command_line():
-        text = compose(args.presets, args.preset)
-        config = parse_params(text, args.params)
-        files.write_bytes(args.params, text.encode())
-        prune_datasets(args.held_out, config.held_out())
+    return parser
+
+
+def run(args: argparse.Namespace) -> None:
+    text = compose(args.presets, args.preset) if args.preset else sorted_by_kind(args.params)
+    config = parse_params(text, args.params)
+    files.write_bytes(args.params, text.encode())
+    prune_datasets(args.held_out, held_out_names(config.cohorts))
     for name, cohort in config.cohorts.items():
         if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
-    log.info("%s now holds the preset %s; `dvc repro` runs it", args.params, args.preset)
+    log.info(
+        "%s %s; `dvc repro` runs it", args.params, f"now holds the preset {args.preset}" if args.preset else "fits"
+    )
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

@@ -8,109 +8,92 @@ fails has its reason in the column ``error``, and the exit status is 1. The tabl
 """
 
 import argparse
-import csv
 import logging
-import math
-import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from pipeline.data.tables import positive, read_table, write_table
+from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 
-log = logging.getLogger("pipeline.from_images")
+log = logging.getLogger("pipeline.segment")
 SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".mha")
 COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "circumference_mm", "error")
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m pipeline.tools.segment",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = command.new_parser("segment", __doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write; it must be new or empty")
+    parser.add_argument("--out", type=command.new_folder, required=True, help="folder to write, new or empty")
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--pixel-mm", help="edge of a pixel of every image, in millimetres")
     scale.add_argument("--pixel-sizes", type=Path, help="CSV of file names and millimetres per pixel, such as HC18's")
-    parser.add_argument("--batch", type=int, default=8, help="images segmented at once (default: %(default)s)")
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--batch", type=command.between(int, 1, 256), default=8, help="images segmented at once (default: %(default)s)"
+    )
+    command.add_compute(parser)
     return parser
 
 
-def run(args: argparse.Namespace) -> tuple[int, int]:
-    """Write masks, overlays and the table; return how many images there are and how many failed.
+def run(args: argparse.Namespace) -> int:
+    """Write masks, overlays and the table; return the exit status, 1 where an image failed.
 
     Raises:
-        InputError: no images, two of one name, no model, bad pixel sizes, or an output folder that is not empty.
+        InputError: no images, two of one name, no model, or bad pixel sizes.
     """
-    if args.out.exists() and not (args.out.is_dir() and not any(args.out.iterdir())):
-        raise InputError(f"{args.out}: exists and is not an empty folder; name a new one, or empty it")
-    for name, most in (("batch", 256), ("threads", 1024)):
-        if not 1 <= getattr(args, name) <= most:
-            raise InputError(f"--{name} is {getattr(args, name)}; it must be from 1 to {most}")
     paths = find_images(args.images)
     pixel_mm = read_pixel_sizes(args.pixel_sizes) if args.pixel_sizes else {}
     if args.pixel_mm is not None:
-        pixel_mm = dict.fromkeys([path.stem for path in paths], _positive(args.pixel_mm, "--pixel-mm"))
+        pixel_mm = dict.fromkeys([path.stem for path in paths], positive(args.pixel_mm, "--pixel-mm"))
     elif args.pixel_sizes and (unknown := [path.name for path in paths if path.stem not in pixel_mm]):
         log.warning("%s: no pixel size for %d images, e.g. '%s'", args.pixel_sizes, len(unknown), unknown[0])
 
     from tqdm import tqdm
 
-    from pipeline.config.compute import Compute
     from pipeline.data.case import Case
+    from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
+    from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
-    from pipeline.run import files
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.inference import predict_native
 
-    device = setup(Compute(device=args.device, threads=args.threads))
-    network, config = load_segmenter(args.model, device, args.base)
+    device = setup(args)
+    network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
+    structures = from_json(config["structures"])
 
     def predict(images: dict) -> dict:
         cases = [Case(path.stem, cohort="", patient="", image=image, mask=None) for path, image in images.items()]
         return dict(zip(images, predict_native(network, cases, config["image_size"], device), strict=True))
 
-    failed = 0
+    table, errors = [], {}
     args.out.mkdir(parents=True, exist_ok=True)
-    partial = args.out / ".measurements.csv.partial"
-    with (
-        # File names need not be UTF-8.
-        partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file,
-        tqdm(total=len(paths), desc="images", unit="image", mininterval=5, disable=None) as bar,
-    ):
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        table.writeheader()
+    with tqdm(total=len(paths), desc="images", unit="image", mininterval=5, disable=None) as bar:
         for start in range(0, len(paths), args.batch):
-            chunk, images, rows, errors = paths[start : start + args.batch], {}, {}, {}
+            chunk, images, rows = paths[start : start + args.batch], {}, {}
             for path in chunk:
                 with noted(errors, path):
                     images[path] = read_image(path)
             for path, mask in segment(images, predict, errors).items():
                 with noted(errors, path):
-                    rows[path] = measure(mask, config["classes"], pixel_mm.get(path.stem))
+                    rows[path] = measure(mask, structures, pixel_mm.get(path.stem))
                     overlay = with_contour(images[path], mask, height=len(mask))
-                    for kind, png in {"masks": encode_png(mask), "overlays": encode_png(overlay)}.items():
-                        files.write_bytes(args.out / kind / f"{path.stem}.png", png)
+                    for kind, pixels in {"masks": mask, "overlays": overlay}.items():
+                        files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
             for path in chunk:
-                found = [{"error": errors[path]}] if path in errors else rows[path]
-                table.writerows({"file": path.name} | row for row in found)
-            failed += len(errors)
+                measured = [{"error": errors[path]}] if path in errors else rows[path]
+                table += [{"file": path.name} | row for row in measured]
             bar.update(len(chunk))
-        file.flush()
-        os.fsync(file.fileno())
-    files.replace(partial, args.out / "measurements.csv")
-    return len(paths), failed
+    write_table(args.out / "measurements.csv", table, COLUMNS)
+    count = len(paths)
+    log.info("%d of %d images segmented, in %s; %d failed", count - len(errors), count, args.out, len(errors))
+    return 1 if errors else 0
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -137,33 +120,20 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     Raises:
         InputError: no such CSV, a row without name or size, a size that is no number above 0, or rows that differ.
     """
-    try:
-        # Spreadsheets put a byte order mark in front.
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, strict=True, skipinitialspace=True))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error}); name a table of pixel sizes") from None
     sizes: dict[str, float] = {}
-    for line, row in enumerate(rows, start=1):
-        name, size = (next((row[key] for key in keys if row.get(key)), None) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
+    for row in read_table(path, remedy="name a table of pixel sizes", strip=True):
+        name, size = (next((key for key in keys if row.get(key)), None) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
         if name is None or size is None:
             wanted = " and ".join("/".join(f"'{key}'" for key in keys) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
-            raise InputError(f"{path}: row {line} below the header lacks {wanted}; add the column, or fill in the row")
-        stem = Path(name).stem if name.lower().endswith(SUFFIXES) else name
-        number = _positive(size, f"{path}: the pixel size of '{name}'")
+            raise InputError(
+                f"{path}: row {row.number} below the header lacks {wanted}; add the column, or fill in the row"
+            )
+        file = row[name]
+        stem = Path(file).stem if file.lower().endswith(SUFFIXES) else file
+        number = row.positive(size)
         if sizes.setdefault(stem, number) != number:
-            raise InputError(f"{path}: two rows for '{name}' differ; keep one of them")
+            raise InputError(f"{path}: two rows for '{file}' differ; keep one of them")
     return sizes
-
-
-def _positive(text: str, what: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{what} is '{text}'; it must be a number above 0, in millimetres")
-    return number
 
 
 @contextmanager
@@ -205,32 +175,24 @@ def segment(images: dict, predict: Callable[[dict], dict], errors: dict[Path, st
         return masks
 
 
-def measure(mask, classes: Sequence[str], pixel_mm: float | None) -> list[dict]:
+def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     """A row per structure of a class map, uint8 (H, W): area in pixels and as a share of the image.
 
-    The structure "head" has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in millimetres.
+    The structure of role ``head`` has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in
+    millimetres.
     """
-    from pipeline.data.case import HEAD
     from pipeline.tasks.segmentation.biometry import head_circumference_px
 
     rows = []
-    for index, name in enumerate(classes[1:], start=1):
+    for index, structure in enumerate(structures, start=1):
         region = mask == index
-        row = {"structure": name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
-        if name == HEAD and row["area_px"]:
+        row = {"structure": structure.name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
+        if structure.role == "head" and row["area_px"]:
             row["circumference_px"] = round(circumference := head_circumference_px(region), 2)
             row["circumference_mm"] = round(circumference * pixel_mm, 2) if pixel_mm else None
         rows.append(row)
     return rows
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    args = build_parser().parse_args(argv)
-    with command_line(args.threads):
-        count, failed = run(args)
-    log.info("%d of %d images segmented, in %s; %d failed", count - failed, count, args.out, failed)
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

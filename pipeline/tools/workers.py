@@ -6,6 +6,9 @@ Each stage is run by `dvc repro --single-item`, started when everything it depen
 one another, as those of a cell, share a start. DVC locks its repository while it reads and writes its lock file, and
 each path for as long as a stage reads or writes it. Set ``compute.threads`` to the cores of one worker; it is part of
 the lock, because it changes floating-point sums.
+
+When a stage fails, nothing new is started; with ``--keep-going`` every stage that does not need it still is. What
+failed, and what was not run for that, is named at the end, and the exit status is 2.
 """
 
 import argparse
@@ -13,12 +16,12 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 from pipeline.run.errors import InputError
-from pipeline.tools.command import command_line
+from pipeline.tools import command
 from pipeline.tools.launch.complaints import complaints
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
@@ -56,6 +59,7 @@ def in_order(
     workers: int,
     start: Callable[[Sequence[str], int], str | None],
     chained: bool = True,
+    keep_going: bool = False,
 ) -> Iterator[tuple[str, bool]]:
     """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
 
@@ -64,28 +68,49 @@ def in_order(
     Args:
         start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
         chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
+        keep_going: after a failure go on with all stages that do not need the failed one.
     """
-    waiting, done, failed = dict(needs), set(), False
+    waiting, done, stopped = dict(needs), set(), False
     idle, running = list(range(workers)), {}
     with ThreadPoolExecutor(workers) as threads:
-        while (waiting and not failed) or running:
-            ready = [stage for stage, needed in waiting.items() if needed <= done] if not failed else []
+        while True:
+            ready = [] if stopped else [stage for stage, needed in waiting.items() if needed <= done]
             for stage in ready[: len(idle)]:
                 chain = _chain(stage, waiting, done) if chained else [stage]
-                for one in chain:
-                    del waiting[one]
+                for link in chain:
+                    del waiting[link]
                 worker = idle.pop(0)
                 running[threads.submit(start, chain, worker)] = (chain, worker)
-            for one in wait(running, return_when=FIRST_COMPLETED).done:
-                chain, worker = running.pop(one)
+            if not running:
+                return
+            for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                chain, worker = running.pop(ended)
                 idle.append(worker)
-                for stage in chain:
-                    fine = stage != one.result()
-                    yield stage, fine
-                    if not fine:
-                        failed = True
-                        break
-                    done.add(stage)
+                failed = ended.result()
+                if failed is not None:
+                    stopped = not keep_going
+                    # Every link needs the one before it: those after the failed one cannot be run.
+                    chain = chain[: chain.index(failed)]
+                done.update(chain)
+                yield from ((stage, True) for stage in chain)
+                if failed is not None:
+                    yield failed, False
+
+
+def check_failures(needs: Mapping[str, set[str]], done: Collection[str], faults: Mapping[str, str]) -> None:
+    """Name the stages that failed, and those that were not run for that.
+
+    Args:
+        done: the stages that succeeded.
+        faults: stage → what is said of its failure.
+
+    Raises:
+        InputError: there are faults.
+    """
+    if faults:
+        left = [stage for stage in needs if stage not in done and stage not in faults]
+        words = [f"stage {stage} {fault}" for stage, fault in faults.items()]
+        raise InputError("; ".join([*words, *([f"not run for that: {', '.join(left)}"] if left else [])]))
 
 
 def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
@@ -120,32 +145,39 @@ def _log_of(stage: str) -> Path:
     return LOGS / f"{stage.replace('/', '_')}.log"
 
 
-def _told(path: Path) -> str:
-    return f"{complaints(path.read_text())} (all of it: {path})"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def build_parser() -> argparse.ArgumentParser:
+    parser = command.new_parser("workers", __doc__)
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", type=command.between(int, 1), default=2)
     parser.add_argument("--devices", nargs="+", default=(), help="GPUs by number, dealt out to the workers")
-    args = parser.parse_args()
-    with command_line():
-        if args.workers < 1:
-            raise InputError(f"--workers {args.workers}: at least 1")
-        needs = dependencies(Path(), args.targets)
-        logs, failed = {}, []
+    add_keep_going(parser)
+    return parser
 
-        def start(stages: Sequence[str], worker: int) -> str | None:
-            logs.update(dict.fromkeys(stages, _log_of(stages[0])))
-            return reproduce(stages, worker, args.devices)
 
-        for count, (stage, fine) in enumerate(in_order(needs, args.workers, start), 1):
-            log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
-            failed += [] if fine else [stage]
-        if failed:
-            raise InputError("; ".join(f"stage {stage} failed: {_told(logs[stage])}" for stage in failed))
+def add_keep_going(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keep-going",
+        action="store_true",
+        help="after a failure go on with the stages that do not need the failed one",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    needs = dependencies(Path(), args.targets)
+    logs, done, faults = {}, set(), {}
+
+    def start(stages: Sequence[str], worker: int) -> str | None:
+        logs.update(dict.fromkeys(stages, _log_of(stages[0])))
+        return reproduce(stages, worker, args.devices)
+
+    for count, (stage, fine) in enumerate(in_order(needs, args.workers, start, keep_going=args.keep_going), 1):
+        log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
+        if fine:
+            done.add(stage)
+        else:
+            faults[stage] = f"failed: {complaints(logs[stage].read_text())} (all of it: {logs[stage]})"
+    check_failures(needs, done, faults)
 
 
 if __name__ == "__main__":
-    main()
+    command.main(build_parser(), run)

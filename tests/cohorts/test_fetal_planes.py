@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from pipeline.cohorts import fetal_planes
-from pipeline.cohorts.readers import read_cohort
 from pipeline.run.errors import InputError
+from tests.cohorts.reading import read
 
 SIZE = (96, 80)
 
@@ -41,7 +41,7 @@ def write(root, names, masks=True):
 
 def test_spanish_cases(tmp_path):
     names = ["Patient00002_Plane3_1_of_15", "Patient00002_Plane3_10_of_15", "Patient00002_Plane3_2_of_15"]
-    cases = list(fetal_planes.read(write(tmp_path / "raw", names)))
+    cases = list(read("fetal_planes", write(tmp_path / "raw", names)))
     assert [case.id for case in cases] == [names[0], names[2], names[1]]
     assert {(case.patient, case.country, case.device) for case in cases} == {("Patient00002", "ESP", None)}
     for case in cases:
@@ -52,7 +52,7 @@ def test_spanish_cases(tmp_path):
 
 def test_african_patients_are_told_apart_by_country(tmp_path):
     names = ["patient001_DZA_plane1", "patient001_EGY_plane1"]
-    cases = list(fetal_planes.read(write(tmp_path / "raw", names, masks=False), labelled=False))
+    cases = list(read("fetal_planes", write(tmp_path / "raw", names, masks=False), labelled=False))
     assert [(case.patient, case.country) for case in cases] == [("DZA-patient001", "DZA"), ("EGY-patient001", "EGY")]
     assert {(case.mask, case.mask_source) for case in cases} == {(None, None)}
 
@@ -64,7 +64,7 @@ def test_other_planes_are_passed_over(tmp_path):
         "patient001_EGY_plane0",
         "patient001_EGY_plane1",
     ]
-    cases = list(fetal_planes.read(write(tmp_path / "raw", names, masks=False), labelled=False))
+    cases = list(read("fetal_planes", write(tmp_path / "raw", names, masks=False), labelled=False))
     assert [case.id for case in cases] == [names[1], names[3]]
 
 
@@ -72,7 +72,7 @@ def test_annotation_layout_of_the_publisher(tmp_path):
     root = write(tmp_path / "raw", ["Patient00002_Plane3_1_of_1"])
     (root / "images").rename(root / "Trans-ventricular")
     (root / "masks").rename(root / "SegmentationClass")
-    assert next(fetal_planes.read(root)).mask.any()
+    assert next(read("fetal_planes", root)).mask.any()
 
 
 def test_softened_colours_and_specks():
@@ -99,36 +99,33 @@ def test_bad_input(tmp_path):
     root = write(tmp_path / "raw", ["Patient00002_Plane3_1_of_1", "Patient00003_Plane3_1_of_1"])
     (root / "masks" / "Patient00003_Plane3_1_of_1.png").unlink()
     with pytest.raises(InputError, match=r"image 'images/Patient00003_Plane3_1_of_1\.png' has no mask"):
-        list(fetal_planes.read(root))
-    assert [case.mask is None for case in fetal_planes.read(root, labelled=False)] == [False, True]
+        list(read("fetal_planes", root))
+    assert [case.mask is None for case in read("fetal_planes", root, labelled=False)] == [False, True]
     paint().save(root / "masks" / "Patient00004_Plane3_1_of_1.png")
     with pytest.raises(InputError, match=r"mask 'masks/Patient00004_Plane3_1_of_1\.png' has no image"):
-        list(fetal_planes.read(root, labelled=False))
+        list(read("fetal_planes", root, labelled=False))
     Image.new("L", SIZE).save(root / "images" / "scan7.png")
     with pytest.raises(InputError, match=r"file 'images/scan7\.png' is not named Patient.*'folder' reader"):
-        list(fetal_planes.read(root))
+        list(read("fetal_planes", root))
 
 
 def test_unpainted_mask_is_refused(tmp_path):
     root = write(tmp_path / "raw", ["Patient00002_Plane3_1_of_1"])
     Image.new("RGB", SIZE).save(root / "masks" / "Patient00002_Plane3_1_of_1.png")
-    _, cases = read_cohort("fetal_planes", root, "spanish", None, labelled=True)
+    cases = read("fetal_planes", root)
     with pytest.raises(InputError, match="case 'Patient00002_Plane3_1_of_1': the mask is empty"):
         list(cases)
 
 
 def test_real_spanish_cohort(shared_data):
-    classes, cases = read_cohort("fetal_planes", shared_data / "spanish", "spanish", None, labelled=True)
-    cases = list(cases)
-    assert classes == ("background", "head")
+    cases = list(read("fetal_planes", shared_data / "spanish"))
     assert (len(cases), len({case.patient for case in cases})) == (48, 38)
     assert {case.image.shape for case in cases} == {(661, 959)}
     assert all(0.2 < case.mask.mean() < 0.55 for case in cases)
 
 
 def test_real_african_cohort(shared_data):
-    _, cases = read_cohort("fetal_planes", shared_data / "african", "african", None, labelled=False)
-    cases = list(cases)
+    cases = list(read("fetal_planes", shared_data / "african", labelled=False))
     assert (len(cases), len({case.patient for case in cases})) == (25, 25)
     assert {case.country for case in cases} == {"DZA", "EGY", "GHA", "MWI", "UGA"}
     assert all(case.mask is None for case in cases)

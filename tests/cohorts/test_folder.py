@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cohorts import folder
-from pipeline.cohorts.readers import read_cohort
+from pipeline.imaging.decoding import class_indices
 from pipeline.run.errors import InputError
+from tests.cohorts.reading import HEAD, TWO, read
 
 SHAPE = (12, 16)
-THREE = ("background", "symphysis", "head")
+THREE = ["background", "symphysis", "head"]
 
 
 def write(root, ids, value=1, image_suffix=".png", mask_suffix=".png"):
@@ -25,7 +25,7 @@ def write(root, ids, value=1, image_suffix=".png", mask_suffix=".png"):
 
 
 def test_without_a_table_every_image_is_a_patient(tmp_path):
-    cases = list(folder.read(write(tmp_path / "raw", ["a10", "a2"])))
+    cases = list(read("folder", write(tmp_path / "raw", ["a10", "a2"])))
     assert [(case.id, case.patient) for case in cases] == [("a2", "a2"), ("a10", "a10")]
     for case in cases:
         assert (case.pixel_mm, case.hc_mm, case.country, case.device) == (None, None, None, None)
@@ -37,7 +37,7 @@ def test_table(tmp_path):
     (root / "cases.csv").write_text(
         "device,id,patient,pixel_mm,hc_mm,country\nscanner A,b,p1,0.25,,ESP\n,a,p1,,180.5,\n"
     )
-    first, second = folder.read(root)
+    first, second = read("folder", root)
     assert (first.id, first.patient, first.pixel_mm, first.hc_mm) == ("a", "p1", None, 180.5)
     assert (first.country, first.device) == (None, None)
     assert (second.id, second.patient, second.pixel_mm, second.hc_mm) == ("b", "p1", 0.25, None)
@@ -47,39 +47,39 @@ def test_table(tmp_path):
 def test_table_without_patients(tmp_path):
     root = write(tmp_path / "raw", ["a"])
     (root / "cases.csv").write_text("id,pixel_mm\na,0.1\n")
-    (case,) = folder.read(root)
+    (case,) = read("folder", root)
     assert (case.patient, case.pixel_mm) == ("a", 0.1)
 
 
 @pytest.mark.parametrize("image_suffix", [".png", ".jpg", ".bmp", ".tif"])
 @pytest.mark.parametrize("mask_suffix", [".png", ".bmp", ".tif"])
 def test_formats(tmp_path, image_suffix, mask_suffix):
-    (case,) = folder.read(write(tmp_path / "raw", ["a"], 2, image_suffix, mask_suffix), True, THREE)
+    (case,) = read("folder", write(tmp_path / "raw", ["a"], 2, image_suffix, mask_suffix), task=TWO)
     assert case.image.shape == SHAPE
     assert np.unique(case.mask).tolist() == [0, 2]
 
 
 def test_black_and_white_mask_with_two_classes(tmp_path):
-    (case,) = folder.read(write(tmp_path / "raw", ["a"], 255))
+    (case,) = read("folder", write(tmp_path / "raw", ["a"], 255))
     assert np.bincount(case.mask.ravel()).tolist() == [144, 48]
 
 
 @pytest.mark.parametrize(("value", "classes"), [(255, THREE), (254, None), (2, None), (3, THREE)])
 def test_values_outside_the_classes(tmp_path, value, classes):
-    _, cases = read_cohort("folder", write(tmp_path / "raw", ["a"], value), "mine", classes, True)
+    cases = read("folder", write(tmp_path / "raw", ["a"], value), task=TWO if classes else HEAD, classes=classes)
     with pytest.raises(InputError, match=f"cohort 'mine': case 'a': mask holds values 0, {value}, allowed are"):
         list(cases)
 
 
 def test_mask_with_grey_between_black_and_white_is_refused():
     mask = np.array([[0, 128, 255]], dtype=np.uint8)
-    np.testing.assert_array_equal(folder.class_indices(mask, 2), mask)
+    np.testing.assert_array_equal(class_indices(mask, 2), mask)
 
 
 def test_mask_of_another_size(tmp_path):
     root = write(tmp_path / "raw", ["a"])
     Image.new("L", (9, 7), 1).save(root / "masks" / "a.png")
-    _, cases = read_cohort("folder", root, "mine", None, True)
+    cases = read("folder", root)
     with pytest.raises(InputError, match="case 'a': mask is 9x7 but its image is 16x12"):
         list(cases)
 
@@ -88,35 +88,35 @@ def test_image_without_mask(tmp_path):
     root = write(tmp_path / "raw", ["a", "b"])
     (root / "masks" / "b.png").unlink()
     with pytest.raises(InputError, match=r"image 'images/b\.png' has no mask"):
-        list(folder.read(root))
-    assert [case.mask_source for case in folder.read(root, labelled=False)] == ["annotated", None]
+        list(read("folder", root))
+    assert [case.mask_source for case in read("folder", root, labelled=False)] == ["annotated", None]
 
 
 def test_mask_without_image(tmp_path):
     root = write(tmp_path / "raw", ["a", "b"])
     (root / "images" / "b.png").unlink()
     with pytest.raises(InputError, match=r"mask 'masks/b\.png' has no image 'b'"):
-        list(folder.read(root))
+        list(read("folder", root))
 
 
 def test_truncated_image(tmp_path):
     path = write(tmp_path / "raw", ["a"]) / "images" / "a.png"
     path.write_bytes(path.read_bytes()[:70])
     with pytest.raises(InputError, match=r"file 'images/a\.png' is not a readable image"):
-        list(folder.read(tmp_path / "raw"))
+        list(read("folder", tmp_path / "raw"))
 
 
 def test_files_of_another_kind(tmp_path):
     root = write(tmp_path / "raw", ["a"])
     (root / "masks" / "a.png").rename(root / "masks" / "a.jpg")
     with pytest.raises(InputError, match=r"file 'masks/a\.jpg': masks/ may hold \.png, \.bmp, \.tif"):
-        list(folder.read(root))
+        list(read("folder", root))
 
 
 def test_folder_without_images(tmp_path):
     (tmp_path / "notes.txt").write_text("empty")
     with pytest.raises(InputError, match="no images found"):
-        list(folder.read(tmp_path))
+        list(read("folder", tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_folder_without_images(tmp_path):
         ("id,pixelsize\na,1\nb,1\n", "unknown column 'pixelsize'; known are id, patient"),
         ("id\na\n", r"no row for image 'images/b\.png'"),
         ("id\na\nb\nc\n", "row 'c' has no image"),
-        ("id\na\nb\nb\n", "two rows for 'b'"),
-        ("id,patient\na,p\nb,\n", "row 'b': the patient is empty"),
-        ("id,pixel_mm\na,1\nb,wide\n", "row 'b': 'pixel_mm' is 'wide'"),
-        ("id,hc_mm\na,1\nb,0\n", "row 'b': 'hc_mm' is '0'"),
+        ("id,pixel_mm\na,1\nb,1\nb,2\n", "row 'b' contradicts another row"),
+        ("id,patient\na,p\nb,\n", "row 2 below the header, column 'patient': the patient is empty"),
+        ("id,pixel_mm\na,1\nb,wide\n", "row 2 below the header, column 'pixel_mm' is 'wide'"),
+        ("id,hc_mm\na,1\nb,0\n", "row 2 below the header, column 'hc_mm' is '0'"),
     ],
 )
 def test_bad_tables(tmp_path, table, message):
     root = write(tmp_path / "raw", ["a", "b"])
     (root / "cases.csv").write_text(table)
     with pytest.raises(InputError, match=f"file 'cases.csv'.*{message}"):
-        list(folder.read(root))
+        list(read("folder", root))

@@ -5,9 +5,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from pipeline.cohorts import psfhs
-from pipeline.cohorts.readers import read_cohort
 from pipeline.run.errors import InputError
+from tests.cohorts.reading import TWO, read
+
+BOTH = {"task": TWO, "structures": {"pubic_symphysis": "symphysis", "fetal_head": "head"}}
 
 
 def save(path, array):
@@ -30,9 +31,7 @@ def write(root, ids, channels=3, masks=True):
 
 @pytest.mark.parametrize("channels", [0, 3])
 def test_cases(tmp_path, channels):
-    classes, cases = read_cohort("psfhs", write(tmp_path / "raw", ["00002", "00010"], channels), "psfhs", None, True)
-    cases = list(cases)
-    assert classes == ("background", "pubic_symphysis", "fetal_head")
+    cases = list(read("psfhs", write(tmp_path / "raw", ["00002", "00010"], channels), **BOTH))
     assert [(case.id, case.patient) for case in cases] == [("00002", "00002"), ("00010", "00010")]
     for i, case in enumerate(cases):
         np.testing.assert_array_equal(case.image, np.random.default_rng(i).integers(0, 256, (16, 20), dtype=np.uint8))
@@ -45,7 +44,7 @@ def test_archive(tmp_path):
     with zipfile.ZipFile(tmp_path / "PSFHS.zip", "w") as archive:
         for path in folder.rglob("*.mha"):
             archive.write(path, f"PSFHS/{path.parent.name}/{path.name}")
-    (one,), (two,) = psfhs.read(folder), psfhs.read(tmp_path / "PSFHS.zip")
+    (one,), (two,) = read("psfhs", folder, **BOTH), read("psfhs", tmp_path / "PSFHS.zip", **BOTH)
     np.testing.assert_array_equal(one.image, two.image)
     np.testing.assert_array_equal(one.mask, two.mask)
 
@@ -53,21 +52,21 @@ def test_archive(tmp_path):
 def test_equal_images_are_one_patient(tmp_path):
     root = write(tmp_path / "raw", ["00002", "00003"])
     (root / "image_mha" / "00003.mha").write_bytes((root / "image_mha" / "00002.mha").read_bytes())
-    _, cases = read_cohort("psfhs", root, "psfhs", None, True)
+    cases = read("psfhs", root, **BOTH)
     assert [case.patient for case in cases] == ["00002", "00002"]
 
 
 def test_unlabelled(tmp_path):
     root = write(tmp_path / "raw", ["00002"], masks=False)
-    assert next(psfhs.read(root, labelled=False)).mask is None
+    assert next(read("psfhs", root, labelled=False, **BOTH)).mask is None
     with pytest.raises(InputError, match=r"image 'image_mha/00002\.mha' has no mask"):
-        list(psfhs.read(root))
+        list(read("psfhs", root, **BOTH))
 
 
 def test_label_outside_the_classes(tmp_path):
     root = write(tmp_path / "raw", ["00002"])
     save(root / "label_mha" / "00002.mha", np.full((16, 20), 3, dtype=np.uint8))
-    _, cases = read_cohort("psfhs", root, "psfhs", None, True)
+    cases = read("psfhs", root, **BOTH)
     with pytest.raises(InputError, match="case '00002': mask holds values 3, allowed are 0 to 2"):
         list(cases)
 
@@ -76,12 +75,11 @@ def test_truncated_file_is_named(tmp_path):
     path = write(tmp_path / "raw", ["00002"]) / "image_mha" / "00002.mha"
     path.write_bytes(path.read_bytes()[:50])
     with pytest.raises(InputError, match=r"file 'image_mha/00002\.mha' is not a readable MetaImage"):
-        list(psfhs.read(tmp_path / "raw"))
+        list(read("psfhs", tmp_path / "raw", **BOTH))
 
 
 def test_real_cohort(shared_data):
-    _, cases = read_cohort("psfhs", shared_data / "psfhs", "psfhs", None, labelled=True)
-    cases = list(cases)
+    cases = list(read("psfhs", shared_data / "psfhs", **BOTH))
     assert len(cases) == len({case.patient for case in cases}) >= 60
     assert {case.image.shape for case in cases} == {(256, 256)}
     assert all(set(np.unique(case.mask)) == {0, 1, 2} for case in cases)

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from pipeline.cohorts.source import Source, by_id, natural_key, pair_masks, positive, read_csv
+from pipeline.cohorts.source import Source, by_id, natural_key, pair_masks
 from pipeline.run.errors import InputError
 
 
@@ -100,30 +100,3 @@ def test_pairs():
         pair_masks(images, {"x3": "m/x3.png"}, labelled=False)
     with pytest.raises(InputError, match="no images"):
         pair_masks({}, {}, labelled=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "lacks the column 'id'"),
-        (b"name\nx\n", r"lacks the column 'id' \(it has: name\)"),
-        (b"id,b\nx\n", "row 'x' has 1 fields, not 2"),
-        (b"id\n\xff\xfe\n", "not comma-separated UTF-8"),
-    ],
-)
-def test_bad_tables(tmp_path, text, message):
-    (tmp_path / "t.csv").write_bytes(text)
-    with Source(tmp_path) as source, pytest.raises(InputError, match=f"file 't.csv'.*{message}"):
-        read_csv(source, "t.csv", ("id",))
-
-
-def test_table_with_byte_order_mark_blanks_and_windows_lines(tmp_path):
-    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfid, pixel_mm\r\nx , 0.1\r\n\r\n")
-    with Source(tmp_path) as source:
-        assert read_csv(source, "t.csv", ("id",)) == [{"id": "x", "pixel_mm": "0.1"}]
-
-
-@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "0,1", "", "wide"])
-def test_number_that_is_not_positive(text):
-    with pytest.raises(InputError, match=f"file 't.csv', row 'x': 'pixel_mm' is '{text}'.*number above 0"):
-        positive(text, "pixel_mm", "x", "t.csv")

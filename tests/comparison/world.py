@@ -16,6 +16,7 @@ from pipeline.data.case import Case
 from pipeline.data.dataset import open_dataset, read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
+from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.curation import CRITERIA
@@ -25,9 +26,9 @@ from pipeline.run.files import write_json
 from pipeline.tasks.metrics import METRICS
 from pipeline.tools.preset import compose
 
-CLASSES = ["background", "head"]
+STRUCTURES = (Structure("head", "head"),)
 ARMS = {
-    "real": {"extra": "none", "ratio": 0},
+    "real": {"extra": "none"},
     "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
     "warped": {"extra": "warped", "ratio": 2},
     "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
@@ -99,6 +100,15 @@ def measures(replicate):
     ]
 
 
+SOURCES = ("labels", "generated", "generous")
+
+
+def source(arm):
+    if arm["extra"] != "synthetic":
+        return "labels"
+    return "generous" if arm.get("generous") else "generated"
+
+
 @dataclass
 class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
@@ -128,6 +138,11 @@ class World:
         config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
+        config["assemble"]["generous_labels"] = max(self.labels)
+        config["kinds"] = {
+            **{kind: [name for name, one in self.arms.items() if source(one) == kind] for kind in SOURCES},
+            **{kind: [name for name in self.segmenters if name.startswith(kind)] for kind in ("sam", "unet")},
+        }
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
@@ -135,8 +150,8 @@ class World:
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -150,7 +165,7 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
         thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))

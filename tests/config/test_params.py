@@ -7,11 +7,18 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.params import View, load_params, parse_params
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose
 
 PRESETS = Path(__file__).parents[2] / "presets"
+
+
+def latent(params: dict, **changes) -> None:
+    """The backend 'latent', as its preset has it."""
+    preset = yaml.safe_load(compose(PRESETS, "latent"))
+    params.update(diffusion=preset["diffusion"] | changes, sample=preset["sample"])
 
 
 @pytest.fixture
@@ -33,9 +40,9 @@ def test_every_preset_is_valid(preset, tmp_path):
     path = tmp_path / "params.yaml"
     path.write_text(compose(PRESETS, preset))
     config = load_params(path)
-    assert config.held_out()
+    assert held_out_names(config.cohorts)
     axes = ("segmenters", "labels", "replicates", "arms")
-    assert len(set(config.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
+    assert len(set(config.grid.cells())) == math.prod(len(getattr(config.grid, axis)) for axis in axes)
 
 
 def test_comments_survive_composition():
@@ -84,6 +91,18 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (lambda p: p["cohorts"]["phantom_b"].update(labelled=False), ["'cohorts.phantom_b'", "may be unlabelled"]),
+        (lambda p: p["cohorts"]["phantom_d"].update(role="unlabelled", labelled=True), ["no mask is read"]),
+        (lambda p: p["cohorts"]["phantom_d"].update(reader="psfhs", classes=["background", "head"]), ["map them"]),
+        (lambda p: p["cohorts"]["phantom_d"].update(classes=["head"]), ["the background first"]),
+        (lambda p: p["cohorts"]["phantom_d"].update(classes=["background", "head", "head"]), ["two or more different"]),
+        (lambda p: p["task"].update(structures={}), ["'task'", "at least one name"]),
+        (lambda p: p["task"].update(structures={"head": "hand"}), ["'task.structures.head' is 'hand'", "'symphysis'"]),
+        (lambda p: p["task"].update(structures={"a": "head", "b": "head"}), ["two structures have the role 'head'"]),
+        (lambda p: p["task"].update(unions={"all": ["head", "neck"]}), ["unions.all names 'neck'"]),
+        (lambda p: p["task"].update(unions={"head": ["head", "head"]}), ["the name of a structure too"]),
+        (lambda p: p["task"].update(unions={"all": ["head", "head"]}), ["two or more different structures"]),
+        (lambda p: p["task"].update(primary="reference_share"), ["'task.primary' is 'reference_share'", "'dice'"]),
         (lambda p: p["sample"].update(count="240"), ["'sample.count' is '240'", "valid integer"]),
         (lambda p: p["instrument"].update(channels=[10] * 5), ["'instrument.channels", "multiple of 4"]),
         (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
@@ -93,9 +112,16 @@ def test_unknown_preset_lists_the_known_ones():
             ["cohort 'training'", "choose another"],
         ),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
-        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion'", "needs latent.weights, the folder"]),
-        (lambda p: p["diffusion"]["latent"].update(image_size=100), ["latent.image_size' is 100", "multiple of 64"]),
-        (lambda p: p["diffusion"]["latent"].update(variant="lora"), ["'diffusion.latent.variant'", "'reference'"]),
+        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion.weights' is missing"]),
+        (lambda p: p["diffusion"].update(lora_rank=4), ["unknown key 'diffusion.lora_rank' of 'pixel'; remove it"]),
+        (lambda p: p["diffusion"].update(backend="gan"), ["'diffusion'", "'gan'", "'pixel', 'latent'"]),
+        (lambda p: latent(p, image_size=100), ["'diffusion.image_size' is 100", "multiple of 64"]),
+        (lambda p: latent(p, variant="lora"), ["'diffusion.variant' is 'lora'", "'reference'"]),
+        (lambda p: latent(p, weights=None), ["'diffusion.weights'", "valid string"]),
+        (lambda p: latent(p, channels=[8, 8]), ["unknown key 'diffusion.channels' of 'latent'"]),
+        (lambda p: latent(p, variant="reference", unlabelled="null_mask"), ["'diffusion'", "none or pseudo_mask"]),
+        (lambda p: latent(p) or p["sample"].update(sampler="euler"), ["sample.sampler does not apply", "be null"]),
+        (lambda p: p["sample"].update(sigma_max=None), ["sample.sigma_max needs a value"]),
         (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
     ],
 )

@@ -1,21 +1,24 @@
 import io
 import json
+import weakref
 from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from pipeline.data.dataset import open_dataset, read_dataset, read_images
+from pipeline.data.dataset import check_structures, open_dataset, read_dataset, read_images
 from pipeline.data.schema import SCHEMA
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 
 
 def write(path, cases, role="train", **options):
-    write_dataset(path, cases, role=role, classes=CLASSES, **options)
+    write_dataset(path, cases, role=role, structures=STRUCTURES, **options)
     return path
 
 
@@ -26,7 +29,7 @@ def dataset(tmp_path, ring):
 
 def test_round_trip(dataset, ring):
     opened = read_dataset(dataset)
-    assert opened.classes == CLASSES
+    assert opened.structures == STRUCTURES
     assert [case.id for case in opened.cases] == [f"case-{i:03d}" for i in range(5)]
     expected = ring(3)
     np.testing.assert_array_equal(opened.cases[3].image, expected.image)
@@ -114,7 +117,6 @@ def test_truncated_shard_is_named(dataset):
 
 def test_changed_pixels_are_noticed(dataset):
     import pyarrow as pa
-    from PIL import Image
 
     shard = dataset / "part-00000.parquet"
     rows = pq.read_table(shard).to_pylist()
@@ -141,7 +143,7 @@ def test_future_schema_is_refused(dataset):
 
 def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp_path, ring):
     cases = [ring(i, split="train" if i % 2 else "val") for i in range(7)]
-    write_dataset(tmp_path, cases, role="train", classes=["background", "head"], shard_rows=3)
+    write_dataset(tmp_path, cases, role="train", structures=STRUCTURES, shard_rows=3)
     lazy, read = open_dataset(tmp_path, ["train"]), read_dataset(tmp_path, ["train"])
     assert lazy.cases.column("id") == [case.id for case in read.cases]
     for index in (2, 0, 1):
@@ -152,8 +154,56 @@ def test_an_opened_dataset_holds_what_a_read_one_does_and_decodes_when_asked(tmp
     assert [case.id for case in kept] == ["case-003"]
 
 
+def test_writing_holds_one_shard_of_cases(tmp_path, ring):
+    """A set of a thousand images is not kept for the sake of its preview."""
+    alive, most = [], 0
+
+    def cases():
+        nonlocal most
+        for i in range(40):
+            case = ring(i)
+            alive.append(weakref.ref(case.image))
+            yield case
+            del case
+            most = max(most, sum(image() is not None for image in alive))
+
+    write(tmp_path / "set", cases(), shard_rows=4)
+    assert most <= 10
+    assert len(read_dataset(tmp_path / "set").cases) == 40
+
+
+def test_a_preview_shows_cases_spread_over_the_set(tmp_path, ring):
+    """It is the same whatever the size of the shards, and 24 of them for a large set."""
+    for rows in (3, 50):
+        write(tmp_path / str(rows), [ring(i) for i in range(50)], shard_rows=rows)
+    first, second = ((tmp_path / str(rows) / "preview.png").read_bytes() for rows in (3, 50))
+    assert first == second
+    assert Image.open(io.BytesIO(first)).size == (6 * (192 + 4) + 4, 4 * (144 + 4) + 4)
+
+
+@pytest.mark.parametrize("role", ["unlabelled", "extra"])
+def test_some_sets_may_be_empty(tmp_path, role):
+    opened = read_dataset(write(tmp_path / role, [], role=role))
+    assert (opened.role, opened.cases, opened.structures) == (role, [], STRUCTURES)
+
+
+def test_an_unlabelled_set_holds_no_annotated_mask(tmp_path, ring):
+    with pytest.raises(InputError, match="case 'case-001': an annotated mask in an unlabelled set"):
+        write(tmp_path / "bad", [ring(0, mask=None, mask_source=None), ring(1)], role="unlabelled")
+    write(tmp_path / "good", [ring(0, mask=None, mask_source=None), ring(1, mask_source="filter")], role="unlabelled")
+
+
+@pytest.mark.parametrize(
+    "other", [(Structure("head"),), (Structure("skull", "head"),), (*STRUCTURES, Structure("neck"))]
+)
+def test_a_dataset_of_other_structures_is_refused(dataset, other):
+    check_structures(dataset, STRUCTURES, "the segmenter")
+    with pytest.raises(InputError, match=r"rings: its structures are head \(role head\), those of the segmenter are "):
+        check_structures(dataset, other, "the segmenter")
+
+
 def test_a_shard_that_is_gone_is_named(tmp_path, ring):
-    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", classes=["background", "head"], shard_rows=2)
+    write_dataset(tmp_path, [ring(i) for i in range(5)], role="train", structures=STRUCTURES, shard_rows=2)
     (tmp_path / "part-00001.parquet").unlink()
     with pytest.raises(InputError, match=r"shards are missing between part-00000\.parquet and part-00002"):
         open_dataset(tmp_path)

@@ -1,11 +1,9 @@
-import math
-
 import numpy as np
 import pytest
 import torch
 
-from pipeline.diffusion.conditioning import REFERENCE_MM, Condition, signed_distance
-from pipeline.diffusion.sector import choose_sectors, from_outline, outline, sector_bank
+from pipeline.diffusion.conditioning import Condition, signed_distance
+from pipeline.diffusion.sector import choose_sectors, sector_bank, sector_of, sector_polygon
 from pipeline.imaging.field_of_view import field_of_view
 
 
@@ -44,7 +42,7 @@ def test_moving_the_mask_moves_the_planes():
     torch.testing.assert_close(condition.planes(moved, everywhere(1))[..., 4:-4], shifted[..., 4:-4])
 
 
-def test_unknown_mask_keeps_the_sector_and_the_constants():
+def test_unknown_mask_keeps_the_sector_and_the_augmentation():
     condition = Condition(1, augmentation=2)
     planes = condition.planes(masks_of_two(), ~everywhere(), torch.tensor([[0.5, -1.0], [0.0, 0.25]]))
     null = condition.without_mask(planes)
@@ -53,18 +51,11 @@ def test_unknown_mask_keeps_the_sector_and_the_constants():
     assert (planes[0, 4] == -1).all() and (planes[1, 4] == 0.25).all()
 
 
-def test_constants_stand_where_the_planes_say():
-    condition = Condition(1, augmentation=3, pixel_size=True, devices=("voluson", "aloka"))
-    values = condition.constants(
-        3,
-        augmentation=torch.full((3, 3), 0.5),
-        pixel_mm=[REFERENCE_MM * math.e, None, REFERENCE_MM],
-        devices=["aloka", None, "unseen"],
-    )
-    expected = [[0.5] * 3 + [1.0, 1.0, 0.0, 1.0], [0.5] * 3 + [0.0] * 4, [0.5] * 3 + [0.0, 1.0, 0.0, 0.0]]
-    torch.testing.assert_close(values, torch.tensor(expected))
-    assert condition.n_planes == 3 + 7
-    assert not condition.constants(2).any(), "what is not told is zero"
+def test_what_is_not_told_is_zero():
+    condition = Condition(1, augmentation=3)
+    assert condition.n_planes == 6 and not condition.planes(masks_of_two(), everywhere())[:, 3:].any()
+    untold = Condition(1).planes(masks_of_two(), everywhere(), torch.ones(2, 3))
+    assert untold.shape[1] == 3
 
 
 def test_field_of_view_is_the_sector():
@@ -85,13 +76,13 @@ def test_field_of_view_of_a_black_image_is_everything():
 
 
 @pytest.mark.parametrize("touching", [False, True])
-def test_a_sector_survives_its_outline(touching):
+def test_a_sector_survives_as_a_polygon(touching):
     rows, columns = np.mgrid[:64, :64]
     angle, depth = np.arctan2(columns - 32, rows + 15), np.hypot(columns - 32, rows + 15)
     sector = (np.abs(angle) < 0.6) & (depth > 16) & (depth < (200 if touching else 70))
-    back = from_outline(outline(sector), 64)
+    back = sector_of(sector_polygon(sector), 64)
     assert (back & sector).sum() / (back | sector).sum() > 0.96
-    assert len(outline(sector)) < 60
+    assert len(sector_polygon(sector)) < 60
 
 
 def test_a_mask_gets_a_sector_that_holds_it():
@@ -99,7 +90,9 @@ def test_a_mask_gets_a_sector_that_holds_it():
     left[:, :18], right[:, 14:] = True, True
     masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
     masks[0, 10:20, 2:10], masks[1, 10:20, 22:30] = 1, 1
-    chosen = choose_sectors(masks, sector_bank([outline(left), outline(right)], 32), torch.Generator().manual_seed(0))
+    chosen = choose_sectors(
+        masks, sector_bank([sector_polygon(left), sector_polygon(right)], 32), torch.Generator().manual_seed(0)
+    )
     assert chosen[0, 16, 4] and not chosen[0, 16, 28]
     assert chosen[1, 16, 28] and not chosen[1, 16, 4]
     assert choose_sectors(masks, sector_bank([], 32), None).all()

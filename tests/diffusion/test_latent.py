@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,17 +8,22 @@ import pytest
 import torch
 
 from pipeline.config.diffusion import Latent
-from pipeline.diffusion.latent import training as latent_training
+from pipeline.data.structures import Structure, to_json
+from pipeline.diffusion.latent.base import load_base
 from pipeline.diffusion.latent.contours import decode_contours, draw_contours
-from pipeline.diffusion.latent.generator import load_base, load_latent
-from pipeline.diffusion.latent.training import adapt, fit, fuse, latent_batch, noise_loss, save_latent, train_latent
-from pipeline.diffusion.pool import Pool
+from pipeline.diffusion.latent.generator import load_latent
+from pipeline.diffusion.latent.objective import LatentDenoising
+from pipeline.diffusion.training import train_generator
+from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.letterbox import to_unit_range
+from pipeline.learning.loop import train as train_objective
+from pipeline.learning.recipe import Recipe
+from pipeline.run import seeds
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
 
 VARIANTS = ["controlnet", "reference"]
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 CPU = torch.device("cpu")
 
 
@@ -28,14 +34,13 @@ def pool():
     radii = [np.hypot((rows - 32) / (18 + i), (columns - 32) / (12 + i)) for i in range(4)]
     masks = np.stack([radius < 1 for radius in radii]).astype(np.uint8)
     grey = np.where(masks, 60, 150) + rng.normal(0, 10, masks.shape)
-    return Pool(
+    return TrainingSet(
         images=torch.from_numpy(np.clip(grey, 0, 255).astype(np.uint8)),
         masks=torch.from_numpy(masks),
         sectors=torch.ones(masks.shape, dtype=torch.bool),
         known=torch.ones(4, dtype=torch.bool),
-        pixel_mm=(None,) * 4,
-        devices=(None,) * 4,
         labelled=4,
+        structures=STRUCTURES,
     )
 
 
@@ -43,6 +48,10 @@ def pool():
 def params(tiny_model):
     """Eight steps at a learning rate that moves a ControlNet's zero convolutions."""
     return Latent(
+        backend="latent",
+        unlabelled="none",
+        unlabelled_share=0.0,
+        accumulate=1,
         weights=str(tiny_model),
         variant="controlnet",
         lora_rank=2,
@@ -62,7 +71,16 @@ def params(tiny_model):
 
 
 def train(pool, params, scratch, on_step=lambda step, loss: None):
-    return train_latent(pool, CLASSES, params, 0, scratch, CPU, on_step)
+    return train_generator(pool, params, 0, scratch, CPU, on_step).generator
+
+
+def objective_of(pool, params):
+    return LatentDenoising(pool, load_base(Path(params.weights), "cpu"), params, 0)
+
+
+def batch_of(objective, step=0, share=slice(None)):
+    generator = seeds.torch_generator(3, "batch", step)
+    return objective.batch(step, objective.params.batch, generator, share)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +93,7 @@ def saved(pool, tiny_model, tmp_path_factory):
             folder, losses = tmp_path_factory.mktemp(variant), []
             changed = params.model_copy(update={"variant": variant})
             generator = train(pool, changed, Scratch(folder, "d", []), lambda step, loss: losses.append(loss))
-            save_latent(generator, folder / "model")
+            generator.save(folder / "model")
             made[variant] = generator, losses, folder / "model"
         return made[variant]
 
@@ -92,7 +110,7 @@ def render(generator, masks, noise_seeds, guidance=1.5):
 def test_training_has_a_finite_loss_at_every_step(variant, saved, params):
     generator, losses, _ = saved(variant, params)
     assert len(losses) == params.steps and np.isfinite(losses).all()
-    assert generator.variant == variant and generator.classes == CLASSES and generator.image_size == 64
+    assert generator.variant == variant and generator.structures == STRUCTURES and generator.image_size == 64
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -145,7 +163,7 @@ def test_plain_diffusers_opens_the_folder(variant, saved, params):
             assert torch.equal(weight, ours.state_dict()[key])
     described = json.loads((folder / "latent.json").read_text())
     assert described.pop("sectors") == [list(map(list, outline)) for outline in generator.sectors]
-    assert described == {"variant": variant, "classes": list(CLASSES), "image_size": 64, "prompt": "a head"}
+    assert described == {"variant": variant, "structures": to_json(STRUCTURES), "image_size": 64, "prompt": "a head"}
     suffixes = {file.suffix for file in folder.rglob("*") if file.is_file()}
     assert not suffixes & {".bin", ".pt", ".ckpt", ".pkl"}
     configured = "".join(file.read_text() for file in folder.rglob("*.json"))
@@ -171,14 +189,14 @@ def test_the_lora_alone_turns_the_base_into_the_fused_network(saved, params, tin
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_only_lora_and_controlnet_are_trained(variant, pool, params, tmp_path):
+def test_only_lora_and_controlnet_are_trained(variant, pool, params):
     params = params.model_copy(update={"variant": variant, "steps": 2})
-    base, untouched = load_base(Path(params.weights), "cpu"), load_base(Path(params.weights), "cpu")
-    adapted = adapt(base, params, 1, seed=0)
-    start = {name: weight.detach().clone() for name, weight in adapted.trained().items()}
+    objective, untouched = objective_of(pool, params), load_base(Path(params.weights), "cpu")
+    base, network = objective.base, objective.network
+    start = {name: weight.detach().clone() for name, weight in network.named_parameters() if weight.requires_grad}
     assert all("lora" in name or name.startswith("controlnet.") for name in start)
-    fit(adapted, base, pool, 1, params, 0, Scratch(tmp_path, "d", []), CPU, lambda step, loss: None)
-    after = adapted.trained()
+    train_objective(objective, Recipe.of(params), seed=0, device=CPU)
+    after = dict(network.named_parameters())
     for part in ("unet.", "controlnet.")[: 1 + (variant == "controlnet")]:
         assert any(name.startswith(part) and not torch.equal(start[name], after[name]) for name in start)
     layers = {key.replace("base_layer.", ""): value for key, value in base.unet.state_dict().items()}
@@ -188,7 +206,7 @@ def test_only_lora_and_controlnet_are_trained(variant, pool, params, tmp_path):
             assert torch.equal(weight, weights[key]), f"{name} {key} is frozen"
     for network in (base.vae, base.text_encoder, base.unet):
         assert all("lora" in name for name, weight in network.named_parameters() if weight.grad is not None)
-    assert set(fuse(adapted)) and not any("lora" in key for key in base.unet.state_dict())
+    assert set(objective.generator().lora) and not any("lora" in key for key in base.unet.state_dict())
 
 
 class Killed(Exception):
@@ -217,35 +235,35 @@ def test_interrupted_and_resumed_equals_uninterrupted(variant, saved, pool, para
     assert all(torch.equal(weight, resumed.lora[name]) for name, weight in whole.lora.items())
 
 
-def test_batches_are_functions_of_seed_and_step(pool, params, tiny_model):
-    base = load_base(tiny_model, "cpu")
-    first, again, other = (latent_batch(pool, 1, base, params, 3, step) for step in (5, 5, 6))
-    for name, part in vars(first).items():
-        assert torch.equal(part, getattr(again, name))
+def test_batches_are_functions_of_seed_and_step_and_processes_share_them(pool, params):
+    objective = objective_of(pool, params)
+    first, again, other = (batch_of(objective, step) for step in (5, 5, 6))
+    second_half = batch_of(objective, 5, slice(1, None, 2))
+    for values, same, half in zip(first, again, second_half, strict=True):
+        assert torch.equal(values, same) and torch.equal(values[1:], half)
     assert not torch.equal(first.noise, other.noise)
     assert first.pixels.shape == (2, 3, 64, 64) and first.planes.shape == (2, 3, 64, 64)
     assert first.noise.shape == first.spread.shape == (2, 4, 8, 8)
 
 
-def test_mask_dropout_keeps_its_share(pool, params, tiny_model):
-    base, params = load_base(tiny_model, "cpu"), params.model_copy(update={"batch": 64})
-    planes = torch.cat([latent_batch(pool, 1, base, params, 0, step).planes for step in range(4)])
+def test_mask_dropout_keeps_its_share(pool, params):
+    objective = objective_of(pool, params.model_copy(update={"batch": 64}))
+    planes = torch.cat([batch_of(objective, step).planes for step in range(4)])
     assert (planes[:, 1] == 0).all(dim=(1, 2)).float().mean().item() == pytest.approx(0.25, abs=0.1)
 
 
-def test_a_reference_batch_holds_image_and_contour(pool, params, tiny_model):
-    params = params.model_copy(update={"variant": "reference"})
-    batch = latent_batch(pool, 1, load_base(tiny_model, "cpu"), params, 0, 0)
+def test_a_reference_batch_holds_image_and_contour(pool, params):
+    batch = batch_of(objective_of(pool, params.model_copy(update={"variant": "reference"})))
     assert batch.planes is None and torch.equal(batch.pixels[:, 0], batch.pixels[:, 1])
     joint = np.rint((batch.pixels[0].permute(1, 2, 0).numpy() + 1) * 127.5).astype(np.uint8)
     assert decode_contours(joint, 1)[1].mean() == pytest.approx(pool.masks.float().mean().item(), rel=0.6)
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
-def test_a_perfect_prediction_has_no_loss(prediction, pool, params, tiny_model):
-    base = load_base(tiny_model, "cpu")
+def test_a_perfect_prediction_has_no_loss(prediction, pool, params):
+    objective = objective_of(pool, params)
+    base, batch = objective.base, batch_of(objective)
     base.scheduler.register_to_config(prediction_type=prediction)
-    batch = latent_batch(pool, 1, base, params, 0, 0)
     alpha = base.scheduler.alphas_cumprod[batch.times][:, None, None, None]
     with torch.no_grad():
         posterior = base.vae.encode(batch.pixels).latent_dist
@@ -257,7 +275,7 @@ def test_a_perfect_prediction_has_no_loss(prediction, pool, params, tiny_model):
             return batch.noise
         return alpha.sqrt() * batch.noise - (1 - alpha).sqrt() * clean
 
-    assert noise_loss(oracle, base, batch, None).item() == pytest.approx(0, abs=1e-10)
+    assert objective.loss(oracle, *batch).item() == pytest.approx(0, abs=1e-10)
 
 
 def test_half_precision_trains(pool, params, tmp_path):
@@ -276,14 +294,14 @@ def test_half_precision_trains(pool, params, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(pool, params, tmp_path, monkeypatch):
-    count = iter(range(100))
+    count, real = iter(range(100)), LatentDenoising.loss
 
     def broken(*arguments):
-        return noise_loss(*arguments) * (float("nan") if next(count) == 4 else 1)
+        return real(*arguments) * (float("nan") if next(count) == 4 else 1)
 
-    monkeypatch.setattr(latent_training, "noise_loss", broken)
+    monkeypatch.setattr(LatentDenoising, "loss", broken)
     scratch = Scratch(tmp_path, "d", [])
-    with pytest.raises(InputError, match=r"the loss is nan at step 4; lower diffusion.latent.learning_rate"):
+    with pytest.raises(InputError, match=r"the loss is nan at step 4; lower diffusion.learning_rate"):
         train(pool, params, scratch)
     assert scratch.load()["step"] == 3
 
@@ -291,7 +309,7 @@ def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(pool, param
 def test_the_reference_refuses_three_structures(pool, params, tmp_path):
     reference = params.model_copy(update={"variant": "reference"})
     with pytest.raises(InputError, match="at most 2 structures"):
-        train_latent(pool, ("background", "a", "b", "c"), reference, 0, Scratch(tmp_path, "d", []), CPU, print)
+        train(replace(pool, structures=tuple(map(Structure, "abc"))), reference, Scratch(tmp_path, "d", []))
 
 
 def test_no_generator_says_what_to_run(tmp_path, saved, params):
@@ -307,8 +325,6 @@ def test_no_generator_says_what_to_run(tmp_path, saved, params):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path, monkeypatch, root):
     """train_diffusion and sample with a real folder's layout, labelled and unlabelled images."""
-    from dataclasses import replace
-
     import yaml
 
     from pipeline import sample, train_diffusion
@@ -320,17 +336,18 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     from pipeline.tools.preset import compose
 
     monkeypatch.chdir(tmp_path)
-    changed = yaml.safe_load(compose(root / "presets", "smoke"))
-    changed["diffusion"] |= {"backend": "latent", "unlabelled": "null_mask"}
-    changed["diffusion"]["latent"] |= {"weights": str(tiny_model), "variant": variant, "image_size": 64, "steps": 2}
-    changed["sample"] |= {"count": 6, "chunk_size": 4, "steps": 2}
+    changed = yaml.safe_load(compose(root / "presets", "latent"))
+    changed["compute"]["threads"] = 1
+    changed["diffusion"] |= {"weights": str(tiny_model), "variant": variant, "image_size": 64, "steps": 2}
+    changed["diffusion"]["unlabelled"] = "null_mask" if variant == "controlnet" else "pseudo_mask"
+    changed["sample"] |= {"count": 6, "chunk_size": 4, "steps": 2, "variety": {"masks": 2, "images": 2}}
     changed["sample"]["masks"] = {"parent": 1.0, "shape_model": 0.0, "user": 0.0}
     Path("params.yaml").write_text(yaml.safe_dump(changed))
     params = load_params(Path("params.yaml"))
-    classes = ("background", "head")
-    write_dataset(Path("train"), [ring(i) for i in range(8)], role="train", classes=classes)
+    classes = (Structure("head", "head"),)
+    write_dataset(Path("train"), [ring(i) for i in range(8)], role="train", structures=classes)
     others = [replace(ring(i), mask=None, mask_source=None) for i in range(8, 12)]
-    write_dataset(Path("unlabelled"), others, role="unlabelled", classes=classes)
+    write_dataset(Path("unlabelled"), others, role="unlabelled", structures=classes)
     Path("masks").mkdir()
 
     def stage(module, **paths):

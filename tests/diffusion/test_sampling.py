@@ -6,23 +6,25 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from diffusers import EDMDPMSolverMultistepScheduler
 from PIL import Image
 
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure, to_json
 from pipeline.data.writer import assemble_dataset
 from pipeline.diffusion.backends import PixelBackend, open_generator
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskSource
 from pipeline.diffusion.pixel.denoiser import Edm, build_unet
-from pipeline.diffusion.pixel.generator import MaskToImagePipeline, build_generator, load_generator
+from pipeline.diffusion.pixel.generator import MaskToImagePipeline, load_generator
 from pipeline.diffusion.sampling import sample_shards
 from pipeline.run.errors import InputError
 
 WARP = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
 WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 
 
 def random_generator(params, **changes) -> MaskToImagePipeline:
@@ -32,7 +34,14 @@ def random_generator(params, **changes) -> MaskToImagePipeline:
     with torch.no_grad():
         for weight in unet.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    return build_generator(unet.eval(), params, CLASSES, (-0.7, 0.3), Condition(1), WHOLE)
+    scheduler = EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero")
+    config = {
+        "patch": params.patch,
+        "structures": to_json(STRUCTURES),
+        "image_size": params.image_size,
+        "sectors": WHOLE,
+    }
+    return MaskToImagePipeline(unet.eval(), scheduler, grey_mean=-0.7, grey_std=0.3, **config)
 
 
 @pytest.fixture(scope="module")
@@ -93,8 +102,10 @@ def test_another_mask_or_seed_gives_another_image(generator, source, params, tmp
 def test_rows_carry_their_origin(generator, source, params, tmp_path):
     shards = shards_of(generator, source, params, tmp_path / "shards")
     labels = [case.id for case in source.labels]
-    provenance = {"cohort": "rings", "unlabelled": 12, "selected_on": 0, "sample": params.model_dump(mode="json")}
-    assemble_dataset(tmp_path / "set", shards, role="synthetic", classes=CLASSES, labels=labels, provenance=provenance)
+    provenance = {"cohort": "rings", "unlabelled": 12, "sample": params.model_dump(mode="json")}
+    assemble_dataset(
+        tmp_path / "set", shards, role="synthetic", structures=STRUCTURES, labels=labels, provenance=provenance
+    )
     cases = read_dataset(tmp_path / "set").cases
     assert len(cases) == 11 and cases[0].image.shape == cases[0].mask.shape == (24, 32), "the padding is cut off"
     assert [case.parent for case in cases] == [source.draw(i).template.id for i in range(11)]
@@ -107,7 +118,7 @@ def test_rows_carry_their_origin(generator, source, params, tmp_path):
 
 def test_assembling_checks_the_contract_between_shards(generator, source, params, tmp_path):
     shards = shards_of(generator, source, params, tmp_path / "shards")
-    arguments = {"role": "synthetic", "classes": CLASSES, "provenance": {"cohort": "rings"}}
+    arguments = {"role": "synthetic", "structures": STRUCTURES, "provenance": {"cohort": "rings"}}
     labels = [case.id for case in source.labels]
     with pytest.raises(InputError, match="occurs twice"):
         assemble_dataset(tmp_path / "a", [shards[0], shards[0]], labels=labels, **arguments)
@@ -116,15 +127,13 @@ def test_assembling_checks_the_contract_between_shards(generator, source, params
 
 
 @pytest.mark.parametrize("sampler", ["dpmpp_2m", "sde_dpmpp_2m", "euler"])
-@pytest.mark.parametrize("formulation", ["edm", "flow"])
-def test_every_sampler_and_formulation_repeats_and_obeys_its_generator(smoke_config, source, sampler, formulation):
-    pipeline = random_generator(smoke_config.diffusion, formulation=formulation)
+def test_every_sampler_repeats_and_obeys_its_generator(generator, source, sampler):
     masks = torch.from_numpy(np.stack([source.draw(i).mask for i in range(3)]))
 
     def images(*seeds):
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         options = {"num_inference_steps": 4, "sampler": sampler, "output_type": "np"}
-        return pipeline(masks, generator=generators, **options).images
+        return generator(masks, generator=generators, **options).images
 
     first = images(1, 2, 3)
     assert first.shape == (3, 32, 32) and first.dtype == np.uint8
@@ -213,6 +222,27 @@ def test_the_folder_is_a_diffusers_pipeline(generator, tmp_path):
     (picture, _) = plain(masks, num_inference_steps=2).images
     assert picture.size == (32, 32) and picture.mode == "L"
     assert {path.suffix for path in (tmp_path / "model").rglob("*") if path.is_file()} == {".json", ".safetensors"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_precision_asked_for_at_loading_is_honoured(generator, tmp_path, dtype):
+    generator.save_pretrained(tmp_path)
+    masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    masks[:, 8:24, 8:24] = 1
+
+    def images(pipeline):
+        options = {"num_inference_steps": 4, "generator": torch.Generator().manual_seed(0), "output_type": "pt"}
+        return pipeline(masks, **options).images
+
+    whole = images(generator)
+    for pipeline in (
+        MaskToImagePipeline.from_pretrained(tmp_path, torch_dtype=dtype),
+        load_generator(tmp_path, "cpu").to(dtype),
+    ):
+        assert pipeline.unet.dtype == dtype
+        half = images(pipeline)
+        assert half.dtype == torch.float32 and not torch.equal(half, whole)
+        torch.testing.assert_close(half, whole, atol=0.1, rtol=0)
 
 
 def test_no_generator_says_what_to_run(tmp_path):

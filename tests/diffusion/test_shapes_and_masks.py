@@ -6,7 +6,7 @@ import pytest
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
-from pipeline.diffusion.shape_model import describe, fit_shape_model, rasterise
+from pipeline.diffusion.shape_model import fit_shape_model, rasterise, shape_vector
 from pipeline.imaging.letterbox import Letterbox
 from pipeline.run.errors import InputError
 
@@ -27,13 +27,13 @@ def iou(a, b):
 @pytest.mark.parametrize("angle", [0.0, 0.4, 1.3])
 def test_contours_survive_description(angle):
     mask = ellipse(96, (50, 44), (34, 24), angle)
-    assert iou(rasterise(describe(mask, 1), 1, 96) > 0, mask > 0) > 0.96
+    assert iou(rasterise(shape_vector(mask, 1), 1, 96) > 0, mask > 0) > 0.96
 
 
 def test_two_structures_survive_description():
     mask = ellipse(96, (60, 50), (28, 20)) * 2
     mask[ellipse(96, (20, 25), (12, 6), 0.5) > 0] = 1
-    back = rasterise(describe(mask, 2), 2, 96)
+    back = rasterise(shape_vector(mask, 2), 2, 96)
     for k in (1, 2):
         assert iou(back == k, mask == k) > 0.9
 

@@ -9,34 +9,44 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.diffusion.backends import train_backend
-from pipeline.diffusion.conditioning import Condition
+from pipeline.data.structures import Structure
 from pipeline.diffusion.pixel.augmentation import N_CHANGES, apply_changes, draw_changes
-from pipeline.diffusion.pixel.training import learning_rate, made_ahead, train_denoiser
-from pipeline.diffusion.pool import build_pool, training_batch
+from pipeline.diffusion.pixel.generator import MaskToImagePipeline
+from pipeline.diffusion.pixel.objective import Denoising
+from pipeline.diffusion.training import train_generator
+from pipeline.diffusion.training_set import build_training_set
+from pipeline.run import seeds
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
 
 CPU = torch.device("cpu")
+STRUCTURES = (Structure("head", "head"),)
 
 
 @pytest.fixture(scope="module")
 def cases(ring):
-    return [ring(i, pixel_mm=1.0 + i, device="a" if i % 2 else "b") for i in range(6)]
+    return [ring(i) for i in range(6)]
 
 
 @pytest.fixture(scope="module")
-def pool(cases):
-    return build_pool(cases[:4], [replace(case, mask=None, mask_source=None) for case in cases[4:]], 32)
+def data(cases):
+    unlabelled = [replace(case, mask=None, mask_source=None) for case in cases[4:]]
+    return build_training_set(cases[:4], unlabelled, STRUCTURES, 32)
 
 
 @pytest.fixture
 def params(smoke_config):
-    return smoke_config.diffusion
+    """Of the smoke preset, with the network told nothing of the augmentation."""
+    return told(smoke_config.diffusion, False)
 
 
-def batch_of(pool, params, step=0, condition=None, seed=0, **part):
-    return training_batch(pool, condition or Condition(1), pool.grey, params, seed, step, **part)
+def told(params, conditioned=True):
+    return params.model_copy(update={"augment": params.augment.model_copy(update={"conditioned": conditioned})})
+
+
+def batch_of(data, params, step=0, share=slice(None)):
+    generator = seeds.torch_generator(0, "batch", step)
+    return Denoising(data, params, 0).batch(step, params.batch, generator, share)
 
 
 def still(params, **changes):
@@ -45,63 +55,64 @@ def still(params, **changes):
     return params.model_copy(update={"augment": params.augment.model_copy(update={**none, "flip": False, **changes})})
 
 
-def test_pool_keeps_labelled_cases_first_and_knows_which_masks_are_known(pool):
-    assert pool.labelled == 4 and pool.known.tolist() == [True] * 4 + [False] * 2
-    assert pool.images.dtype == torch.uint8 and not pool.masks[4:].any() and pool.masks[:4].any()
-    assert pool.pixel_mm[1] == pytest.approx(2.0 * 64 / 32)
+def test_pool_keeps_labelled_cases_first_and_knows_which_masks_are_known(data):
+    assert data.labelled == 4 and data.known.tolist() == [True] * 4 + [False] * 2
+    assert data.images.dtype == torch.uint8 and not data.masks[4:].any() and data.masks[:4].any()
+    assert len(data.polygons()) == 4 and data.n_structures == 1
 
 
-def test_batches_are_functions_of_seed_and_step(pool, params):
-    first, again, other = (batch_of(pool, params, step) for step in (5, 5, 6))
+def test_batches_are_functions_of_seed_and_step(data, params):
+    first, again, other = (batch_of(data, params, step) for step in (5, 5, 6))
     assert torch.equal(first.images, again.images) and torch.equal(first.planes, again.planes)
     assert not torch.equal(first.noise, other.noise)
 
 
-def test_parts_of_a_batch_are_the_batch(pool, params):
-    whole = batch_of(pool, params, 3)
-    halves = [batch_of(pool, params, 3, part=part, parts=2) for part in (0, 1)]
-    for name in ("images", "planes", "noise", "sigma"):
-        assert torch.equal(torch.cat([getattr(half, name) for half in halves]), getattr(whole, name))
+def test_parts_of_a_batch_are_the_batch(data, params):
+    whole = batch_of(data, params, 3)
+    for rank in (0, 1):
+        share = slice(rank, None, 2)
+        for values, part in zip(whole, batch_of(data, params, 3, share), strict=True):
+            assert torch.equal(part, values[share])
 
 
-def test_images_are_standardised(pool, params):
-    batch = batch_of(pool, still(params).model_copy(update={"batch": 256}))
+def test_images_are_standardised(data, params):
+    batch = batch_of(data, still(params).model_copy(update={"batch": 256}))
     assert batch.images.mean().item() == pytest.approx(0, abs=0.06)
     assert batch.images.std().item() == pytest.approx(params.sigma_data, rel=0.1)
 
 
-def test_noise_levels_follow_the_log_normal(pool, params):
+def test_noise_levels_follow_the_log_normal(data, params):
     params = params.model_copy(update={"batch": 64})
-    logs = torch.cat([batch_of(pool, params, step).sigma for step in range(20)]).log()
+    logs = torch.cat([batch_of(data, params, step).sigma for step in range(20)]).log()
     assert logs.mean() == pytest.approx(params.p_mean, abs=0.03)
     assert logs.std() == pytest.approx(params.p_std, abs=0.04)
 
 
-def test_mask_dropout_keeps_its_share(pool, params):
+def test_mask_dropout_keeps_its_share(data, params):
     params = params.model_copy(update={"batch": 64, "mask_dropout": 0.25, "unlabelled_share": 0.0})
-    planes = torch.cat([batch_of(pool, params, step).planes for step in range(10)])
+    planes = torch.cat([batch_of(data, params, step).planes for step in range(10)])
     dropped = (planes[:, 1] == 0).all(dim=(1, 2)).float().mean().item()
     assert dropped == pytest.approx(0.25, abs=4 * math.sqrt(0.25 * 0.75 / 640))
 
 
-def test_unlabelled_images_take_their_share_and_are_never_given_a_mask(cases, pool, params):
+def test_unlabelled_images_take_their_share_and_are_never_given_a_mask(cases, data, params):
     params = still(params).model_copy(update={"batch": 8, "mask_dropout": 0.0, "unlabelled_share": 0.25})
-    batch = batch_of(pool, params)
+    batch = batch_of(data, params)
     unknown = (batch.planes[:, 1:3] == 0).all(dim=(1, 2, 3))
     assert unknown.sum() == 2
-    pseudo = build_pool(cases[:4], cases[4:], 32)
+    pseudo = build_training_set(cases[:4], cases[4:], STRUCTURES, 32)
     assert not (batch_of(pseudo, params).planes[:, 1:3] == 0).all(dim=(1, 2, 3)).any()
-    alone = build_pool(cases[:4], [], 32)
+    alone = build_training_set(cases[:4], [], STRUCTURES, 32)
     assert batch_of(alone, params).images.shape[0] == 8, "without unlabelled images the batch is labelled"
 
 
-def test_the_network_is_told_what_was_done_and_nothing_else(pool, params):
+def test_the_network_is_told_what_was_done_and_nothing_else(data, params):
     params = still(params, shift=0.25, probability=1.0).model_copy(update={"mask_dropout": 0.0})
-    condition = Condition(1, augmentation=N_CHANGES)
-    planes = batch_of(pool, params, condition=condition).planes
-    told = planes[:, 3:, 0, 0]
-    assert (told[:, 3:5] != 0).all() and not told[:, [0, 1, 2, 5, 6, 7]].any()
-    assert not batch_of(pool, still(params), condition=condition).planes[:, 3:].any()
+    planes = batch_of(data, told(params)).planes
+    changes = planes[:, 3:, 0, 0]
+    assert (changes[:, 3:5] != 0).all() and not changes[:, [0, 1, 2, 5, 6, 7]].any()
+    assert not batch_of(data, told(still(params))).planes[:, 3:].any()
+    assert batch_of(data, params).planes.shape[1] == 3
 
 
 def test_each_kind_of_change_has_its_probability(params):
@@ -128,210 +139,115 @@ def test_changes_move_image_and_mask_together(params):
     assert moved_mask[0, 12:20, 0:8].all() and moved_mask.sum() == 64
 
 
-def test_zero_changes_change_nothing(pool, params):
-    images = pool.images[:, None].float() / 127.5 - 1
+def test_zero_changes_change_nothing(data, params):
+    images = data.images[:, None].float() / 127.5 - 1
     same, masks = apply_changes(
-        images, pool.masks.short(), torch.zeros(len(images), N_CHANGES), torch.zeros(len(images)) > 0, params.augment
+        images, data.masks.short(), torch.zeros(len(images), N_CHANGES), torch.zeros(len(images)) > 0, params.augment
     )
     torch.testing.assert_close(same, images, atol=1e-5, rtol=1e-5)
-    assert torch.equal(masks, pool.masks.short())
+    assert torch.equal(masks, data.masks.short())
 
 
-def test_pixel_size_follows_the_magnification(pool, params):
-    params = still(params, scale=0.3, probability=1.0)
-    condition = Condition(1, augmentation=N_CHANGES, pixel_size=True)
-    plain = {round(math.log(mm / 2.5), 3) for mm in pool.pixel_mm}
-    planes = batch_of(pool, params, condition=condition).planes
-    told, log_mm, known = (planes[:, 3 + i, 0, 0] for i in (1, N_CHANGES, N_CHANGES + 1))
-    assert set(known.tolist()) <= {0.0, 1.0} and known.any()
-    for change, value in zip(told[known > 0], log_mm[known > 0], strict=True):
-        assert round(float(value + 0.3 * change), 3) in plain
-
-
-def test_batches_made_ahead_are_the_batches():
-    assert list(made_ahead(str, range(3, 9), ahead=True)) == list(made_ahead(str, range(3, 9), ahead=False))
-    assert list(made_ahead(str, range(0), ahead=True)) == []
-
-
-@pytest.mark.parametrize("change", [{"formulation": "flow"}, {"weighting": "soft_min_snr"}])
-def test_every_formulation_and_weighting_learns(pool, params, tmp_path, change):
+def test_the_denoiser_learns(data, params, tmp_path):
     losses = []
-    params = params.model_copy(update={**change, "steps": 60, "learning_rate": 2e-3, "preview_every": 100})
-    train(pool, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
+    params = params.model_copy(update={"steps": 60, "learning_rate": 2e-3, "preview_every": 100})
+    train(data, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
     assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:5])
-
-
-def test_learning_rate_warms_up_and_falls(params):
-    params = params.model_copy(update={"steps": 100, "warmup_steps": 10})
-    rates = [learning_rate(step, params) / params.learning_rate for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[50] == 1 and rates[-1] == pytest.approx(0.1)
 
 
 class Killed(Exception):
     pass
 
 
-def train(pool, params, scratch, on_step=lambda step, loss: None, **options):
-    return train_denoiser(pool, Condition(1), params, 0, scratch, CPU, on_step, **options)
+class Tick:
+    """What a progress bar gets."""
+
+    def __init__(self, on_step=lambda step, loss: None):
+        self.on_step, self.pictures = on_step, []
+
+    def __call__(self, step, loss):
+        self.on_step(step, loss)
+
+    def image(self, name, pixels):
+        self.pictures.append(pixels)
+
+
+def train(data, params, scratch, on_step=lambda step, loss: None):
+    tick = on_step if isinstance(on_step, Tick) else Tick(on_step)
+    return train_generator(data, params, 0, scratch, CPU, tick).pipeline.unet
 
 
 def equal(a, b) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.state_dict().values(), b.state_dict().values(), strict=True))
 
 
-@pytest.mark.parametrize("profile", ["warmup", "power"])
-@pytest.mark.parametrize("select", ["last", "validation"])
-def test_interrupted_and_resumed_equals_uninterrupted(pool, params, tmp_path, profile, select):
-    ema = params.ema.model_copy(update={"profile": profile})
-    params = params.model_copy(update={"steps": 12, "checkpoint_every": 5, "preview_every": 4, "ema": ema})
-    options = {"validation": pool} if select == "validation" else {}
+def test_interrupted_and_resumed_equals_uninterrupted(data, params, tmp_path):
+    params = params.model_copy(update={"steps": 12, "checkpoint_every": 5, "preview_every": 4})
 
     def kill(step, loss):
         if step == 7:
             raise Killed
 
-    whole = train(pool, params, Scratch(tmp_path / "a", "d", []), **options)
+    watched = Tick()
+    whole = train(data, params, Scratch(tmp_path / "a", "d", []), watched)
+    assert [picture.ndim for picture in watched.pictures] == [3] * 3
     scratch, seen = Scratch(tmp_path / "b", "d", []), []
     with pytest.raises(Killed):
-        train(pool, params, scratch, kill, **options)
+        train(data, params, scratch, kill)
     assert scratch.load()["step"] == 5
-    resumed = train(pool, params, scratch, lambda step, loss: seen.append(step), **options)
+    resumed = train(data, params, scratch, lambda step, loss: seen.append(step))
     assert seen == list(range(12)), "the loss curve of a resumed run is whole"
     assert equal(whole, resumed)
+    unseen = train(data, params.model_copy(update={"preview_every": 100}), Scratch(tmp_path / "c", "d", []))
+    assert equal(whole, unseen), "previews leave training alone"
 
 
-def test_previews_are_of_the_average_and_leave_training_alone(pool, params, tmp_path):
-    params = params.model_copy(update={"steps": 8, "preview_every": 4})
-    seen = {}
-
-    def look(step, network):
-        assert not network.training
-        seen[step] = {name: value.clone() for name, value in network.state_dict().items()}
-
-    watched = train(pool, params, Scratch(tmp_path / "a", "d", []), on_preview=look)
-    assert sorted(seen) == [4, 8]
-    assert all(torch.equal(value, seen[8][name]) for name, value in watched.state_dict().items())
-    assert equal(watched, train(pool, params, Scratch(tmp_path / "b", "d", [])))
-
-
-def test_the_best_validation_loss_is_returned(pool, params, tmp_path, monkeypatch):
-    from pipeline.diffusion.pixel import training
-
-    params = params.model_copy(update={"steps": 9, "preview_every": 3})
-    losses, seen = iter([2.0, 1.0, 3.0]), {}
-    monkeypatch.setattr(training, "_validation_loss", lambda *args: next(losses))
-
-    def look(step, network):
-        seen[step] = {name: value.clone() for name, value in network.state_dict().items()}
-
-    chosen = train(pool, params, Scratch(tmp_path, "d", []), validation=pool, on_preview=look)
-    assert all(torch.equal(value, seen[6][name]) for name, value in chosen.state_dict().items())
-
-
-def test_accumulated_gradients_are_those_of_the_whole_batch(pool, params, tmp_path):
-    params = params.model_copy(update={"steps": 3})
-    whole = train(pool, params, Scratch(tmp_path / "a", "d", []))
-    parts = train(pool, params.model_copy(update={"accumulate": 4}), Scratch(tmp_path / "b", "d", []))
-    for a, b in zip(whole.state_dict().values(), parts.state_dict().values(), strict=True):
-        torch.testing.assert_close(a, b, atol=2e-4, rtol=2e-3)
-
-
-def test_a_batch_that_cannot_be_shared_is_refused(pool, params, tmp_path):
-    with pytest.raises(InputError, match=r"diffusion.batch.*multiple of 3"):
-        train(pool, params.model_copy(update={"accumulate": 3}), Scratch(tmp_path, "d", []))
-
-
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(pool, params, tmp_path, monkeypatch):
-    from pipeline.diffusion.pixel import training
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(data, params, tmp_path, monkeypatch):
+    from pipeline.diffusion.pixel import objective
 
     params = params.model_copy(update={"steps": 12, "checkpoint_every": 5})
-    scratch, real = Scratch(tmp_path, "d", []), training.denoising_loss
+    scratch, real = Scratch(tmp_path, "d", []), objective.denoising_loss
 
     def poisoned(*args):
         loss = real(*args)
         return loss * float("nan") if len(seen) == 7 else loss
 
     seen: list[int] = []
-    monkeypatch.setattr(training, "denoising_loss", poisoned)
+    monkeypatch.setattr(objective, "denoising_loss", poisoned)
     with pytest.raises(InputError, match=r"loss is nan at step 7; lower diffusion.learning_rate"):
-        train(pool, params, scratch, lambda step, loss: seen.append(step))
+        train(data, params, scratch, lambda step, loss: seen.append(step))
     state = scratch.load()
-    assert state["step"] == 5 and all(torch.isfinite(weight).all() for weight in state["unet"].values())
+    assert state["step"] == 5 and all(torch.isfinite(weight).all() for weight in state["network"].values())
 
 
-@pytest.mark.parametrize("mixed_precision", ["bf16"])
-def test_mixed_precision_trains(pool, params, tmp_path, mixed_precision):
+def test_mixed_precision_trains(data, params, tmp_path):
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state(True)
     losses = []
-    params = params.model_copy(update={"steps": 3, "mixed_precision": mixed_precision})
+    params = params.model_copy(update={"steps": 3, "mixed_precision": "bf16"})
     try:
-        unet = train(pool, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
+        unet = train(data, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
     finally:
         AcceleratorState._reset_state(True)
     assert np.isfinite(losses).all() and next(unet.parameters()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("backend", ["pixel", "latent"])
-def test_half_floats_need_a_gpu(pool, params, tmp_path, backend):
-    latent = params.latent.model_copy(update={"mixed_precision": "fp16"})
-    params = params.model_copy(update={"backend": backend, "mixed_precision": "fp16", "latent": latent})
-    with pytest.raises(InputError, match="mixed_precision' is 'fp16', which needs a GPU"):
-        train_backend(pool, ("background", "head"), params, 0, Scratch(tmp_path, "d", []), CPU, print)
-
-
-def test_a_network_that_is_told_much_trains_through_the_stages(root, ring, tmp_path, monkeypatch):
-    """Device, pixel size, told augmentation and weights chosen on the val split: train_diffusion, then sample."""
-    import json
-
-    import yaml
-
-    from pipeline import sample, train_diffusion
-    from pipeline.config.params import View, load_params
-    from pipeline.data.dataset import read_dataset
-    from pipeline.data.writer import write_dataset
-    from pipeline.diffusion.pixel.generator import load_generator
-    from pipeline.run.stage import execute
-    from pipeline.tools.preset import compose
-
-    monkeypatch.chdir(tmp_path)
-    changed = yaml.safe_load(compose(root / "presets", "smoke"))
-    changed["diffusion"] |= {"device": True, "pixel_size": True, "select": "validation", "steps": 6, "preview_every": 3}
-    changed["sample"] |= {"count": 4, "chunk_size": 4}
-    Path("params.yaml").write_text(yaml.safe_dump(changed))
-    params = load_params(Path("params.yaml"))
-    told = {"pixel_mm": 0.4}
-    cases = [ring(i, device="ab"[i % 2], split="val" if i >= 8 else "train", **told) for i in range(12)]
-    write_dataset(Path("train"), cases, role="train", classes=("background", "head"))
-    write_dataset(Path("unlabelled"), [], role="unlabelled", classes=("background", "head"))
-    Path("masks").mkdir()
-
-    def stage(module, **paths):
-        arguments = {key: Path(value) for key, value in paths.items()} | {"labels": 8, "replicate": 0}
-        execute(module.run, View(params, module.PARAMS), arguments)
-
-    stage(train_diffusion, train="train", unlabelled="unlabelled", out="model", live="live")
-    stage(sample, train="train", diffusion="model", masks="masks", out="pairs", variety="variety")
-    trained_on = json.loads(Path("model/training.json").read_text())["trained_on"]
-    assert len(trained_on["labels"]) == 8 and len(trained_on["selected_on"]) == 4
-    assert read_dataset(Path("pairs")).provenance["selected_on"] == 4
-    condition = load_generator(Path("model"), "cpu").condition
-    assert condition == Condition(1, N_CHANGES, True, ("a", "b"))
+def test_half_floats_need_a_gpu(data, params, tmp_path):
+    params = params.model_copy(update={"mixed_precision": "fp16"})
+    with pytest.raises(InputError, match="'diffusion.mixed_precision' is 'fp16', which needs a GPU"):
+        train(data, params, Scratch(tmp_path, "d", []))
 
 
 def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
-    from pipeline.diffusion.pixel.generator import build_generator
-
-    cases = [ring(i) for i in range(12)]
-    pool = build_pool(cases, [], 32)
+    data = build_training_set([ring(i) for i in range(12)], [], STRUCTURES, 32)
     params = params.model_copy(update={"steps": 250, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
-    unet = train(pool, params, Scratch(tmp_path, "d", []))
-    pipeline = build_generator(unet, params, ("background", "head"), pool.grey, Condition(1), [])
-    masks = pool.masks[:6]
+    pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, Tick()).pipeline
+    assert isinstance(pipeline, MaskToImagePipeline) and pipeline.condition.augmentation == 0
+    masks = data.masks[:6]
     moved = torch.roll(masks, 5, dims=2)
-    sectors = pool.sectors[:6]
+    sectors = data.sectors[:6]
 
     def images(chosen):
         generators = [torch.Generator().manual_seed(i) for i in range(6)]
@@ -375,8 +291,8 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(compose(root / "presets", "smoke"))
     Path("masks").mkdir()
-    write_dataset(Path("train"), [ring(i) for i in range(10)], role="train", classes=("background", "head"))
-    write_dataset(Path("unlabelled"), [], role="unlabelled", classes=("background", "head"))
+    write_dataset(Path("train"), [ring(i) for i in range(10)], role="train", structures=(Structure("head", "head"),))
+    write_dataset(Path("unlabelled"), [], role="unlabelled", structures=(Structure("head", "head"),))
     params = load_params(Path("params.yaml"))
     cell = {"labels": 8, "replicate": 0}
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-
 from pipeline.arms.pool import training_pool
+
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Augment, Warp
 from pipeline.data.stacking import stack_images, stack_masks
@@ -23,7 +23,8 @@ from pipeline.features.embeddings import (
     stored_id,
 )
 from pipeline.imaging.letterbox import to_uint8
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.sam.checkpoint import base_digest, build_sam, load_base
 from pipeline.quality.curation import repeated_id
 from pipeline.run import files

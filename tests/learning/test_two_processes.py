@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from pipeline.arms.pool import training_pool
+
 from pipeline.config.arms import Arm
 from pipeline.config.params import Config, load_params
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.features.embeddings import embedding_pool, encode, examples_of
-from pipeline.learning.training import ImagePool, Pool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import Examples, ImagePool, fit
 from pipeline.networks.sam.checkpoint import base_digest, build_sam, load_base, save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.tuning import STRATEGIES
@@ -35,7 +37,7 @@ class InDouble:
     such as biases of keys, by whole steps.
     """
 
-    pool: Pool
+    pool: Examples
 
     def __len__(self):
         return len(self.pool)
@@ -96,7 +98,7 @@ def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
 def results(ring, tmp_path_factory):
     """What one process alone makes, and what each of two does."""
     folder = tmp_path_factory.mktemp("fit")
-    write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", classes=("background", "head"))
+    write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", structures=(Structure("head", "head"),))
     prepare(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine.
@@ -129,7 +131,7 @@ def test_two_processes_give_the_weights_of_one(results, strategy):
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(results):
     alone, *together = (result["full"] for result in results)
     assert alone["refused"] == ""
-    assert all(other["refused"].startswith("a batch of 5 cannot be shared evenly by 2") for other in together)
+    assert all(other["refused"].startswith("key 'batch' is 5, which 2 process(es)") for other in together)
 
 
 if __name__ == "__main__":

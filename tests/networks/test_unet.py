@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from pipeline.config.segmenters import UNetBase, UNetSegmenter
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import ImagePool, Recipe, fit
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.unet.encoder_weights import hub_file, is_folded, load_encoder, unfold
 from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet

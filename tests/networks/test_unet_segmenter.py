@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.data.structures import Structure, to_json
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.segmenter import build_segmenter, load_segmenter, prepare_base, save_segmenter
 from pipeline.networks.unet.strategies import STRATEGIES
@@ -18,7 +19,7 @@ from pipeline.tools.onnx_export import export_onnx
 
 CPU = torch.device("cpu")
 IMAGES = torch.zeros(2, 1, 32, 32)
-CLASSES = ("background", "symphysis", "head")
+STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def settings(smoke_config):
 
 
 def prepared(folder, settings):
-    prepare_base(folder, settings, 0, CPU, None, lambda step, loss: None)
+    prepare_base(folder, settings, 0)
     return folder
 
 
@@ -41,7 +42,7 @@ def tuned(tmp_path, settings, n_structures=2):
         for weight in trained_state(network).values():
             weight.add_(0.1 * torch.randn_like(weight))
     about = {"name": "unet", "base": base, "settings": settings, "trained_on": {}}
-    save_segmenter(tmp_path / "model", network, CLASSES[: n_structures + 1], **about)
+    save_segmenter(tmp_path / "model", network, STRUCTURES[:n_structures], **about)
     return network.eval()
 
 
@@ -52,7 +53,7 @@ def test_round_trip_needs_no_base(tmp_path, settings, deep_supervision):
     x = torch.rand(2, 1, 32, 32) * 2 - 1
     assert torch.equal(loaded(x), network(x))
     assert not any(weight.requires_grad for weight in loaded.parameters())
-    assert (about["name"], about["settings"]["kind"], about["classes"]) == ("unet", "unet", list(CLASSES))
+    assert (about["name"], about["settings"]["kind"], about["structures"]) == ("unet", "unet", to_json(STRUCTURES))
 
 
 def test_where_weights_came_from_stays_at_home(tmp_path, settings):
@@ -126,7 +127,7 @@ def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):
         (logits,) = session.run(None, {"image": x.numpy()})
         np.testing.assert_allclose(logits, network(x).detach(), atol=1e-3)
     about = session.get_modelmeta().custom_metadata_map
-    assert about == {"classes": "background,symphysis,head", "image_size": "32"}
+    assert about == {"structures": "symphysis,head", "image_size": "32"}
 
 
 def test_onnx_that_differs_is_not_written(tmp_path, settings, monkeypatch):

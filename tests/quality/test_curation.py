@@ -6,25 +6,12 @@ import pytest
 from pipeline.data.case import _PATH_SAFE
 from pipeline.quality.curation import (
     CRITERIA,
-    by_fold,
-    decide,
     drops,
     feature_distances,
     repeated_id,
     repeats,
     threshold,
 )
-
-
-def test_every_image_is_scored_by_the_network_of_its_own_fold():
-    asked = {}
-
-    def score(fold, places):
-        asked[fold] = places.tolist()
-        return 10 * fold + places
-
-    np.testing.assert_array_equal(by_fold(np.array([1, 0, 1, 2]), score), [10, 1, 12, 23])
-    assert asked == {0: [1], 1: [0, 2], 2: [3]}
 
 
 def test_distances_are_root_mean_squares_in_standard_deviations_of_the_training_labels():
@@ -67,12 +54,12 @@ def test_labels_without_spread_leave_features_as_they_are(training):
 @pytest.mark.parametrize(
     ("criterion", "quantile", "expected"),
     [
-        ("obedience", 0.0, 0.6),
-        ("obedience", 0.25, 0.7),
+        ("mask_agreement", 0.0, 0.6),
+        ("mask_agreement", 0.25, 0.7),
         ("plausibility", 0.0, 1.0),
         ("plausibility", 0.25, 0.9),
-        ("novelty", 0.0, 0.6),
-        ("novelty", 1.0, 1.0),
+        ("training_distance", 0.0, 0.6),
+        ("training_distance", 1.0, 1.0),
     ],
 )
 def test_a_quantile_of_the_labels_fails_its_own_threshold(criterion, quantile, expected):
@@ -84,7 +71,7 @@ def test_a_larger_quantile_keeps_less(criterion):
     rng = np.random.default_rng(0)
     labels, samples = rng.uniform(size=20), {criterion: rng.uniform(size=400)}
     kept = [
-        decide(drops(samples, {criterion: threshold(criterion, labels, q)}), 400).sum() for q in (0.0, 0.05, 0.2, 1)
+        400 - drops(samples, {criterion: threshold(criterion, labels, q)})[criterion].sum() for q in (0.0, 0.05, 0.2, 1)
     ]
     assert kept == sorted(kept, reverse=True)
     assert kept[0] > kept[2] > kept[3]
@@ -105,19 +92,14 @@ def test_each_criterion_drops_its_own_side_and_spares_the_threshold():
     scores = {name: np.array([0.4, 0.5, 0.6]) for name in CRITERIA}
     dropped = drops(scores, dict.fromkeys(CRITERIA, 0.5))
     assert {name: one.tolist() for name, one in dropped.items()} == {
-        "obedience": [True, False, False],
+        "mask_agreement": [True, False, False],
         "plausibility": [False, False, True],
-        "novelty": [True, False, False],
+        "training_distance": [True, False, False],
     }
-    np.testing.assert_array_equal(decide(dropped, 3), [False, True, False])
 
 
 def test_a_criterion_that_is_off_drops_nothing():
-    scores = {"obedience": np.zeros(3)}
-    off = dict.fromkeys(CRITERIA)
-    assert drops(scores, off) == {}
-    assert decide({}, 3).all()
-    assert not decide(drops(scores, {**off, "obedience": 0.5}), 3).any()
+    assert drops({"mask_agreement": np.zeros(3)}, dict.fromkeys(CRITERIA)) == {}
 
 
 @pytest.mark.parametrize(

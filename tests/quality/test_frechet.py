@@ -71,7 +71,7 @@ def test_the_order_of_the_rows_does_not_count():
 @pytest.mark.parametrize(
     ("a", "b", "message"),
     [
-        (np.zeros((1, 3)), np.zeros((4, 3)), "at least 2 rows"),
+        (np.zeros((1, 3)), np.zeros((4, 3)), "at least 2 images a side"),
         (np.zeros((4, 3)), np.full((4, 3), np.nan), "the reference hold nan"),
         (np.zeros((4, 3)), np.zeros((4, 2)), "3 features, the reference 2"),
     ],

@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.quality import measurement, samples_table
+from pipeline.quality import measurement
+from pipeline.quality.assessment import sample_rows
 from pipeline.quality.measurement import Measured, measure
-from pipeline.quality.novelty import novelty
-from pipeline.tasks.segmentation.inference import agreement
+from pipeline.quality.training_distance import training_distance
 
 SIZE = 48
 
 
 def bright_ring(images):
-    """An instrument that calls everything inside the ring of these cases the head: dark or bright, not the field."""
+    """An evaluation network that calls everything inside the ring of these cases the head: dark or bright, not the field."""
     found = (np.abs(images[:, 0] - (90 / 127.5 - 1)) > 0.25) & (images[:, 0] > -0.99)
     return found.astype(np.uint8)
 
@@ -24,9 +24,8 @@ def measured(cases, threads=1):
         cases,
         size=SIZE,
         n_structures=1,
-        instrument_size=64,
+        network_size=64,
         segment=bright_ring,
-        agreement=lambda a, b: agreement(a, b, 1),
         threads=threads,
     )
 
@@ -64,7 +63,7 @@ def test_the_floor_is_agreement_with_the_mask_of_the_image_before(cases):
     assert found.shuffled_dice[1, 0] > found.dice[1, 0]
 
 
-def test_without_a_mask_the_instruments_map_stands_for_it(cases):
+def test_without_a_mask_the_map_of_the_evaluation_network_stands_for_it(cases):
     bare = measured([replace(case, mask=None, mask_source=None) for case in cases])
     known = measured(cases)
     assert np.isnan(bare.dice).all() and np.isnan(bare.shuffled_dice).all()
@@ -83,8 +82,8 @@ def test_an_image_in_which_nothing_is_found_has_no_head(cases):
 def test_the_table_of_samples_holds_both_sets_and_flags(ring):
     reference = measured([ring(i) for i in range(12)])
     unseen, own = measured([ring(i) for i in range(20, 26)]), measured([ring(3), ring(40)])
-    found = novelty(own.descriptors, reference.descriptors, unseen.descriptors, reference.patients)
-    rows = samples_table.rows(own, unseen, reference, found, reference.ids)
+    found = training_distance(own.descriptors, reference.descriptors, unseen.descriptors, reference.patients)
+    rows = sample_rows(own, unseen, reference, found, reference.ids)
     assert [row["set"] for row in rows] == ["synthetic"] * 2 + ["unseen"] * 6
     assert rows[0]["copy"] and rows[0]["nearest"] == "case-003" and rows[0]["distance"] < 0.01
     assert not rows[1]["copy"]

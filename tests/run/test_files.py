@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.data.tables import read_table, write_table
 from pipeline.run import files, stage
 from pipeline.run.cells import cell_name, prune_cells, prune_datasets
 from pipeline.run.resume import Scratch
@@ -36,11 +35,6 @@ def test_prune_never_removes_what_is_no_dataset(tmp_path):
     (tmp_path / "photos").mkdir()
     prune_datasets(tmp_path, {"spanish"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photos", "spanish"]
-
-
-def test_tables_round_trip(tmp_path):
-    write_table(tmp_path / "t.csv", [{"id": "a,b", "x": 1 / 3, "y": None}])
-    assert read_table(tmp_path / "t.csv") == [{"id": "a,b", "x": "0.333333", "y": ""}]
 
 
 def test_scratch_is_used_only_on_an_exact_match(tmp_path):

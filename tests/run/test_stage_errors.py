@@ -67,8 +67,8 @@ def test_missing_segmenter(fails, tmp_path):
 
 def test_the_base_is_work_for_one_process(fails, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "start it without torchrun" in fails("base_weights", "--segmenter", "sam", "--live", "live")
+    assert "start it without torchrun" in fails("base_weights", "--segmenter", "sam")
 
 
 def test_an_unknown_segmenter(fails):
-    assert "no segmenter 'san' under segmenters" in fails("base_weights", "--segmenter", "san", "--live", "live")
+    assert "no segmenter 'san' under segmenters" in fails("base_weights", "--segmenter", "san")

@@ -20,7 +20,7 @@ def _digest(case: Case) -> tuple[object, ...]:
 @pytest.mark.parametrize("cohort", COHORTS)
 def test_case_keeps_the_contract(cohort: str) -> None:
     case = simulate_case(cohort, 7, seed=2)
-    check_case(case, n_classes=2)
+    check_case(case, n_structures=1)
     assert case.id == f"{cohort}-0007"
     assert case.patient.startswith(f"{cohort}-p")
     assert (case.mask is None) == (cohort == "phantom_d")

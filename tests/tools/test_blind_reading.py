@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
@@ -24,7 +25,7 @@ from tests.browser_fixture import browser, complaints, download_into  # noqa: F4
 
 ROOT = Path(__file__).parents[2]
 COUNT = 12
-CLASSES = ("background", "head")
+STRUCTURES = (Structure("head", "head"),)
 SETTLED_S = 0.26
 """The page takes no vote in the first quarter of a second of an image."""
 
@@ -35,10 +36,10 @@ def sets(tmp_path_factory, ring):
     folder = tmp_path_factory.mktemp("sets")
     small = [ring(i, id=f"sample-{i}", height=24, width=32) for i in range(10)]
     small = [replace(case, mask_source="parent", parent="case-000", seed=1, transform="{}") for case in small]
-    write_dataset(folder / "synthetic", small, role="synthetic", classes=CLASSES, labels=["case-000"])
+    write_dataset(folder / "synthetic", small, role="synthetic", structures=STRUCTURES, labels=["case-000"])
     splits = ["train"] * 4 + ["val"] * 4 + ["test"] * 4
     real = [ring(i, split=split) for i, split in enumerate(splits)]
-    write_dataset(folder / "real", real, role="train", classes=CLASSES)
+    write_dataset(folder / "real", real, role="train", structures=STRUCTURES)
     return folder
 
 
@@ -117,7 +118,7 @@ def test_equal_arguments_give_equal_bytes_and_another_seed_another_reading(sets,
 
 def test_borders_that_tell_the_kind_are_reported(sets, ring, caplog):
     square = [ring(i, id=f"s-{i}", height=32, width=32, parent="case-000") for i in range(6)]
-    write_dataset(sets / "square", square, role="synthetic", classes=CLASSES, labels=["case-000"])
+    write_dataset(sets / "square", square, role="synthetic", structures=STRUCTURES, labels=["case-000"])
     make_reading(sets / "square", sets / "real", COUNT, 0, sets / "bordered")
     assert "12 of 12 images have a height and width that only their own kind has" in caplog.text
 
@@ -141,8 +142,8 @@ def test_sets_that_cannot_be_read_blindly_are_refused(sets, tmp_path, synthetic,
 
 
 def test_a_reading_is_not_overwritten(sets, reading):
-    with pytest.raises(InputError, match="exists already"):
-        make_reading(sets / "synthetic", sets / "real", COUNT, 0, reading)
+    result = command("make", "--synthetic", sets / "synthetic", "--real", sets / "real", "--out", reading)
+    assert result.returncode == 2 and "exists and is not an empty folder" in result.stderr
 
 
 KEY = Key("r1", {1: True, 2: False, 3: True, 4: False})
@@ -178,17 +179,17 @@ def test_a_file_that_a_spreadsheet_saved_is_read(tmp_path):
     "rows, message",
     [
         (["r2,ana,1,4,2"], "votes of the reading 'r2', the key is of 'r1'"),
-        (["r1,ana,5,4,2"], "image '5' is not among the 4 of the key"),
-        (["r1,ana,one,4,2"], "image 'one' is not among"),
-        (["r1,ana,1,5,2"], "image 1: the vote is '5', it must be 1, 2, 3 or 4"),
-        (["r1,ana,1,2.5,2"], "image 1: the vote is '2.5'"),
+        (["r1,ana,5,4,2"], "image 5 is not among the 4 of the key"),
+        (["r1,ana,one,4,2"], "row 1 below the header, column 'image' is 'one': Input should be a valid integer"),
+        (["r1,ana,1,5,2"], "column 'vote' is '5': Input should be less than or equal to 4"),
+        (["r1,ana,2,1,2", "r1,ana,1,2.5,2"], "row 2 below the header, column 'vote' is '2.5'"),
         (["r1,ana,1,4,2", "r1,ana,1,3,2"], "image 1 occurs twice"),
         (["r1,ana,1,4,2", "r1,bo,2,3,2"], "votes of 'ana' and of 'bo'"),
-        (["r1,ana,1,4,soon"], "image 1: the seconds are 'soon'"),
-        (["r1,ana,1,4,nan"], "image 1: the seconds are 'nan'"),
-        (["r1,,1,4,2"], "the reader has no name"),
+        (["r1,ana,1,4,soon"], "column 'seconds' is 'soon': Input should be a valid number"),
+        (["r1,ana,1,4,nan"], "column 'seconds' is 'nan': Input should be a finite number"),
+        (["r1,,1,4,2"], "column 'reader' is ''"),
         (["r1,ana,1,,0"], "no image is rated"),
-        (["r1,ana,1"], "no image is rated"),
+        (["r1,ana,1"], "row 1 below the header has 3 fields, not 5"),
         ([], "no row below the header"),
     ],
 )
@@ -199,7 +200,7 @@ def test_votes_that_cannot_be_counted_are_refused(tmp_path, rows, message):
 
 
 def test_files_that_hold_no_votes_are_refused(tmp_path):
-    with pytest.raises(InputError, match="column 'seconds' is missing"):
+    with pytest.raises(InputError, match="lacks the column 'seconds'"):
         read_ballots([ballot(tmp_path / "a.csv", "r1,ana,1,4", header="reading,reader,image,vote")], KEY)
     (tmp_path / "empty.csv").touch()
     with pytest.raises(InputError, match=r"empty\.csv: the file is empty"):
@@ -220,8 +221,11 @@ def test_a_reader_votes_once(tmp_path):
 @pytest.mark.parametrize(
     "rows, message",
     [
-        ("r1,1,a,synthetic\nr1,2,b,fake\n", "image '2', truth 'fake': the key was changed"),
-        ("r1,1,a,synthetic\nr2,2,b,real\n", "the key was changed"),
+        (
+            "r1,1,a,synthetic\nr1,2,b,fake\n",
+            "row 2 below the header, column 'truth' is 'fake': Input should be 'real' or 'synthetic'",
+        ),
+        ("r1,1,a,synthetic\nr2,2,b,real\n", "answers of several readings"),
         ("r1,1,a,synthetic\nr1,1,b,real\n", "an image occurs twice"),
         ("r1,1,a,synthetic\n", "images of both kinds"),
     ],
@@ -339,7 +343,8 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert complaints(browser) == []
 
     monkeypatch.setattr(command_module, "prepare_environment", lambda threads: None)
-    blind_reading.main(["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)])
+    arguments = ["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)]
+    command_module.main(blind_reading.build_parser(), blind_reading.run, arguments)
     (scored,) = json.loads((tmp_path / "scores.json").read_text())["readers"]
     assert (scored["reader"], scored["n"], scored["unrated"]) == ("Ana 14", COUNT, 0)
     assert scored["accuracy"] == pytest.approx((COUNT - 2) / COUNT)
@@ -357,14 +362,15 @@ def test_a_hasty_second_tap_rates_nothing_and_no_name_saves_nothing(browser, rea
     browser.execute_script("for (const _ of [1, 2]) document.querySelector(\"[data-vote='4']\").click()")
     assert text_of(browser, "rated") == f"1 of {COUNT} rated"
 
-    browser.find_element("id", "reader").send_keys('1, "=A"')
+    browser.find_element("id", "reader").send_keys('=1, "A"')
     assert text_of(browser, "rated") == f"1 of {COUNT} rated"
     click(browser, "#save")
     assert "11 images are unrated" in text_of(browser, "message")
     click(browser, "#save")
     saved = wait_for(tmp_path / "votes-1-A.csv")
     (one,) = read_ballots([saved], read_key(reading / "key.csv"))
-    assert (one.reader, one.votes) == ('1, "=A"', {1: 4})
+    assert (one.reader, one.votes) == ('=1, "A"', {1: 4})
+    assert saved.read_text().splitlines()[1].split(",", 1)[1].startswith("\"'=1")
 
     click(browser, "#restart")
     browser.switch_to.alert.accept()

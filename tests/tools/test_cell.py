@@ -13,7 +13,7 @@ import yaml
 
 from pipeline.run.errors import InputError
 from pipeline.tools.cell import pull_and_reproduce, reproduce_and_push
-from pipeline.tools.cluster import Job, pinned_revision, run_on_cluster
+from pipeline.tools.cluster import build_parser, pinned_revision, run_on_cluster
 
 STAGE = """
 import json, os, pathlib, sys, time
@@ -158,6 +158,12 @@ def test_a_clone_that_a_killed_process_left_behind_is_not_used_again(project, tm
     assert sorted(one.name for one in (tmp_path / "a").iterdir() if one.is_dir()) == [left.name, f"{left.name[:-1]}1"]
 
 
+def on_ray(project, cluster, tmp_path, *more):
+    folders = ["--workspace", str(tmp_path / "nodes"), "--storage", str(tmp_path / "remote")]
+    options = ["--address", cluster.address, "--repository", str(project), *folders, *more]
+    return run_on_cluster(build_parser().parse_args(options), project)
+
+
 @pytest.fixture
 def cluster():
     """A Ray cluster on this machine: a head without processors and two nodes of one."""
@@ -174,8 +180,6 @@ def cluster():
 
 @pytest.mark.parametrize("pause", [4.0])
 def test_a_grid_on_ray_outlives_a_node_that_is_killed_in_the_middle_of_a_cell(project, cluster, tmp_path):
-    storage = str(tmp_path / "remote")
-    job = Job(str(project), pinned_revision(project), str(tmp_path / "nodes"), storage, 1, 0, 3)
     killed = []
 
     def kill_a_node_at_work():
@@ -190,20 +194,20 @@ def test_a_grid_on_ray_outlives_a_node_that_is_killed_in_the_middle_of_a_cell(pr
 
     killer = threading.Thread(target=kill_a_node_at_work, daemon=True)
     killer.start()
-    ran = run_on_cluster(job, cluster.address, [], project)
+    ran = on_ray(project, cluster, tmp_path)
     killer.join()
     assert len(killed) == 2 and dict(ran) == dict.fromkeys(["first", *CELLS, "sum"], 1)
     # The node died at work: some cell started twice, and none ended twice.
     assert len(tallied(project, "start")) > 6
     assert tallied(project, "end") == sorted(["first", *CELLS, "sum"])
-    assert pull_and_reproduce(project, [], storage) == ["page"]
+    assert pull_and_reproduce(project, [], str(tmp_path / "remote")) == ["page"]
     assert (project / "page.txt").read_text() == "10"
 
 
 def test_a_stage_that_fails_on_ray_is_named_and_not_tried_again(project, cluster, tmp_path):
     (project / "stage.py").write_text(STAGE + "sys.exit('no space' if name == 'cell2' else 0)\n")
     git(project, "commit", "-qam", "broken")
-    job = Job(str(project), pinned_revision(project), str(tmp_path / "nodes"), str(tmp_path / "remote"), 1, 0, 3)
-    with pytest.raises(InputError, match="stage cell2 failed"):
-        run_on_cluster(job, cluster.address, ["cell2"], project)
+    with pytest.raises(InputError, match="stage cell2 failed.*not run for that: sum$"):
+        on_ray(project, cluster, tmp_path, "--keep-going", "sum")
     assert tallied(project, "start").count("cell2") == 1
+    assert tallied(project, "end") == ["cell0", "cell1", "cell2", "cell3", "first"]

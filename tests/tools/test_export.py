@@ -1,11 +1,11 @@
 import shutil
-import sys
 
 import pytest
 import torch
 from safetensors.torch import save_file
 from segment_anything import SamPredictor, sam_model_registry
 
+from pipeline.data.structures import Structure
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.checkpoint import build_sam, save_compact_base, save_pretrained_base
 from pipeline.networks.sam.compact import build_compact_sam
@@ -15,7 +15,7 @@ from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.networks.segmenter import save_segmenter
 from pipeline.networks.weights import load_tensors
 from pipeline.run.errors import InputError
-from pipeline.tools import export
+from pipeline.tools import command, export
 from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures
 
 
@@ -43,8 +43,8 @@ def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_
     torch.manual_seed(1)
     for weight in trained_state(network).values():
         weight.add_(torch.randn_like(weight) * 0.1)
-    classes = ("background", "head", "skull")[: n_structures + 1]
-    save_segmenter(folder, network, classes, name="sam", base=base, settings=settings, trained_on={})
+    structures = (Structure("head", "head"), Structure("skull"))[:n_structures]
+    save_segmenter(folder, network, structures, name="sam", base=base, settings=settings, trained_on={})
     return network
 
 
@@ -132,11 +132,10 @@ def test_a_segmenter_that_needs_a_box_says_so(tmp_path, base, smoke_config, tiny
     assert "fine-tuned with prompt whole_box: give SamPredictor a box around the whole image" in caplog.text
 
 
-def test_the_command_explains_itself(tmp_path, base, monkeypatch, caplog):
-    arguments = ["export", "--model", tmp_path / "absent", "--base", base, "--out", tmp_path / "out.pth"]
-    monkeypatch.setattr(sys, "argv", list(map(str, arguments)))
+def test_the_command_explains_itself(tmp_path, base, caplog):
+    arguments = ["--model", tmp_path / "absent", "--base", base, "--out", tmp_path / "out.pth"]
     with pytest.raises(SystemExit) as caught:
-        export.main()
+        command.main(export.build_parser(), export.run, list(map(str, arguments)))
     assert caught.value.code == 2
     assert "absent" in caplog.text
 

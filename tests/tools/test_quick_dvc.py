@@ -1,13 +1,15 @@
-"""The lock file that quick_dvc writes is, byte for byte, the one that DVC writes."""
+"""The lock file that quick_dvc writes is, byte for byte, the one that DVC writes; an unknown DVC is left alone."""
 
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
 
+from pipeline.tools.launch import quick_dvc
 from pipeline.tools.launch.quick_dvc import QUICK_DVC, with_entries
 
 LOCK = Path(__file__).parents[2] / "dvc.lock"
@@ -116,3 +118,24 @@ def test_the_command_writes_the_lock_that_dvc_writes(tmp_path, monkeypatch):
             steps.append((*run(*dvc, "repro"), (repo / "dvc.lock").read_text()))
     assert written["quick"] == written["plain"]
     assert [status for status, *_ in written["quick"]] == [0, 0, 0, 255]
+
+
+def test_another_version_of_dvc_is_left_as_it_is(monkeypatch, capsys):
+    from dvc import cli, dvcfile
+
+    before = dvcfile.Lockfile.dump_stages
+    monkeypatch.setattr(dvcfile.Lockfile, "dump_stages", before)
+    monkeypatch.setattr(cli, "main", lambda: 7)
+    monkeypatch.setattr(quick_dvc, "version", lambda name: "3.999.0")
+    with pytest.raises(SystemExit, match="7"):
+        quick_dvc.main()
+    assert dvcfile.Lockfile.dump_stages is before
+    assert "not 3.999.0; plain DVC writes the lock file" in capsys.readouterr().err
+    monkeypatch.setattr(quick_dvc, "version", lambda name: quick_dvc.TESTED[-1])
+    with pytest.raises(SystemExit, match="7"):
+        quick_dvc.main()
+    assert dvcfile.Lockfile.dump_stages is not before and capsys.readouterr().err == ""
+
+
+def test_the_version_of_the_lock_is_a_tested_one():
+    assert version("dvc") in quick_dvc.TESTED

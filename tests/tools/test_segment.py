@@ -10,15 +10,18 @@ from PIL import Image
 from scipy.special import ellipe
 
 from pipeline.data.case import Case
+from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
 from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation import inference
-from pipeline.tools.segment import COLUMNS, main, measure, read_image, read_pixel_sizes
+from pipeline.tools import command as frame
+from pipeline.tools import segment
+from pipeline.tools.segment import COLUMNS, measure, read_image, read_pixel_sizes
 
-CLASSES = ("background", "pubic_symphysis", "head")
+STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
 # Width and height, mode: landscape, portrait, larger and smaller than the network's input, a line of pixels.
 PICTURES = {
@@ -40,7 +43,7 @@ def model(tmp_path_factory, smoke_config):
     save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
     network = build_sam(folder / "sam", settings, 2)
     about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
-    save_segmenter(folder / "model", network, CLASSES, **about)
+    save_segmenter(folder / "model", network, STRUCTURES, **about)
     return folder / "model"
 
 
@@ -64,11 +67,12 @@ def images(tmp_path):
 
 
 @pytest.fixture
-def command(tmp_path, images, model, caplog):
+def command(tmp_path, images, model, caplog, capsys):
     """Run the command on the images; its exit status and messages."""
 
     def call(*options, model=model, images=images):
         caplog.clear()
+        capsys.readouterr()
         arguments = [
             "--model",
             model,
@@ -81,9 +85,13 @@ def command(tmp_path, images, model, caplog):
             "--threads",
             "1",
         ]
-        with caplog.at_level("INFO"), pytest.raises(SystemExit) as left:
-            main([*map(str, arguments), "--device", "cpu", *options])
-        return left.value.code, caplog.text
+        status = 0
+        with caplog.at_level("INFO"):
+            try:
+                frame.main(segment.build_parser(), segment.run, [*map(str, arguments), "--device", "cpu", *options])
+            except SystemExit as left:
+                status = left.code
+        return status, caplog.text + capsys.readouterr().err
 
     return call
 
@@ -138,11 +146,11 @@ def test_table_has_a_row_per_image_and_structure(command, tmp_path):
     rows = table(tmp_path)
     assert tuple(rows[0]) == COLUMNS
     assert [(row["file"], row["structure"]) for row in rows] == [
-        (name, structure) for name in sorted(PICTURES) for structure in CLASSES[1:]
+        (name, structure) for name in sorted(PICTURES) for structure in names(STRUCTURES)
     ]
     for row in rows:
         mask = picture(tmp_path, "masks", row["file"])
-        area = int((mask == CLASSES.index(row["structure"])).sum())
+        area = int((mask == names(STRUCTURES).index(row["structure"]) + 1).sum())
         assert int(row["area_px"]) == area
         assert float(row["area_share"]) == pytest.approx(area / mask.size, abs=1e-6)
         assert bool(row["circumference_px"]) == (row["structure"] == "head" and area > 0)
@@ -156,15 +164,15 @@ def test_circumference_of_an_ellipse(a, b):
     turned = x * math.cos(0.4) + y * math.sin(0.4), y * math.cos(0.4) - x * math.sin(0.4)
     mask = 2 * ((turned[0] / a) ** 2 + (turned[1] / b) ** 2 <= 1).astype(np.uint8)
     perimeter = 4 * a * ellipe(1 - (b / a) ** 2)
-    other, head = measure(mask, CLASSES, 0.12)
+    other, head = measure(mask, STRUCTURES, 0.12)
     assert head["structure"] == "head"
     assert head["area_px"] == pytest.approx(math.pi * a * b, rel=2e-3)
     assert head["area_share"] == pytest.approx(math.pi * a * b / (260 * 320), rel=2e-3)
     assert head["circumference_px"] == pytest.approx(perimeter, rel=2e-3)
     assert head["circumference_mm"] == pytest.approx(0.12 * perimeter, rel=2e-3)
     assert other == {"structure": "pubic_symphysis", "area_px": 0, "area_share": 0.0}
-    assert measure(mask, CLASSES, None)[1]["circumference_mm"] is None
-    assert "circumference_px" not in measure(0 * mask, CLASSES, 0.12)[1]
+    assert measure(mask, STRUCTURES, None)[1]["circumference_mm"] is None
+    assert "circumference_px" not in measure(0 * mask, STRUCTURES, 0.12)[1]
 
 
 def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
@@ -267,14 +275,18 @@ def test_dots_in_a_name_without_suffix(tmp_path):
     ("text", "message"),
     [
         ("filename,size\na.png,0.1\n", "row 1 below the header lacks 'filename'/'file'/'id' and 'pixel size"),
-        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header lacks"),
-        ("filename,pixel_mm\na.png,0\n", "the pixel size of 'a.png' is '0'; it must be a number above 0"),
+        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header has 1 fields, not 2"),
+        ("filename,pixel_mm\na.png,0.1\n,\nb.png,\n", "row 3 below the header lacks"),
+        (
+            "filename,pixel_mm\na.png,0\n",
+            "row 1 .*column 'pixel_mm' is '0'; it must be a number above 0",
+        ),
         ("filename,pixel_mm\na.png,nan\n", "is 'nan'; it must be"),
         ("filename,pixel_mm\na.png,wide\n", "is 'wide'; it must be"),
         ("filename,pixel_mm\na.png,0.1\na.bmp,0.2\n", "two rows for 'a.bmp' differ"),
         ('filename,pixel_mm\n"a.png,0.1\n', "cannot be read as CSV"),
         ("filename,pixel_mm\n\xe4.png,0.1\n", "cannot be read as CSV"),
-        (None, "cannot be read as CSV"),
+        (None, "no such file; name a table of pixel sizes"),
     ],
 )
 def test_bad_pixel_sizes(tmp_path, text, message):
@@ -309,10 +321,10 @@ def test_bad_usage(command, images, model, tmp_path):
         ((), {"images": empty}, "empty: no images there; put"),
         ((), {"images": tmp_path / "missing"}, "missing: no images there; put"),
         ((), {"model": empty}, "empty/segmenter.json: no such file; run the stage"),
-        (("--batch", "0"), {}, "--batch is 0; it must be from 1 to 256"),
-        (("--batch", "257"), {}, "--batch is 257; it must be from 1 to 256"),
+        (("--batch", "0"), {}, "--batch: 0, but it must be from 1 to 256"),
+        (("--batch", "257"), {}, "--batch: 257, but it must be from 1 to 256"),
         (("--pixel-mm", "-1"), {}, "--pixel-mm is '-1'; it must be a number above 0"),
-        (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: cannot be read as CSV"),
+        (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: no such file; name a table"),
     ):
         status, messages = command(*options, **changes)
         assert status == 2 and message in messages, options or changes
@@ -324,11 +336,11 @@ def test_output_that_is_not_an_empty_folder(command, tmp_path):
     out = tmp_path / "out"
     out.write_text("mine")
     status, messages = command()
-    assert status == 2 and "out: exists and is not an empty folder" in messages and out.read_text() == "mine"
+    assert status == 2 and "out exists and is not an empty folder" in messages and out.read_text() == "mine"
     out.unlink()
     (out / "masks").mkdir(parents=True)
     status, messages = command()
-    assert status == 2 and "out: exists and is not an empty folder" in messages
+    assert status == 2 and "out exists and is not an empty folder" in messages
     assert not any((out / "masks").iterdir())
     (out / "masks").rmdir()
     assert command()[0] == 0
@@ -352,7 +364,7 @@ def test_other_files_are_named_and_left_out(command, images, tmp_path):
 def test_help_needs_no_heavy_library(root):
     code = (
         "import runpy, sys\n"
-        "sys.argv = ['from_images', '--help']\n"
+        "sys.argv = ['segment', '--help']\n"
         "try:\n    runpy.run_module('pipeline.tools.segment', run_name='__main__')\n"
         "except SystemExit as left:\n    assert left.code == 0\n"
         "print({'torch', 'numpy', 'transformers', 'scipy', 'PIL', 'SimpleITK'} & set(sys.modules))"

@@ -1,9 +1,15 @@
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
-from pipeline.tools.workers import in_order
+from pipeline.run.errors import InputError
+from pipeline.tools.workers import check_failures, in_order
 
 NEEDS = {
     "a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "e": set(),
@@ -30,7 +36,11 @@ def test_every_stage_runs_once_after_what_it_needs(workers, chained):
 
 def test_independent_stages_run_at_the_same_time():
     meet = threading.Barrier(2, timeout=5)
-    assert len(list(in_order({"a": set(), "b": set()}, 2, lambda stages, worker: meet.wait() and None))) == 2
+
+    def start(stages, worker):
+        meet.wait()
+
+    assert len(list(in_order({"a": set(), "b": set()}, 2, start))) == 2
 
 
 def test_two_stages_never_share_a_worker():
@@ -60,6 +70,63 @@ def test_after_a_failure_nothing_new_starts(chained):
 
     found = dict(in_order({"a": set(), "b": {"a"}, "c": {"b"}, "d": {"c"}}, 1, start, chained))
     assert found == {"a": True, "b": False} and started == ["a", "b"]
+
+
+# A gate that rejects one of two sets: the cells of the other one are run, and so is a page of those.
+GATED = {
+    "set-x": set(), "gate-x": {"set-x"}, "train-x": {"gate-x"}, "score-x": {"train-x"},
+    "set-y": set(), "gate-y": {"set-y"}, "train-y": {"gate-y"}, "score-y": {"train-y"},
+    "compare": {"score-x", "score-y"}, "page-y": {"score-y"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("chained", [True, False])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_keep_going_runs_all_that_does_not_need_what_failed(workers, chained):
+    def start(stages, worker):
+        return "gate-x" if "gate-x" in stages else None
+
+    ended = dict(in_order(GATED, workers, start, chained, keep_going=True))
+    done = {stage for stage, fine in ended.items() if fine}
+    assert done == {"set-x", "set-y", "gate-y", "train-y", "score-y", "page-y"}
+    assert ended["gate-x"] is False
+    with pytest.raises(InputError, match="stage gate-x was rejected; not run for that: train-x, score-x, compare$"):
+        check_failures(GATED, done, {"gate-x": "was rejected"})
+
+
+def test_without_failures_nothing_is_said_of_what_was_not_run():
+    check_failures(GATED, set(), {})
+
+
+@pytest.mark.parametrize(
+    ("options", "made", "words"),
+    [
+        (["--keep-going"], {"a", "c", "d"}, "stage b failed: ERROR: failed to reproduce 'b'"),
+        (["--keep-going", "c"], {"a", "c"}, None),
+        ([], None, "stage b failed"),
+    ],
+)
+def test_the_command_names_what_failed_and_what_was_not_run(tmp_path, options, made, words):
+    """a, then b, which fails, and c beside it; d follows c, and e needs b."""
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(*command):
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+
+    stages = {"a": [], "b": ["a"], "c": ["a"], "d": ["c"], "e": ["b"]}
+    whole = {
+        name: {"cmd": f"echo {name} > {name}" if name != "b" else "exit 3", "deps": deps, "outs": [name]}
+        for name, deps in stages.items()
+    }
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": whole}))
+    run("dvc", "init", "-q", "--no-scm")
+    result = run(sys.executable, "-m", "pipeline.tools.workers", "--workers", "1", *options)
+    assert result.returncode == (2 if words else 0), result.stderr
+    if words:
+        assert words in result.stderr and "not run for that: " in result.stderr and "Traceback" not in result.stderr
+    if made:
+        assert {path.name for path in tmp_path.iterdir() if path.name in stages} == made
+        assert set(yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]) == made
 
 
 def test_stages_of_a_cell_share_a_start_and_what_could_run_beside_does_not():

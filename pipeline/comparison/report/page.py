@@ -18,10 +18,10 @@ from pipeline.comparison.scores import SIZE
 from pipeline.comparison.statistics.comparison import Comparison
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES, POWER
 from pipeline.comparison.statistics.summary import COUNTED, RegionMeans
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.segmenters import Segmenter
-from pipeline.quality.measures import CATALOGUE, QUESTIONS
-from pipeline.quality.page import SHAPES
-from pipeline.quality.set_card import short
+from pipeline.quality.measures import CATALOGUE, QUESTIONS, short
+from pipeline.quality.page import DESCRIPTORS
 from pipeline.quality.templates import environment
 from pipeline.tasks.metrics import METRICS
 
@@ -89,7 +89,13 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         "percent": Display(METRICS["dice"]).value,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES, "METRICS": METRICS, "COUNTED": COUNTED}
+    names = {
+        "CATALOGUE": CATALOGUE,
+        "QUESTIONS": QUESTIONS,
+        "SHAPES": DESCRIPTORS,
+        "METRICS": METRICS,
+        "COUNTED": COUNTED,
+    }
     names |= {"MIN_REPLICATES": MIN_REPLICATES, "POWER": POWER, "infinity": float("inf"), "COLOURS": COLOURS}
     return templates.get_template("report.html.j2").render(
         **names,
@@ -97,6 +103,7 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         params=params,
         comparison=comparison,
         unseen=unseen,
+        held_out=held_out_names(params.cohorts),
         answers=answers,
         Display=Display,
         mean_and_std=mean_and_std,

@@ -9,6 +9,7 @@ from pipeline.comparison.statistics.learning_curve import Worth, worth
 from pipeline.comparison.statistics.standings import Standing, between_segmenters
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
 from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
+from pipeline.config.cohorts import held_out_names
 
 
 @dataclass(frozen=True)
@@ -36,14 +37,14 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
     """Compare what was scored, as the sections ``arms``, ``cohorts``, ``compare`` and ``grid`` ask."""
     baseline, resamples = params.compare.baseline, params.compare.bootstrap
     patients = patients_of(scores, resamples, params.seed)
-    results = summarise(scores, params.arms, baseline, params.held_out(), patients)
+    results = summarise(scores, params.arms, baseline, held_out_names(params.cohorts), patients)
     # An arm that has seen more labels than its own stands for no number of them.
     exceeded = {(one.segmenter, one.labels, one.arm) for one in budgets if one.exceeded}
     asked = [one for one in results if one.asked and (one.segmenter, one.labels, one.arm) not in exceeded]
     shown = {baseline, *(one.arm for one in results if one.synthetic)}
     return Comparison(
         results,
-        [len(family) for family in families(results, params.held_out())],
+        [len(family) for family in families(results, held_out_names(params.cohorts))],
         {cohort: one.cases.left_out for (cohort, *_), one in scores.items()},
         between_segmenters(scores, params.grid.segmenters, baseline, patients),
         by_subgroup(scores, shown, baseline, resamples, params.seed),

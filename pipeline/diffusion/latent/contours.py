@@ -20,7 +20,7 @@ def check_structures(n_structures: int) -> None:
     """Raises InputError for more structures than an RGB image has channels to spare."""
     if n_structures > MAX_STRUCTURES:
         raise InputError(
-            f"key 'diffusion.latent.variant' is 'reference', which draws at most {MAX_STRUCTURES} structures, and the "
+            f"key 'diffusion.variant' is 'reference', which draws at most {MAX_STRUCTURES} structures, and the "
             f"cohort has {n_structures}; use 'controlnet'"
         )
 
@@ -34,7 +34,7 @@ def draw_contours(grey: np.ndarray, mask: np.ndarray, n_structures: int) -> np.n
     """The joint image, uint8 (S, S, 3), of a uint8 (S, S) image and a uint8 (S, S) mask of class indices."""
     joint = np.repeat(grey[..., None], 3, axis=2)
     for k in range(n_structures):
-        joint[..., 2 - k] = 255 * _outline(mask == k + 1, line_width(len(mask)))
+        joint[..., 2 - k] = 255 * _contour_line(mask == k + 1, line_width(len(mask)))
     return joint
 
 
@@ -55,7 +55,7 @@ def decode_contours(joint: np.ndarray, n_structures: int) -> tuple[np.ndarray, n
     return grey, mask
 
 
-def _outline(inside: np.ndarray, width: int) -> np.ndarray:
+def _contour_line(inside: np.ndarray, width: int) -> np.ndarray:
     """The outermost pixels of a region, so that the filled line is the region; holes are not outlined."""
     whole = ndimage.binary_fill_holes(inside)
     return whole & ~ndimage.binary_erosion(whole, iterations=width)

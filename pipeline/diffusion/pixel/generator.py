@@ -1,6 +1,5 @@
 """The trained generator as a diffusers pipeline: a folder that ``from_pretrained`` opens."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +15,13 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
-from pipeline.config.diffusion import Diffusion
+from pipeline.config.diffusion import Pixel
+from pipeline.data.structures import to_json
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.pixel.denoiser import FORMULATIONS, denoise
+from pipeline.diffusion.pixel.augmentation import N_CHANGES
+from pipeline.diffusion.pixel.denoiser import Edm, denoise
 from pipeline.diffusion.sector import choose_sectors, sector_bank
+from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.letterbox import to_uint8
 from pipeline.run.errors import InputError
 from pipeline.run.files import read_json
@@ -35,7 +37,8 @@ SAMPLERS = {
 class MaskToImagePipeline(DiffusionPipeline):
     """Masks to images, guided by the mask (Ho & Salimans, arXiv 2207.12598) at a range of noise levels.
 
-    Guidance in an interval: Kynkäänniemi et al. 2024, arXiv 2404.07724.
+    Guidance in an interval: Kynkäänniemi et al. 2024, arXiv 2404.07724. With ``torch_dtype`` or ``to(dtype)`` the
+    network computes in that precision, and the sampler in single precision as before.
     """
 
     def __init__(
@@ -44,42 +47,29 @@ class MaskToImagePipeline(DiffusionPipeline):
         scheduler: EDMDPMSolverMultistepScheduler,
         # With defaults, because diffusers takes an argument without one for a module.
         patch: int = 1,
-        classes: list[str] | None = None,
+        structures: list[dict] | None = None,
         image_size: int = 64,
         grey_mean: float = 0.0,
         grey_std: float = 1.0,
-        formulation: str = "edm",
         augmentation: int = 0,
-        pixel_size: bool = False,
-        devices: list[str] | None = None,
         sectors: list | None = None,
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
         self.register_to_config(
             patch=patch,
-            classes=list(classes or ("background", "head")),
+            structures=list(structures or ()),
             image_size=image_size,
             grey_mean=grey_mean,
             grey_std=grey_std,
-            formulation=formulation,
             augmentation=augmentation,
-            pixel_size=pixel_size,
-            devices=list(devices or ()),
-            sectors=[[list(map(float, point)) for point in outline] for outline in sectors or ()],
+            sectors=[[list(map(float, point)) for point in polygon] for polygon in sectors or ()],
         )
         self.set_progress_bar_config(disable=True)
 
     @property
     def condition(self) -> Condition:
-        config = self.config
-        return Condition(
-            len(config["classes"]) - 1, config["augmentation"], config["pixel_size"], tuple(config["devices"])
-        )
-
-    @property
-    def n_structures(self) -> int:
-        return len(self.config["classes"]) - 1
+        return Condition(len(self.config["structures"]), self.config["augmentation"])
 
     @torch.inference_mode()
     def __call__(
@@ -94,8 +84,6 @@ class MaskToImagePipeline(DiffusionPipeline):
         sigma_min: float = 0.01,
         sigma_max: float = 40.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
-        pixel_mm: Sequence[float | None] | None = None,
-        devices: Sequence[str | None] | None = None,
         output_type: str = "pil",
     ) -> ImagePipelineOutput:
         """Generate one image per mask.
@@ -111,7 +99,6 @@ class MaskToImagePipeline(DiffusionPipeline):
             sampler: dpmpp_2m (deterministic), sde_dpmpp_2m (stochastic), euler.
             generator: one, or one per image; on the CPU, so that every device draws the same noise. With mask, sector
                 and weights it determines the image, in batches of one size.
-            pixel_mm, devices: per image, for a model that was told them.
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
 
         Raises:
@@ -119,31 +106,30 @@ class MaskToImagePipeline(DiffusionPipeline):
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
         self._check(masks)
-        size = self.config["image_size"]
+        size, sigma_data = self.config["image_size"], self.scheduler.config.sigma_data
         if sectors is None:
             rng = generator[0] if isinstance(generator, list) else generator
             sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
-        scheduler = self._scheduler(sampler, sigma_min, sigma_max)
+        scheduler = _scheduler(sampler, sigma_min, sigma_max, sigma_data)
         scheduler.set_timesteps(num_inference_steps)
-        preconditioning = FORMULATIONS[self.config["formulation"]](self.scheduler.config.sigma_data)
-        constants = self.condition.constants(len(masks), pixel_mm=pixel_mm, devices=devices)
-        planes = self.condition.planes(masks, sectors, constants).to(self.device)
+        edm = Edm(sigma_data)
+        planes = self.condition.planes(masks, sectors).to(self.device)
         null = self.condition.without_mask(planes)
         shape = len(masks), 1, size, size
         sample = randn_tensor(shape, generator=generator, device=self.device) * scheduler.init_noise_sigma
         low, high = guidance_interval
         for timestep, sigma in zip(self.progress_bar(scheduler.timesteps), scheduler.sigmas, strict=False):
             levels = sigma.expand(len(masks)).to(self.device)
-            denoised = denoise(self.unet, sample, planes, levels, self.config["patch"], preconditioning)
+            denoised = denoise(self.unet, sample, planes, levels, self.config["patch"], edm)
             if guidance_scale != 1 and low <= float(sigma) <= high:
-                blind = denoise(self.unet, sample, null, levels, self.config["patch"], preconditioning)
+                blind = denoise(self.unet, sample, null, levels, self.config["patch"], edm)
                 denoised = blind + guidance_scale * (denoised - blind)
-            # The scheduler computes D from a network output in the EDM form, so it is given the F of our D.
+            # The scheduler computes D from a network output, so it is given the F of our D.
             scheduler.scale_model_input(sample, timestep)
-            output = (denoised - _skip(scheduler, sigma) * sample) / _out(scheduler, sigma)
+            output = (denoised - edm.c_skip(sigma) * sample) / edm.c_out(sigma)
             options = {} if sampler == "dpmpp_2m" else {"generator": generator}
             sample = scheduler.step(output, timestep, sample, **options).prev_sample
-        grey = sample.float().cpu() / scheduler.config.sigma_data * self.config["grey_std"] + self.config["grey_mean"]
+        grey = sample.float().cpu() / sigma_data * self.config["grey_std"] + self.config["grey_mean"]
         grey = grey.clamp(-1, 1)
         if output_type == "pt":
             return ImagePipelineOutput(images=grey)
@@ -151,60 +137,35 @@ class MaskToImagePipeline(DiffusionPipeline):
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
     def _check(self, masks: Tensor) -> None:
-        size, classes = self.config["image_size"], len(self.config["classes"])
+        size, n_structures = self.config["image_size"], len(self.config["structures"])
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
-        if masks.is_floating_point() or int(masks.max()) >= classes or int(masks.min()) < 0:
-            raise InputError(f"masks must hold class indices 0 to {classes - 1}, as integers")
-
-    def _scheduler(self, sampler: str, sigma_min: float, sigma_max: float):
-        if sampler not in SAMPLERS:
-            raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
-        kind, options = SAMPLERS[sampler]
-        sigma_data = self.scheduler.config.sigma_data
-        return kind(
-            sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, final_sigmas_type="zero", **options
-        )
+        if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
+            raise InputError(f"masks must hold class indices 0 to {n_structures}, as integers")
 
 
-def _skip(scheduler, sigma):
-    return scheduler.config.sigma_data**2 / (sigma**2 + scheduler.config.sigma_data**2)
+def _scheduler(sampler: str, sigma_min: float, sigma_max: float, sigma_data: float):
+    if sampler not in SAMPLERS:
+        raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
+    kind, options = SAMPLERS[sampler]
+    return kind(sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, final_sigmas_type="zero", **options)
 
 
-def _out(scheduler, sigma):
-    return sigma * scheduler.config.sigma_data / (sigma**2 + scheduler.config.sigma_data**2) ** 0.5
-
-
-def build_generator(
-    unet: UNet2DModel,
-    params: Diffusion,
-    classes: Sequence[str],
-    grey: tuple[float, float],
-    condition: Condition,
-    sectors: Sequence,
-) -> MaskToImagePipeline:
-    """A trained network with its sampler.
-
-    Args:
-        grey: mean and standard deviation that undo the standardisation of its images.
-        sectors: outlines of training sectors, see ``sector.outline``.
-    """
-    scheduler = EDMDPMSolverMultistepScheduler(
-        sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero", prediction_type="epsilon"
-    )
+def build_generator(unet: UNet2DModel, params: Pixel, data: TrainingSet) -> MaskToImagePipeline:
+    """A network trained on ``data``, with its sampler."""
+    mean, std = data.grey
     return MaskToImagePipeline(
         unet,
-        scheduler,
+        EDMDPMSolverMultistepScheduler(
+            sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero", prediction_type="epsilon"
+        ),
         patch=params.patch,
-        classes=classes,
+        structures=to_json(data.structures),
         image_size=params.image_size,
-        grey_mean=grey[0],
-        grey_std=grey[1],
-        formulation=params.formulation,
-        augmentation=condition.augmentation,
-        pixel_size=condition.pixel_size,
-        devices=condition.devices,
-        sectors=sectors,
+        grey_mean=mean,
+        grey_std=std,
+        augmentation=N_CHANGES if params.augment.conditioned else 0,
+        sectors=data.polygons(),
     )
 
 

@@ -6,31 +6,42 @@ its base, whose digest it knows.
 
 from pathlib import Path
 
+import torch
 from torch import Tensor
 from transformers.models.sam.configuration_sam import SamConfig
 
-from pipeline.config.segmenters import SamBase, SamSegmenter
+from pipeline.config.segmenters import CompactBase, PretrainedBase
+from pipeline.config.segmenters import Sam as Settings
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.model import Sam
-from pipeline.networks.sam.pretrained import at_resolution, resize
+from pipeline.networks.sam.pretrained import at_resolution, read_pretrained, resize
 from pipeline.networks.sam.tuning import choose_trained, merge
 from pipeline.networks.weights import load_tensors, read_config, save_tensors
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
+ARCHITECTURE = "SAM: the tensors that were trained"
 COMPACT = "compact SAM"
 OFFICIAL = "segment-anything"
 
 
-def save_compact_base(folder: Path, network: Sam, settings: SamBase) -> None:
-    """The compact SAM; ``settings`` say how it was built and pre-trained."""
+def save_base(folder: Path, settings: Settings, seed: int) -> None:
+    """What every arm starts from: pretrained weights, or a compact SAM drawn with ``seed``."""
+    if settings.base.weights is not None:
+        save_pretrained_base(folder, *read_pretrained(Path(settings.base.weights)))
+        return
+    torch.manual_seed(seed)
+    save_compact_base(folder, build_compact_sam(settings.base.compact, settings.base.image_size, 1), settings.base)
+
+
+def save_compact_base(folder: Path, network: Sam, settings: CompactBase) -> None:
+    """The compact SAM; ``settings`` say how it was built."""
     about = {
         "architecture": COMPACT,
         "compact": settings.compact.model_dump(mode="json"),
         "image_size": network.image_size,
-        "pretraining": settings.pretraining.model_dump(mode="json"),
-        "trained_on": "procedural shapes; no image of anything real",
+        "trained_on": "nothing: random weights",
         "licence": "Apache-2.0",
     }
     save_tensors(folder, "sam", network.state_dict(), about)
@@ -62,7 +73,7 @@ def base_digest(folder: Path) -> str:
     return files.digest([folder])[:32]
 
 
-def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = "none") -> Sam:
+def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures: int, prompt: str = "none") -> Sam:
     """The base at ``settings.image_size``, its positions interpolated where it was trained at another size.
 
     A finer mask head that the base lacks is drawn from torch's global generator and starts silent.
@@ -71,12 +82,14 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
     about = read_config(folder, "sam")
-    if about["architecture"] == COMPACT:
+    if (about["architecture"] == COMPACT) != (settings.weights is None):
+        raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; run `dvc repro base_sam`")
+    if settings.weights is None:
         if about["compact"] != (wanted := settings.compact.model_dump(mode="json")):
             differs = ", ".join(
                 f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
             )
-            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_weights`")
+            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_sam`")
         network = build_compact_sam(settings.compact, settings.image_size, n_structures)
         wanted = network.state_dict()
         state = load_tensors(folder, "sam", dict.fromkeys(wanted))
@@ -89,38 +102,41 @@ def load_base(folder: Path, settings: SamBase, n_structures: int, prompt: str = 
     return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
 
 
-def build_sam(folder: Path, settings: SamSegmenter, n_structures: int) -> Sam:
-    """The base in ``folder`` with everything set for fine-tuning as ``settings`` say.
+def build(base: Path, settings: Settings, n_structures: int) -> Sam:
+    """The base with everything set for fine-tuning as ``settings`` say.
 
-    A compact SAM that was not pre-trained and is trained in full starts from random weights of its own, drawn from
-    torch's global generator, because the initialisation is part of a replicate.
+    A compact SAM trained in full starts from random weights of its own, drawn from torch's global generator, because
+    the initialisation is part of a replicate.
     """
-    base = settings.base
-    network = load_base(folder, base, n_structures, settings.prompt)
-    choose_trained(network, settings.train, settings.lora_rank)
-    if network.convolutional and base.pretraining.steps == 0 and settings.train == "full":
-        drawn = build_compact_sam(base.compact, base.image_size, n_structures).state_dict()
+    network = load_base(base, settings.base, n_structures, settings.prompt)
+    choose_trained(network, settings.train, getattr(settings, "lora_rank", None))
+    if network.convolutional and settings.train == "full":
+        drawn = build_compact_sam(settings.base.compact, settings.base.image_size, n_structures).state_dict()
         network.load_state_dict({name: drawn[name] for name in trained_state(network)}, strict=False)
-    if settings.checkpointing:
+    if settings.train != "decoder" and settings.checkpointing:
         network.sam.vision_encoder.gradient_checkpointing_enable({"use_reentrant": False})
     return network
 
 
-def load_sam(folder: Path, about: dict, settings: SamSegmenter, base_folder: Path) -> Sam:
+def saved(network: Sam, base: Path) -> tuple[dict[str, Tensor], dict]:
+    """The tensors that were trained, and the digest of the base they belong to."""
+    return trained_state(network), {"base": base_digest(base)}
+
+
+def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
     """A fine-tuned SAM whose file says ``about``, adapters folded in.
 
     Raises:
         InputError: another base than it was trained from, or weights of another architecture.
     """
-    if (found := base_digest(base_folder)) != about["base"]:
+    if (found := base_digest(base)) != about["base"]:
         raise InputError(
-            f"{folder}: was fine-tuned from base {about['base']}, {base_folder} is {found}; give the SAM it started "
-            "from, or fine-tune again"
+            f"{folder}: was fine-tuned from base {about['base']}, {base} is {found}; give the SAM it started from, or "
+            "fine-tune again"
         )
-    network = build_sam(base_folder, settings, len(about["classes"]) - 1)
-    trained = trained_state(network)
-    state = load_tensors(folder, "segmenter", {name: value.shape for name, value in trained.items()})
-    network.load_state_dict(state, strict=False)
+    network = build(base, settings, len(about["structures"]))
+    wanted = {name: value.shape for name, value in trained_state(network).items()}
+    network.load_state_dict(load_tensors(folder, "segmenter", wanted), strict=False)
     if settings.train == "lora":
         merge(network)
     return network

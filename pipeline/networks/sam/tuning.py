@@ -16,7 +16,7 @@ LORA_TARGETS = (
 )
 
 
-def choose_trained(network: Sam, strategy: str, lora_rank: int) -> None:
+def choose_trained(network: Sam, strategy: str, lora_rank: int | None = None) -> None:
     """Set ``requires_grad`` of every parameter, adding adapters for ``lora``; :func:`merge` folds them in again.
 
     decoder: SAM's mask decoder, the "no mask" embedding that stands for a prompt, and the finer mask head.

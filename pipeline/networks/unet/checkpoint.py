@@ -5,67 +5,71 @@ from pathlib import Path
 
 from torch import Tensor
 
-from pipeline.config.segmenters import UNetBase, UNetSegmenter
-from pipeline.networks.unet.encoder_weights import is_folded, load_encoder, unfold
+from pipeline.config.segmenters import UNetSegmenter
+from pipeline.networks.unet.encoder_weights import load_encoder
 from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
 from pipeline.networks.unet.strategies import choose_parts
 from pipeline.networks.weights import load_tensors, load_weights, read_config, save_tensors
 from pipeline.run.errors import InputError
 
+ARCHITECTURE = "U-Net"
 ENCODER = "encoder"
 log = logging.getLogger("pipeline.segmentation")
 
 
-def save_unet_base(folder: Path, settings: UNetBase) -> None:
+def save_base(folder: Path, settings: UNetSegmenter) -> None:
     """The encoder's weights, taken over from where ``settings`` say; without weights a note that there are none."""
+    base = settings.base
     state: dict[str, Tensor] = {}
-    if settings.weights is not None:
-        network = BackboneUNet(settings.backbone, 1, input_channels=settings.input_channels)
-        load_encoder(network, settings.weights)
+    if base.weights is not None:
+        network = BackboneUNet(base.backbone, 1, input_channels=base.input_channels)
+        load_encoder(network, base.weights)
         state = network.encoder.state_dict()
     about = {
         "architecture": ENCODER,
-        "backbone": settings.backbone,
-        "input_channels": settings.input_channels,
-        "pretrained": settings.weights is not None,
+        "backbone": base.backbone,
+        "input_channels": base.input_channels,
+        "pretrained": base.weights is not None,
         "licence": "that of the weights" if state else "Apache-2.0",
     }
     save_tensors(folder, ENCODER, state, about)
 
 
-def build_unet_segmenter(folder: Path, settings: UNetSegmenter, n_structures: int, images: Tensor) -> BackboneUNet:
+def build(base: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNet:
     """A U-Net with everything set for fine-tuning as ``settings`` say; what is not pretrained is drawn from torch's
     global generator.
 
     Args:
-        folder: what :func:`save_unet_base` wrote.
-        images: float [N, 1, S, S], the labelled ones: batch norms that were folded away get their statistics.
+        base: what :func:`save_base` wrote.
 
     Raises:
         InputError: no base there, or that of another backbone.
     """
-    about = read_config(folder, ENCODER)
+    about = read_config(base, ENCODER)
     for key in ("backbone", "input_channels"):
         if about[key] != (wanted := getattr(settings.base, key)):
-            raise InputError(f"{folder}: {key} {about[key]}, not {wanted}; run `dvc repro base_weights`")
+            raise InputError(f"{base}: {key} {about[key]}, not {wanted}; run `dvc repro base_unet`")
     network = build_backbone_unet(settings, n_structures)
     if about["pretrained"] and settings.train != "scratch":
         wanted = {name: value.shape for name, value in network.encoder.state_dict().items()}
-        network.encoder.load_state_dict(load_tensors(folder, ENCODER, wanted))
-        if is_folded(network):
-            unfold(network, images)
+        network.encoder.load_state_dict(load_tensors(base, ENCODER, wanted))
     elif settings.train in ("frozen_encoder", "decoder", "last_blocks"):
         log.warning("train '%s' without base.weights: the encoder stays as it was drawn", settings.train)
     choose_parts(network, settings.train)
     return network
 
 
-def load_unet_segmenter(folder: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNet:
+def saved(network: BackboneUNet, base: Path) -> tuple[dict[str, Tensor], dict]:
+    """Every tensor: a fine-tuned U-Net needs no base."""
+    return network.state_dict(), {}
+
+
+def load(folder: Path, about: dict, settings: UNetSegmenter, base: Path) -> BackboneUNet:
     """A fine-tuned U-Net.
 
     Raises:
         InputError: weights of another architecture.
     """
-    network = build_backbone_unet(settings, n_structures)
+    network = build_backbone_unet(settings, len(about["structures"]))
     load_weights(folder, "segmenter", network)
     return network

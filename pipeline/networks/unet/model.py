@@ -119,7 +119,7 @@ def _channels(values: Sequence[float], count: int) -> list[float]:
 
 
 def build_backbone_unet(settings, n_structures: int) -> BackboneUNet:
-    """A U-Net with random weights from torch's global generator, as a ``core.segmenter_params.UNetSegmenter`` says."""
+    """A U-Net with random weights from torch's global generator, as a ``config.segmenters.UNetSegmenter`` says."""
     network = BackboneUNet(
         settings.base.backbone,
         n_structures,

@@ -1,8 +1,6 @@
 """Class maps from logits, in model space or back at native resolution."""
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,12 +9,9 @@ from torch import nn
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images
 from pipeline.imaging.letterbox import Letterbox
-from pipeline.tasks.segmentation.scores import surface_scores
-
-if TYPE_CHECKING:
-    from pipeline.features.embeddings import Embeddings
 
 BATCH = 32
+Encoded = Callable[[np.ndarray], np.ndarray]
 
 
 @torch.inference_mode()
@@ -42,18 +37,19 @@ def class_map(probability: np.ndarray) -> np.ndarray:
 
 
 def predict_native(
-    network: nn.Module, cases: Sequence[Case], size: int, device, embeddings: "Embeddings | None" = None
+    network: nn.Module, cases: Sequence[Case], size: int, device, encoded: Encoded | None = None
 ) -> list[np.ndarray]:
     """uint8 class maps at each case's native resolution, from its image alone.
 
     Args:
-        embeddings: a store that holds what the network's frozen encoder made of every case.
+        encoded: float32 images (N, 1, S, S) in [-1, 1] → what the network's frozen encoder makes of them, where that is
+            stored.
     """
     maps = []
     for start in range(0, len(cases), BATCH):
         chunk = cases[start : start + BATCH]
-        known = None if embeddings is None else np.stack([embeddings.read("embedding", case.id) for case in chunk])
-        found = probabilities(network, stack_images(chunk, size), device, known)
+        images = stack_images(chunk, size)
+        found = probabilities(network, images, device, None if encoded is None else encoded(images))
         for case, probability in zip(chunk, found, strict=True):
             box = Letterbox.fit(case.image.shape, size)
             maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
@@ -74,18 +70,3 @@ def mean_dice(network: nn.Module, images: np.ndarray, masks: np.ndarray, n_struc
     """Dice of each image, mean over structures, at model resolution: float (N,)."""
     maps = (class_map(p) for p in probabilities(network, images, device))
     return np.array([dice(a, b, n_structures).mean() for a, b in zip(maps, masks, strict=True)])
-
-
-def agreement(a: np.ndarray, b: np.ndarray, n_structures: int) -> tuple[np.ndarray, np.ndarray]:
-    """Dice and mean surface distance (pixels) of two class maps per structure, both float (n_structures,).
-
-    A structure absent from one map lies the image diagonal away; absent from both, its distance is nan.
-    """
-    distances = []
-    for k in range(1, n_structures + 1):
-        p, q = a == k, b == k
-        if p.any() and q.any():
-            distances.append(surface_scores(p, q)[1])
-        else:
-            distances.append(math.hypot(*a.shape) if p.any() or q.any() else math.nan)
-    return dice(a, b, n_structures), np.array(distances)

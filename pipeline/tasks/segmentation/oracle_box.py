@@ -1,14 +1,33 @@
 """Scores with a box drawn from the reference mask, beside those of the ellipse in that box."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import torch
 
 from pipeline.data.case import Case
+from pipeline.data.dataset import open_dataset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.learning.training import one_hot
+from pipeline.data.structures import names
+from pipeline.learning.segmentation import one_hot
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.prompts import boxes_around, ellipse_in_box, jitter
+from pipeline.run import seeds
 from pipeline.tasks.segmentation.scores import overlap
+
+COLUMNS = ("cohort", "structure", "id", "patient", "dice_oracle_box", "dice_ellipse_in_box")
+
+
+def score_with_oracle(network: Sam, path: Path, size: int, share: float, seed: int, device) -> Iterator[dict]:
+    """A row of ``COLUMNS`` for every structure of every test case of the dataset ``path`` that its mask shows."""
+    dataset = open_dataset(path, splits=["test"])
+    for case in dataset.cases:
+        generator = seeds.torch_generator(seed, "oracle", path.name, case.id)
+        scores = segment_with_oracle(network, case, size, share, generator, device)
+        for structure, sam, ellipse in zip(names(dataset.structures), *scores, strict=True):
+            if not np.isnan(sam):
+                yield dict(zip(COLUMNS, (path.name, structure, case.id, case.patient, sam, ellipse), strict=True))
 
 
 @torch.inference_mode()

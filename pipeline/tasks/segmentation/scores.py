@@ -1,82 +1,107 @@
-"""Scores of one structure of one case, at native resolution."""
+"""Scores of the regions of one case, at native resolution."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.data.case import Case
+from pipeline.data.structures import Structure, names, with_role
 from pipeline.imaging.outline import outline
 from pipeline.run.errors import InputError
+from pipeline.tasks.metrics import METRICS
 from pipeline.tasks.segmentation.biometry import bounding_window, head_circumference_px
 
 
 @dataclass(frozen=True)
-class CaseScores:
-    """How well a predicted structure agrees with its reference.
+class Region:
+    """What is scored as one: a structure, or a union of structures, by class indices."""
 
-    dice, iou: [0, 1], higher is better.
-    hd95: the larger of the two directed 95th percentiles of surface distances.
-    assd: mean surface distance, over the points of both surfaces together.
-    hc_error: absolute difference of head circumferences; percent of the reference's. None for other structures.
-    *_mm: None where the pixel size is unknown.
-    missing: the prediction was empty and got the worst scores, see :func:`score_case`.
+    name: str
+    indices: tuple[int, ...]
+    is_head: bool = False
+
+
+def regions_of(structures: Sequence[Structure], unions: Mapping[str, Sequence[str]]) -> list[Region]:
+    """Every structure, then every named union; the structure with the role ``head`` has a circumference."""
+    index_of, heads = {name: k for k, name in enumerate(names(structures), start=1)}, with_role(structures, "head")
+    return [
+        *(Region(name, (k,), k in heads) for name, k in index_of.items()),
+        *(Region(union, tuple(index_of[name] for name in members)) for union, members in unions.items()),
+    ]
+
+
+def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region]) -> list[dict]:
+    """Rows ``case, region, metric, value, unit`` of a labelled case, see :func:`score_region`.
+
+    Args:
+        prediction: uint8 [H, W], class indices at native resolution.
+
+    Raises:
+        InputError: the prediction has another shape than the case.
     """
+    if prediction.shape != case.mask.shape:
+        raise InputError(f"case '{case.id}': prediction {prediction.shape}, mask {case.mask.shape}; predict it again")
+    rows = []
+    for region in regions:
+        found, reference = (np.isin(mask, region.indices) for mask in (prediction, case.mask))
+        scores = score_region(found, reference, case.pixel_mm, hc_mm=case.hc_mm, is_head=region.is_head)
+        rows += [
+            {"case": case.id, "region": region.name, "metric": name, "value": value, "unit": METRICS[name].unit}
+            for name, value in scores.items()
+        ]
+    return rows
 
-    dice: float
-    iou: float
-    hd95_px: float
-    assd_px: float
-    hd95_mm: float | None
-    assd_mm: float | None
-    hc_error_mm: float | None
-    hc_error_percent: float | None
-    missing: bool
 
+def score_region(
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    pixel_mm: float | None,
+    *,
+    hc_mm: float | None = None,
+    is_head: bool = False,
+) -> dict[str, float]:
+    """Metrics of a predicted region by name, in the order of ``METRICS``, without those that the case does not have.
 
-def score_case(
-    prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None, *, is_head: bool = True
-) -> CaseScores:
-    """Score a predicted mask.
-
-    An empty prediction scores Dice and IoU 0, surface distances of the image diagonal, and a circumference error of the
-    full circumference: leaving such cases out would reward a network for giving up on the hard ones.
+    A region that is in one mask only scores the worst values: Dice and IoU 0, the image diagonal as distance, the
+    error of the full circumference. To leave such cases out would reward a network for giving up on the hard ones, or
+    for drawing what is not there. A region in neither mask is in full agreement. ``missing`` and ``spurious`` tell.
 
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
-        is_head: whether the structure has a head circumference.
-
-    Raises:
-        InputError: the reference is empty, or the shapes differ.
+        hc_mm: the published head circumference, or None. is_head: whether the region has a circumference.
     """
-    if prediction.shape != reference.shape:
-        raise InputError(f"prediction {prediction.shape} and reference {reference.shape} differ in shape; resize one")
-    prediction, reference = prediction.astype(bool), reference.astype(bool)
-    if not reference.any():
-        raise InputError("the reference mask is empty, so there is nothing to score against; remove the case")
-    missing = not prediction.any()
-    if missing:
-        dice = iou = 0.0
-        hd95 = assd = math.hypot(*reference.shape)
-    else:
+    predicted, present = bool(prediction.any()), bool(reference.any())
+    if predicted and present:
         dice, iou = overlap(prediction, reference)
         hd95, assd = surface_scores(prediction, reference)
-    hc_error = circumference = None
+    else:
+        dice = iou = float(predicted == present)
+        hd95 = assd = 0.0 if predicted == present else math.hypot(*reference.shape)
+    values = {"dice": dice, "iou": iou, "hd95_px": hd95, "assd_px": assd}
+    values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
+    values["reference_share"] = float(reference.mean())
+    if pixel_mm is not None:
+        values |= {"hd95_mm": hd95 * pixel_mm, "assd_mm": assd * pixel_mm}
     if is_head:
-        circumference = head_circumference_px(reference)
-        # An empty prediction has a circumference of 0.
-        hc_error = abs(head_circumference_px(prediction) - circumference)
-    return CaseScores(
-        dice=dice,
-        iou=iou,
-        hd95_px=hd95,
-        assd_px=assd,
-        hd95_mm=_in_mm(hd95, pixel_mm),
-        assd_mm=_in_mm(assd, pixel_mm),
-        hc_error_mm=_in_mm(hc_error, pixel_mm),
-        hc_error_percent=100 * (hc_error / circumference) if is_head else None,
-        missing=missing,
-    )
+        values |= _circumference_errors(prediction, reference, pixel_mm, hc_mm)
+    return {name: values[name] for name in METRICS if name in values}
+
+
+def _circumference_errors(
+    prediction: np.ndarray, reference: np.ndarray, pixel_mm: float | None, hc_mm: float | None
+) -> dict[str, float]:
+    """Against the circumference of the reference, and the published one; an empty mask has a circumference of 0."""
+    found, true = head_circumference_px(prediction), head_circumference_px(reference)
+    error, worst = abs(found - true), METRICS["hc_error_percent"].worst
+    values = {"hc_error_percent": 100 * (error / true) if true else worst * bool(found)}
+    if pixel_mm is not None:
+        values["hc_error_mm"] = error * pixel_mm
+        if hc_mm is not None:
+            values["hc_published_error_mm"] = abs(found * pixel_mm - hc_mm)
+    return values
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
@@ -106,7 +131,3 @@ def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
     # A tree over an outline's two thousand pixels is many times faster than a distance map of the whole image.
     return cKDTree(targets).query(points)[0]
-
-
-def _in_mm(pixels: float | None, pixel_mm: float | None) -> float | None:
-    return None if pixels is None or pixel_mm is None else pixels * pixel_mm

@@ -1,0 +1,78 @@
+"""What has to agree between the sections of ``params.yaml``."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from pipeline.config.cohorts import held_out_names
+from pipeline.config.grid import kinds_of
+from pipeline.config.sample import PIXEL_ONLY
+
+RESERVED = {"synthetic", "training", "oracle_box"}
+"""Keys that stand beside the cohorts in ``results/metrics.json``."""
+
+
+def complaints(config) -> Iterator[str]:
+    """A sentence for every name that stands for nothing, and for every pair of sections that contradict each other."""
+    names = list(_unknown_names(config))
+    yield from names
+    yield from _cohorts(config)
+    for key in ("labels", "replicates", "arms", "segmenters"):
+        if twice := [value for value, count in Counter(getattr(config.grid, key)).items() if count > 1]:
+            yield f"grid.{key} holds {twice[0]} twice; remove one"
+    yield from _sampler(config.diffusion, config.sample)
+    if not names:
+        yield from _kinds(config)
+
+
+def _unknown_names(config) -> Iterator[str]:
+    grid, oracle = config.grid, config.oracle
+    for key, names, known in (
+        ("grid.arms", grid.arms, config.arms),
+        ("grid.segmenters", grid.segmenters, config.segmenters),
+        ("compare.baseline", [config.compare.baseline], grid.arms),
+        ("oracle.arms", oracle.arms, grid.arms),
+        ("oracle.segmenters", oracle.segmenters if oracle.arms else (), grid.segmenters),
+    ):
+        for name in names:
+            if name not in known:
+                yield f"{key} names '{name}', which is not among {', '.join(known)}"
+
+
+def _cohorts(config) -> Iterator[str]:
+    cohorts = config.cohorts
+    unlabelled = config.unlabelled
+    for key, name, role in (
+        ("grid.train", config.grid.train, "train"),
+        ("grid.foreign", config.grid.foreign, "foreign"),
+        ("unlabelled.cohort", unlabelled.cohort, unlabelled.role),
+    ):
+        if name not in cohorts or cohorts[name].role != role:
+            yield f"{key} names '{name}', which is no cohort with role '{role}' under cohorts"
+    if len(trained := [name for name, cohort in cohorts.items() if cohort.role == "train"]) != 1:
+        yield f"exactly one cohort may have role 'train', found {', '.join(trained) or 'none'}"
+    if not held_out_names(cohorts):
+        yield "no cohort has role 'held_out'; the comparison needs at least one"
+    for name in sorted(set(cohorts) & RESERVED):
+        yield f"cohort '{name}': results/metrics.json needs this name for itself; choose another"
+
+
+def _sampler(diffusion, sample) -> Iterator[str]:
+    pixel = diffusion.backend == "pixel"
+    if pixel and sample.guidance != 1 and diffusion.mask_dropout == 0:
+        yield "guidance needs diffusion.mask_dropout above 0, or sample.guidance 1"
+    for key in PIXEL_ONLY:
+        if (getattr(sample, key) is not None) != pixel:
+            needed = "needs a value" if pixel else "does not apply and must be null"
+            yield f"sample.{key} {needed} with diffusion.backend '{diffusion.backend}'"
+
+
+def _kinds(config) -> Iterator[str]:
+    grid, arms, segmenters = config.grid, config.arms, config.segmenters
+    wanted = kinds_of(grid, arms, segmenters)
+    for key, names in wanted:
+        if sorted(getattr(config.kinds, key)) != sorted(names):
+            yield f"kinds.{key} must be [{', '.join(names)}] for this grid; `python -m pipeline.tools.preset` writes it"
+    if wanted.generous and config.assemble.generous_labels not in grid.labels:
+        yield f"assemble.generous_labels is {config.assemble.generous_labels}, which is not in grid.labels"
+    for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
+        yield f"oracle.segmenters names '{name}', which is no SAM"

@@ -1,0 +1,121 @@
+"""A pretrained Stable Diffusion, opened from a local diffusers folder; nothing is downloaded and no pickle is read."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from safetensors import SafetensorError
+from torch import Tensor
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from pipeline.run.errors import InputError
+from pipeline.run.files import read_json
+
+LATENT_SCALE = 8
+"""Pixels per latent, of every Stable Diffusion VAE and of the ControlNet's condition embedding."""
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
+_TAKE_ANOTHER = "take a Stable Diffusion 1.x or 2.x text-to-image model, with all its files"
+
+
+@dataclass(frozen=True, eq=False)
+class Base:
+    """The parts of a Stable Diffusion model, frozen, in float32; ``scheduler`` is the one its training assumes."""
+
+    vae: AutoencoderKL
+    unet: UNet2DConditionModel
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    scheduler: DDPMScheduler
+
+    def embed(self, prompt: str) -> Tensor:
+        """float [1, L, D], the text condition of a prompt; words beyond the encoder's length are cut off."""
+        tokens = self.tokenizer(
+            prompt,
+            padding="max_length",
+            max_length=self.text_encoder.config.max_position_embeddings,
+            truncation=True,
+            return_tensors="pt",
+        )
+        with torch.no_grad():
+            return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
+
+
+def load_base(folder: Path, device) -> Base:
+    """Open a Stable Diffusion model.
+
+    Raises:
+        InputError: no such folder, another kind of model, a missing part, or weights that are not safetensors.
+    """
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder}: no such folder; key 'diffusion.weights' names the folder of a Stable Diffusion model "
+            "in diffusers form, the one that holds model_index.json"
+        )
+    return open_base(folder, "StableDiffusionPipeline", device, _TAKE_ANOTHER)
+
+
+def open_base(folder: Path, pipeline: str, device, remedy: str) -> Base:
+    index = folder / "model_index.json"
+    kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
+    if kind != pipeline:
+        raise InputError(f"{index}: holds a {kind}, not a {pipeline}; {remedy}")
+    kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
+    networks = {name: load_network(folder / name, kind, remedy).to(device) for name, kind in kinds.items()}
+    words, noise = (_part(folder / name, remedy) for name in ("tokenizer", "scheduler"))
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
+        scheduler = DDPMScheduler.from_pretrained(noise, local_files_only=True)
+    except Exception as error:  # the tokenizer's parser raises nothing more specific
+        raise InputError(f"{folder}: unreadable tokenizer or scheduler ({in_one_line(error)}); {remedy}") from None
+    base = Base(**networks, tokenizer=tokenizer, scheduler=scheduler)
+    _check_fit(folder, base, remedy)
+    return base
+
+
+def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
+    if not list(_part(folder, remedy).glob("*.safetensors")):
+        found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
+        raise InputError(
+            f"{folder}: no safetensors weights (found {found}), and pickled weights are refused because they can run "
+            "code; get the model's safetensors files"
+        )
+    try:
+        network, report = kind.from_pretrained(
+            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
+        )
+    except UNREADABLE as error:
+        raise InputError(f"{folder}: not the weights of a {kind.__name__} ({in_one_line(error)}); {remedy}") from None
+    if report["missing_keys"]:
+        missing = ", ".join(sorted(report["missing_keys"])[:3])
+        raise InputError(f"{folder}: weights are missing ({missing}); {remedy}")
+    if hasattr(network, "register_to_config"):
+        # diffusers notes the path and would save it, so that equal models differed between machines.
+        network.register_to_config(_name_or_path="")
+    return network.float().requires_grad_(False).eval()
+
+
+def _part(folder: Path, remedy: str) -> Path:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: this part of the model is missing; {remedy}")
+    return folder
+
+
+def _check_fit(folder: Path, base: Base, remedy: str) -> None:
+    vae, unet, text = base.vae.config, base.unet.config, base.text_encoder.config
+    wrong = {
+        f"its VAE does not reduce by {LATENT_SCALE}": 2 ** (len(vae.block_out_channels) - 1) != LATENT_SCALE,
+        "its U-Net takes more than the latents": unet.in_channels != vae.latent_channels,
+        "its text encoder is another model's": unet.cross_attention_dim != text.hidden_size,
+        # Without its files the tokenizer opens all the same, knowing no words.
+        "its tokenizer does not know the text encoder's words": len(base.tokenizer) != text.vocab_size,
+        f"it predicts '{base.scheduler.config.prediction_type}'": base.scheduler.config.prediction_type
+        not in ("epsilon", "v_prediction"),
+    }
+    for problem, holds in wrong.items():
+        if holds:
+            raise InputError(f"{folder}: {problem}; {remedy}")
+
+
+def in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

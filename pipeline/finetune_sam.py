@@ -1,0 +1,55 @@
+"""Stage finetune_sam: a SAM on the labelled cases and the extra cases of one arm."""
+
+from pathlib import Path
+
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
+
+PARAMS = ("seed", "compute", "segmenters", "augment", "strong_augment", "arms")
+
+
+def run(
+    params,
+    *,
+    segmenter: str,
+    base: Path,
+    train: Path,
+    extra: Path,
+    labels: int,
+    replicate: int,
+    arm: str,
+    out: Output,
+    metrics: Output,
+    live: Path,
+) -> None:
+    """Fine-tune for the same number of steps in every arm, without a prompt unless told otherwise."""
+    from pipeline.config.segmenters import chosen_segmenter
+    from pipeline.networks.sam import checkpoint
+    from pipeline.tasks.segmentation.finetuning import finetune, image_pool
+
+    settings, pool_of = chosen_segmenter(params.segmenters, segmenter, "sam"), image_pool
+    if settings.train == "decoder":
+        from pipeline.learning.embedding_pool import embedding_pool
+
+        pool_of = embedding_pool(SCRATCH / "embeddings", base, settings.views, params.seed)
+    finetune(
+        checkpoint,
+        settings,
+        params,
+        segmenter=segmenter,
+        base=base,
+        train=train,
+        extra=extra,
+        labels=labels,
+        replicate=replicate,
+        arm=arm,
+        out=out,
+        metrics=metrics,
+        live=live,
+        scratch_root=SCRATCH,
+        pool_of=pool_of,
+    )
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,33 @@
+"""What a training is for: a network, the batch of a step, and the loss of it. One small class per objective."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+Batch = tuple[Tensor | None, ...]
+"""Tensors [B, ...] on the CPU; None for an input that the network goes without."""
+
+
+class Objective(Protocol):
+    """``network`` holds all that is trained, as one module; what does not require a gradient stays as it is."""
+
+    network: nn.Module
+
+    def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+        """The cases ``share`` of the batch of a step.
+
+        Random numbers are drawn for all ``count`` cases, so that the shares together are the batch. It may be called in
+        another thread than the rest.
+
+        Args:
+            generator: on the CPU, a function of (seed, step).
+        """
+
+    def loss(self, model: nn.Module, *batch: Tensor | None) -> Tensor:
+        """The mean loss of a batch, a scalar.
+
+        Args:
+            model: ``network`` as it is called in training: compiled, in the training's precision, of several processes.
+            batch: on the network's device.
+        """

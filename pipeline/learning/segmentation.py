@@ -1,0 +1,149 @@
+"""The objective of every segmenter: Dice + cross-entropy on cases drawn at random, augmented anew in every batch."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pipeline.config.augmentation import Augment, StrongAugment
+from pipeline.imaging.augment import augment
+from pipeline.imaging.degrade import degrade
+from pipeline.learning.loop import train
+from pipeline.learning.objective import Batch
+from pipeline.learning.recipe import Recipe
+
+
+class Examples(Protocol):
+    """What a segmenter is trained on: inputs and masks by number."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[tuple[Tensor | None, ...], Tensor]:
+        """The network's inputs and integer masks [B, S, S] of the cases ``chosen``, integer [B]."""
+
+
+@dataclass(frozen=True)
+class ImagePool:
+    """Images in memory.
+
+    images: float32 (N, 1, S, S) in [-1, 1].
+    masks: uint8 (N, S, S), class indices.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    augmentation: Augment
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[tuple[Tensor], Tensor]:
+        x, y = (torch.from_numpy(values[chosen.numpy()]) for values in (self.images, self.masks))
+        x, y = augmented(x, y, self.augmentation, generator)
+        return (x.to(memory_format=torch.channels_last),), y
+
+
+def augmented(
+    images: Tensor, masks: Tensor, augmentation: Augment, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Images float [B, 1, S, S] and masks integer [B, S, S] under standard or strong augmentation."""
+    images, masks = augment(images, masks, augmentation, generator)
+    if isinstance(augmentation, StrongAugment):
+        images = degrade(images, augmentation, generator)
+    return images, masks
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """network: the inputs of ``examples`` → logits [B, n_structures, S, S], or a tuple of several such in training: the
+    loss is their mean, weighted where it has ``loss_weights``.
+
+    cases: step → the numbers of the examples that its batch is drawn from.
+    """
+
+    network: nn.Module
+    examples: Examples
+    n_structures: int
+    cases: Callable[[int], range]
+
+    def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+        among = self.cases(step)
+        chosen = among.start + torch.randint(len(among), (count,), generator=generator)
+        inputs, masks = self.examples.batch(chosen, generator)
+        return tuple(None if values is None else values[share] for values in (*inputs, masks))
+
+    def loss(self, model: nn.Module, *batch: Tensor | None) -> Tensor:
+        *inputs, masks = batch
+        weights = getattr(self.network, "loss_weights", None)
+        return mean_loss(model(*inputs), one_hot(masks, self.n_structures), weights)
+
+
+def fit(
+    network: nn.Module,
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    n_structures: int,
+    cases: Callable[[int], range] | None = None,
+    **options,
+) -> nn.Module:
+    """Train a segmenter; see :class:`Segmentation`, and :func:`pipeline.learning.loop.train` for the options.
+
+    Args:
+        cases: see :func:`extra_first`; None draws every batch from all cases.
+    """
+    everything = range(len(examples))
+    objective = Segmentation(network, examples, n_structures, cases or (lambda step: everything))
+    return train(objective, recipe, **options)
+
+
+def extra_first(real: int, total: int, steps: int, pretrain: float) -> Callable[[int], range]:
+    """Which cases a step draws from: all, or the extra ones first and then the real ones, in one schedule.
+
+    Args:
+        real: how many of the ``total`` cases, the first ones, are real.
+        pretrain: share of the steps on the others, at least one step and not all; 0 for everything at once.
+    """
+    before = min(max(1, round(pretrain * steps)), steps - 1)
+
+    def cases(step: int) -> range:
+        if not pretrain:
+            return range(total)
+        return range(real, total) if step < before else range(real)
+
+    return cases
+
+
+def mean_loss(outputs: Tensor | tuple[Tensor, ...], target: Tensor, weights: Sequence[float] | None = None) -> Tensor:
+    """Dice + binary cross-entropy of logits; of several outputs the mean, or the sum with ``weights``."""
+    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    losses = [
+        dice_loss(logits, target) + functional.binary_cross_entropy_with_logits(logits, target) for logits in outputs
+    ]
+    losses = torch.stack(losses)
+    return losses.mean() if weights is None else losses @ losses.new_tensor(weights)
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft Dice of sigmoid outputs, mean over batch and structures (Milletari et al. 2016).
+
+    MONAI's ``DiceLoss(sigmoid=True)``, without the ten seconds its import would add to every fine-tuning process.
+
+    Args:
+        logits: float [B, K, S, S].
+        target: float [B, K, S, S] of zeros and ones.
+    """
+    probability = logits.sigmoid()
+    overlap = (probability * target).sum(dim=(2, 3))
+    total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
+    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+
+
+def one_hot(masks: Tensor, n_structures: int) -> Tensor:
+    """Integer [B, S, S] → float [B, n_structures, S, S], without the background."""
+    classes = torch.arange(1, n_structures + 1, device=masks.device)[None, :, None, None]
+    return (masks[:, None] == classes).float()

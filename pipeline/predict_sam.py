@@ -1,0 +1,31 @@
+"""Stage predict_sam: segment the test cases and every held-out cohort with a SAM, from their images alone."""
+
+from pathlib import Path
+
+from pipeline.config.stage import main
+from pipeline.run.stage import SCRATCH, Output
+
+PARAMS = ("compute", "cohorts")
+
+
+def run(params, *, base: Path, segmenter: Path, test: Path, held_out: Path, out: Output) -> None:
+    """Predict class maps at native resolution; the mask columns of the datasets are never read."""
+    from pipeline.config.cohorts import held_out_names
+    from pipeline.networks.sam import checkpoint
+    from pipeline.networks.segmenter import load_segmenter, read_settings
+    from pipeline.run.compute import setup
+    from pipeline.tasks.segmentation.prediction import predict
+
+    device = setup(params.compute)
+    network, about = load_segmenter(checkpoint, segmenter, device, base)
+    encoded = None
+    if read_settings(segmenter, about).train == "decoder":
+        from pipeline.features.embeddings import EmbeddingStore
+
+        encoded = EmbeddingStore(SCRATCH / "embeddings", base, network).embeddings
+    cohorts = [test, *(held_out / name for name in held_out_names(params.cohorts))]
+    predict(network, about, cohorts, out, device, encoded)
+
+
+if __name__ == "__main__":
+    main(run, PARAMS)

@@ -1,0 +1,72 @@
+"""Shapes of masks: are the sampled ones distributed like the real ones? Each structure becomes five numbers."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipeline.imaging.moments import area_moments
+from pipeline.quality.distributions import PERIOD, compare
+from pipeline.run.errors import InputError
+
+DESCRIPTORS = ("area", "aspect", "angle", "row", "column")
+AXIAL = "angle"
+ROUND = 0.95
+"""Above this aspect ratio an outline's grain decides which axis is the longer one: the angle is undefined."""
+
+
+def shape_descriptors(mask: np.ndarray, n_structures: int) -> np.ndarray:
+    """float (K, 5), one row per structure of a uint8 (H, W) class map, nan throughout for an absent one.
+
+    area: share of the image. aspect: minor over major axis of the ellipse with the same moments. angle: of its major
+    axis from the horizontal, counter-clockwise, degrees in [0, 180); nan where the aspect is above ``ROUND``.
+    row, column: of the centroid, shares of the image's height and width.
+    """
+    return np.array([_of_structure(mask == k + 1) for k in range(n_structures)])
+
+
+def _of_structure(inside: np.ndarray) -> list[float]:
+    if not inside.any():
+        return [np.nan] * len(DESCRIPTORS)
+    (row, column), covariance = area_moments(inside)
+    minor, major = np.sqrt(np.linalg.eigvalsh(covariance))
+    # Rows grow downwards, angles upwards.
+    angle = np.degrees(np.arctan2(-2 * covariance[0, 1], covariance[1, 1] - covariance[0, 0])) / 2 % PERIOD
+    height, width = inside.shape
+    aspect = minor / major
+    return [inside.mean(), aspect, angle if aspect <= ROUND else np.nan, (row + 0.5) / height, (column + 0.5) / width]
+
+
+def compare_shapes(
+    samples: Mapping[str, np.ndarray], reference: np.ndarray, sources: Sequence[str], structures: Sequence[str]
+) -> dict:
+    """Every sample's distance from the reference, by structure and descriptor.
+
+    Args:
+        samples: name → float (N, K, 5) of :func:`shape_descriptors`; ``synthetic`` must be among them.
+        reference: float (M, K, 5).
+        sources: the ``mask_source`` of each synthetic mask; these groups are compared with the reference too.
+        structures: K names.
+
+    Returns:
+        structure → descriptor → what :func:`pipeline.quality.distributions.compare` gives, and ``sources`` → mask
+        source → the same of its masks.
+
+    Raises:
+        InputError: a sample holds no mask.
+    """
+    if empty := [name for name, values in {"reference": reference, **samples}.items() if not len(values)]:
+        raise InputError(f"the shapes of the masks in '{empty[0]}' cannot be compared: there is none; add cases")
+    names = np.array(sources)
+    groups = {source: samples["synthetic"][names == source] for source in sorted(set(sources))}
+
+    def compared(sets: Mapping[str, np.ndarray], k: int, d: int) -> dict:
+        columns = {name: values[:, k, d] for name, values in sets.items()}
+        return compare(columns, reference[:, k, d], DESCRIPTORS[d] == AXIAL)
+
+    result = {structure: {} for structure in structures}
+    for k, structure in enumerate(structures):
+        for d, descriptor in enumerate(DESCRIPTORS):
+            by_source = compared(groups, k, d)
+            del by_source["reference"]
+            result[structure][descriptor] = {**compared(samples, k, d), "sources": by_source}
+    return result

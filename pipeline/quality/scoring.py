@@ -1,0 +1,153 @@
+"""The whole assessment of a synthetic set: everything that the stage `score` writes down of it."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.config.quality import Extractors, Score
+from pipeline.data.case import Case, pixel_hash
+from pipeline.data.dataset import Dataset
+from pipeline.data.structures import names
+from pipeline.features import extractors
+from pipeline.imaging.letterbox import letterbox
+from pipeline.networks.small_unet import SmallUNet, bottleneck
+from pipeline.quality import assessment
+from pipeline.quality.mask_shapes import compare_shapes
+from pipeline.quality.measurement import measure
+from pipeline.quality.measures import Measure, as_json
+from pipeline.quality.radiomics_distance import most_different
+from pipeline.quality.training_distance import membership, training_distance
+from pipeline.quality.verdicts import verdicts
+from pipeline.tasks.segmentation.inference import class_map, probabilities
+
+log = logging.getLogger("pipeline.score")
+FEATURES_NAMED = 8
+
+
+@dataclass(frozen=True)
+class EvaluationNetwork:
+    """A fixed network that only measures: it segments images of ``size`` pixels, and its bottleneck is a feature."""
+
+    network: SmallUNet
+    size: int
+    device: torch.device
+
+    @torch.inference_mode()
+    def features(self, images: torch.Tensor) -> torch.Tensor:
+        """float [B, 1, S, S] in [-1, 1] → float [B, D]."""
+        return bottleneck(self.network, images)
+
+    def segment(self, images: np.ndarray) -> np.ndarray:
+        """float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
+        return np.stack([class_map(p) for p in probabilities(self.network, images, self.device)])
+
+
+def score_set(
+    generated: Dataset,
+    several: Sequence[Case],
+    real: Mapping[str, Dataset],
+    shown: set[str],
+    evaluation: EvaluationNetwork,
+    settings: Score,
+    *,
+    seed: int,
+    threads: int,
+) -> tuple[dict, list[dict]]:
+    """Fidelity, coverage, mask agreement and privacy of a synthetic set, and its table of samples.
+
+    Images are read case by case, and what is kept of each is about ten kilobytes.
+
+    Args:
+        several: images of which some have one mask.
+        real: ``reference``, ``unseen`` and ``foreign``; see :mod:`pipeline.quality.assessment`.
+        shown: ids of the images of the reference that the generator was shown.
+    """
+    cases = {"synthetic": generated.cases} | {name: data.cases for name, data in real.items()}
+    structures, foreign = names(real["reference"].structures), real["foreign"].path.name
+    size = max(generated.cases[0].image.shape)
+    measures, domain = _feature_measures(cases, several, evaluation, settings, size=size, foreign=foreign, seed=seed)
+    log.info("texture, shapes, mask agreement")
+    options = {"n_structures": len(structures), "network_size": evaluation.size, "segment": evaluation.segment}
+    measured = {name: measure(some, size=size, threads=threads, **options) for name, some in cases.items()}
+    synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
+    log.info("distance to training images")
+    places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
+    descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
+    found = training_distance(synthetic.descriptors, descriptors, unseen.descriptors, patients)
+    attack = membership(descriptors, unseen.descriptors, synthetic.descriptors)
+    measures += [
+        assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
+        assessment.imprint_measure(synthetic, unseen, reference, seed),
+        *assessment.variety_measures(
+            domain, [case.image for case in several], [pixel_hash(case.mask) for case in several]
+        ),
+        *assessment.agreement_measures(synthetic, unseen, structures, seed),
+        *assessment.privacy_measures(found, attack, settings.resamples, seed),
+    ]
+    labels, origin = set(generated.labels), generated.provenance
+    shapes = {
+        "synthetic": synthetic.shapes,
+        "unseen": unseen.shapes,
+        "labels": reference.shapes[[case_id in labels for case_id in reference.ids]],
+    }
+    report = {
+        "set": {
+            "n": len(synthetic),
+            "labels": len(labels),
+            **{key: origin[key] for key in ("unlabelled", "cohort")},
+            "foreign": foreign,
+            "replicate": origin["replicate"],
+            "image_size": size,
+        },
+        "measures": as_json(measures),
+        "verdicts": {question: asdict(answer) for question, answer in verdicts(measures).items()},
+        "radiomics": [
+            {"feature": feature, "distance": float(f"{distance:.6g}")}
+            for feature, distance in most_different(synthetic.radiomics, reference.radiomics, FEATURES_NAMED)
+        ],
+        "masks": compare_shapes(shapes, reference.shapes, generated.cases.column("mask_source"), structures),
+        "appearance": assessment.compare_appearance(measured),
+    }
+    return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
+
+
+def _feature_measures(
+    cases: Mapping[str, Sequence[Case]],
+    several: Sequence[Case],
+    evaluation: EvaluationNetwork,
+    settings: Score,
+    *,
+    size: int,
+    foreign: str,
+    seed: int,
+) -> tuple[list[Measure], np.ndarray]:
+    """The measures of every extractor, and the domain features of ``several``."""
+    measures, domain = [], None
+    for name, (extractor, edge) in _extractors(settings.extractors, evaluation, size).items():
+        log.info("features: %s", name)
+
+        def extracted(some: Sequence[Case], extractor=extractor, edge=edge) -> torch.Tensor:
+            images = (letterbox(case.image, edge)[0] for case in some)
+            return extractors.extract(extractor, images, evaluation.device)
+
+        features = {which: extracted(some) for which, some in cases.items()}
+        if name == extractors.DOMAIN:
+            # In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
+            mean, std = features["reference"].mean(dim=0), features["reference"].std(dim=0) + 1e-6
+            features = {which: (values - mean) / std for which, values in features.items()}
+            domain = ((extracted(several) - mean) / std).numpy()
+        measures += assessment.fidelity_measures(name, features, foreign=foreign, settings=settings, seed=seed)
+    return measures, domain
+
+
+def _extractors(paths: Extractors, evaluation: EvaluationNetwork, size: int) -> dict:
+    """Name → extractor, and the edge in pixels of the images it is given."""
+    return {extractors.DOMAIN: (extractors.domain_extractor(evaluation.features), evaluation.size)} | {
+        name: (extractors.open_extractor(name, Path(path), evaluation.device), size)
+        for name, path in paths.model_dump().items()
+        if path is not None
+    }

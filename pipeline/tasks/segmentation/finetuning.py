@@ -1,0 +1,143 @@
+"""Fine-tuning one cell of the comparison: a segmenter on n labelled cases and what an arm adds to them."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.config.arms import Arm
+from pipeline.config.augmentation import Augment
+from pipeline.data.case import Case
+from pipeline.data.dataset import Dataset, open_dataset, read_dataset
+from pipeline.data.labels import label_subset
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.segmentation import Examples, ImagePool, extra_first, fit
+from pipeline.networks.parameters import count_parameters
+from pipeline.networks.segmenter import Kind, save_segmenter
+from pipeline.run import files, processes, seeds
+from pipeline.run.cells import cell_name
+from pipeline.run.compute import check_precision, setup
+from pipeline.run.errors import InputError
+from pipeline.run.progress import progress
+from pipeline.run.resume import Scratch
+from pipeline.tasks.segmentation.inference import mean_dice
+
+PoolOf = Callable[[nn.Module, Sequence[Case], int, Augment], Examples]
+"""Network, cases, their size in pixels, augmentation → what is trained on."""
+
+
+def image_pool(network: nn.Module, cases: Sequence[Case], size: int, augmentation: Augment) -> ImagePool:
+    """Images, augmented anew in every batch."""
+    return ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
+
+
+def finetune(
+    kind: Kind,
+    settings,
+    params,
+    *,
+    segmenter: str,
+    base: Path,
+    train: Path,
+    extra: Path,
+    labels: int,
+    replicate: int,
+    arm: str,
+    out: Path,
+    metrics: Path,
+    live: Path,
+    scratch_root: Path,
+    pool_of: PoolOf = image_pool,
+) -> None:
+    """Train for the same number of steps in every arm; write the segmenter and what it was trained on.
+
+    Args:
+        settings: the segmenter's section.
+        params: the sections seed, compute, augment, strong_augment and arms.
+        extra: the dataset of what the arm adds, which may be empty.
+        pool_of: makes what is trained on of the cases, the real ones first.
+    """
+    device = setup(params.compute)
+    check_precision(f"segmenters.{segmenter}.mixed_precision", settings.mixed_precision, device)
+    spec = params.arms[arm]
+    dataset = read_dataset(train, splits=["train", "val"] if spec.validated else ["train"])
+    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    added = open_dataset(extra)
+    seed = seeds.derive(params.seed, "finetune", labels, replicate)
+    # The same initial weights and the same order of random numbers in every arm of a replicate.
+    torch.manual_seed(seed)
+    network = kind.build(base, settings, dataset.n_structures).to(device)
+    real = real_count(arm, spec, labels)
+    augmentation = params.augment if spec.augment == "standard" else params.strong_augment
+    pool = pool_of(network, [*cases[:real], *added.cases], settings.base.image_size, augmentation)
+    validation = dataset.split("val") if spec.validated else []
+    cell = cell_name(segmenter, labels, replicate, arm)
+    scratch = Scratch(scratch_root, f"finetune-{cell}", [train, base, extra], params.as_dict(), processes.count())
+    with progress(f"finetune {cell}", settings.steps, live) as tick:
+        fit(
+            network,
+            pool,
+            Recipe.of(settings, f"segmenters.{segmenter}"),
+            n_structures=dataset.n_structures,
+            cases=extra_first(real, len(pool), settings.steps, spec.pretrain),
+            seed=seed,
+            device=device,
+            scratch=scratch,
+            validate=_validator(validation, settings.base.image_size, dataset.n_structures, device),
+            on_step=tick,
+        )
+    if not processes.is_main():
+        return
+    trained_on = {
+        "cohort": cases[0].cohort,
+        "arm": arm,
+        "labels": [case.id for case in cases],
+        "selected_on": [case.id for case in validation],
+        "extra": spec.extra,
+        "extra_cases": len(added.cases),
+    }
+    save_segmenter(
+        kind, out, network, dataset.structures, name=segmenter, base=base, settings=settings, trained_on=trained_on
+    )
+    files.write_json(metrics, label_budget(trained_on, added) | count_parameters(network))
+    scratch.clear()
+
+
+def real_count(name: str, arm: Arm, labels: int) -> int:
+    """How many of the labelled cases an arm trains on.
+
+    Raises:
+        InputError: less than one, though the arm wants some.
+    """
+    count = round(arm.real * labels)
+    if arm.real and count == 0:
+        raise InputError(f"arm '{name}': real {arm.real:g} of {labels} labels is not one case; raise it, or say 0")
+    return count
+
+
+def label_budget(trained_on: dict, added: Dataset) -> dict:
+    """What an arm has seen in all, by its segmenter and whatever made its extra cases.
+
+    Returns:
+        labels: labelled real cases, those that weights were selected on among them. unlabelled: real images seen
+        without their label. extra: cases added. samples: of a synthetic set, how many it had to offer and what its
+        curation did; None of others.
+    """
+    made = added.provenance
+    return {
+        "labels": len(set(trained_on["labels"]) | set(added.labels)) + len(trained_on["selected_on"]),
+        "unlabelled": made.get("unlabelled", 0),
+        "extra": len(added.cases),
+        "samples": {"available": made["available"], "curated": made.get("curated")} if "available" in made else None,
+    }
+
+
+def _validator(cases: Sequence[Case], size: int, n_structures: int, device):
+    """Mean Dice of a network on the validation cases; None where there are none."""
+    if not cases:
+        return None
+    images, masks = stack_images(cases, size), stack_masks(cases, size)
+    return lambda network: float(np.mean(mean_dice(network, images, masks, n_structures, device)))
