@@ -192,7 +192,6 @@ class Runner:
             "cohort": self.labels[0].cohort,
             "replicate": self.args.replicate,
             "unlabelled": trained_on["unlabelled"],
-            "selected_on": 0,
         }
         for name, some in (("set", cases), ("variety", several)):
             files.remove(folder / name)

@@ -22,7 +22,7 @@ from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images
 from pipeline.diffusion.masks import MaskSource
-from pipeline.diffusion.pixel.denoiser import FORMULATIONS, denoise
+from pipeline.diffusion.pixel.denoiser import Edm, denoise
 from pipeline.diffusion.pixel.generator import load_generator
 from pipeline.imaging.letterbox import to_uint8, to_unit_range
 from pipeline.networks.small_unet import bottleneck, load_unet
@@ -50,7 +50,7 @@ def ancestral(pipeline, masks, sectors, generators, kind: str, steps: int, guida
     scheduler.set_timesteps(steps)
     config, condition = pipeline.config, pipeline.condition
     sigma_data = pipeline.scheduler.config.sigma_data
-    preconditioning = FORMULATIONS[config["formulation"]](sigma_data)
+    edm = Edm(sigma_data)
     planes = condition.planes(masks, sectors)
     null = condition.without_mask(planes)
     size = masks.shape[-1]
@@ -59,9 +59,9 @@ def ancestral(pipeline, masks, sectors, generators, kind: str, steps: int, guida
         alpha = scheduler.alphas_cumprod[t]
         sigma = ((1 - alpha) / alpha).sqrt().expand(len(masks))
         noisy = sample / alpha.sqrt()
-        denoised = denoise(pipeline.unet, noisy, planes, sigma, config["patch"], preconditioning)
+        denoised = denoise(pipeline.unet, noisy, planes, sigma, config["patch"], edm)
         if guidance != 1:
-            blind = denoise(pipeline.unet, noisy, null, sigma, config["patch"], preconditioning)
+            blind = denoise(pipeline.unet, noisy, null, sigma, config["patch"], edm)
             denoised = blind + guidance * (denoised - blind)
         sample = scheduler.step(denoised, t, sample).prev_sample
     grey = (sample / sigma_data * config["grey_std"] + config["grey_mean"]).clamp(-1, 1)

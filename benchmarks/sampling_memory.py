@@ -24,7 +24,7 @@ def sample(count: int) -> dict:
     from diffusers import EDMDPMSolverMultistepScheduler
 
     from pipeline.config.augmentation import Warp
-    from pipeline.config.sample import MaskShares, Sample
+    from pipeline.config.sample import MaskShares, Sample, Variety
     from pipeline.data.case import Case
     from pipeline.data.structures import Structure
     from pipeline.data.writer import assemble_dataset
@@ -48,7 +48,8 @@ def sample(count: int) -> dict:
     warp = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
     source = MaskSource(labels, 1, SIZE, MaskShares(parent=0.5, shape_model=0.5, user=0), warp, 0)
     params = Sample(
-        count=count, masks=source.shares, sampler="dpmpp_2m", steps=2, guidance=1.0, guidance_interval=(0, 1),
+        count=count, masks=source.shares, variety=Variety(masks=2, images=2),
+        sampler="dpmpp_2m", steps=2, guidance=1.0, guidance_interval=(0, 1),
         sigma_min=0.01, sigma_max=40, chunk_size=256,
     )  # fmt: skip
     start = time.perf_counter()

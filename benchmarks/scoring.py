@@ -65,7 +65,7 @@ def main() -> None:
         labels = [case.id for case in train[: args.count]]
         write_dataset(root / "train", train, role="train", structures=STRUCTURES)
         del train
-        origin = {"cohort": "phantom_a", "replicate": 0, "unlabelled": 0, "selected_on": 0}
+        origin = {"cohort": "phantom_a", "replicate": 0, "unlabelled": 0}
         made = {"role": "synthetic", "structures": STRUCTURES, "labels": labels, "provenance": origin}
         for name, count in (("synthetic", args.count), ("variety", 16)):
             fields = {"split": "train", "mask_source": "shape_model"}

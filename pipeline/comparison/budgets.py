@@ -74,12 +74,9 @@ def load_budgets(
         cells = [cell_name(source, r) for r in grid.replicates] if spec.extra == "synthetic" else []
         for place, r in enumerate(grid.replicates):
             facts = read_json(training / f"{cell_name(segmenter, labels, r, arm)}.json", "run `dvc repro finetune`")
-            ids, chosen_on = subsets[labels, r], facts["labels"] - labels
-            if cells:
-                # Generator and segmenter choose their weights on the same val split.
-                chosen_on = max(chosen_on, synthetic[cells[place]].provenance["selected_on"])
-                ids = ids | set(synthetic[cells[place]].labels)
-            seen.append(len(ids) + chosen_on)
+            ids = set(synthetic[cells[place]].labels) if cells else set()
+            # Beside its n labels an arm has seen those that chose its weights.
+            seen.append(len(ids | subsets[labels, r]) + facts["labels"] - labels)
         sources = {"unlabelled": (0, 0)}
         if cells:
             sources["unlabelled"] = _range(synthetic[cell].provenance["unlabelled"] for cell in cells)

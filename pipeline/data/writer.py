@@ -2,9 +2,8 @@
 
 import io
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count, islice
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from PIL import Image
 
 from pipeline.data.card import dataset_card
 from pipeline.data.case import SPLITS, Case, check_case, pixel_hash
+from pipeline.data.chunks import chunks
 from pipeline.data.dataset import open_dataset
 from pipeline.data.schema import MAY_BE_EMPTY, RELATED, SCHEMA, SCHEMA_VERSION, Relations, shard_name
 from pipeline.data.structures import Structure, to_json
@@ -41,17 +41,17 @@ def write_dataset(
         InputError: naming the first case that breaks the contract; nothing usable is left behind then.
     """
     path.mkdir(parents=True, exist_ok=True)
-    relations, cases = Relations(role, labels), iter(cases)
-    for number in count():
-        shard = []
-        for case in islice(cases, shard_rows):
-            check_case(case, len(structures))
-            relations.add(*(getattr(case, column) for column in RELATED))
-            shard.append(case)
-        if not shard and (number or role not in MAY_BE_EMPTY):
-            break
+    relations = Relations(role, labels)
+    for number, shard in enumerate(chunks(_checked(cases, structures, relations), shard_rows)):
         write_shard(path / shard_name(number), shard)
     _finish(path, relations, structures, provenance or {})
+
+
+def _checked(cases: Iterable[Case], structures: Sequence[Structure], relations: Relations) -> Iterator[Case]:
+    for case in cases:
+        check_case(case, len(structures))
+        relations.add(*(getattr(case, column) for column in RELATED))
+        yield case
 
 
 def assemble_dataset(
@@ -84,8 +84,10 @@ def assemble_dataset(
 def _finish(path: Path, relations: Relations, structures: Sequence[Structure], provenance: dict) -> None:
     """Index, card and preview of written shards; the preview's cases are read again, so that none had to be kept."""
     role, total = relations.role, relations.counts.total()
-    if not total and role not in MAY_BE_EMPTY:
-        raise InputError(f"{path.name}: no case to write; the source is empty")
+    if not total:
+        if role not in MAY_BE_EMPTY:
+            raise InputError(f"{path.name}: no case to write; the source is empty")
+        write_shard(path / shard_name(0), [])
     index = {
         "schema_version": SCHEMA_VERSION,
         "role": role,

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -90,24 +90,24 @@ def execute(run: Callable, params, args: dict) -> None:
 
     Of several processes the main one writes and moves; the others are given the same arguments.
     """
-    if not is_main():
+    with ExitStack() as outputs:
+        for name, argument in _arguments(run).items():
+            if is_main() and argument.annotation == Output and args[name] is not None:
+                args[name] = outputs.enter_context(written_whole(args[name]))
         run(params, **args)
-        return
-    moves = {}
-    for name, argument in _arguments(run).items():
-        if argument.annotation == Output and args[name] is not None:
-            target = args[name]
-            partial = SCRATCH / "partial" / str(target).strip("/").replace("/", "__")
-            files.remove(partial)
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            moves[partial], args[name] = target, partial
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """A scratch path for what becomes ``target`` when the block ends, or is removed where it raises."""
+    partial = SCRATCH / "partial" / str(target).strip("/").replace("/", "__")
+    files.remove(partial)
+    partial.parent.mkdir(parents=True, exist_ok=True)
     try:
-        run(params, **args)
-        for partial, target in moves.items():
-            files.replace(partial, target)
+        yield partial
+        files.replace(partial, target)
     finally:
-        for partial in moves:
-            files.remove(partial)
+        files.remove(partial)
 
 
 def _peak_gb() -> float:

@@ -12,8 +12,7 @@ synthetic); ``score`` takes them all.
 import argparse
 import hashlib
 import logging
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,7 +23,7 @@ from pipeline.config.section import NonNegative, Positive, Section
 from pipeline.data.tables import read_table, write_table
 from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.run.stage import SCRATCH
+from pipeline.run.stage import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.blind_reading")
@@ -61,15 +60,6 @@ class Key:
 
     reading: str
     synthetic: dict[int, bool]
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """One reader's votes, image number → 1 to 4; the seconds the images were looked at until the vote."""
-
-    reader: str
-    votes: dict[int, int]
-    seconds: tuple[float, ...]
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -124,14 +114,10 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
         {"reading": reading, "image": number, "case": case.id, "truth": truth}
         for number, (case, truth) in enumerate(shown, start=1)
     ]
-    partial = SCRATCH / "partial" / f"blind_reading-{os.getpid()}"
-    try:
+    with written_whole(out) as folder:
         page = render_page(reading, pngs, (size - 2 * top, size - 2 * left))
-        files.write_bytes(partial / "reading.html", page.encode())
-        write_table(partial / "key.csv", rows)
-        files.replace(partial, out)
-    finally:
-        files.remove(partial)
+        files.write_bytes(folder / "reading.html", page.encode())
+        write_table(folder / "key.csv", rows)
 
 
 def draw(path: Path, role: str, splits: Sequence[str] | None, count: int, seed: int) -> list:
@@ -222,8 +208,8 @@ def read_key(path: Path) -> Key:
     return Key(answers[0].reading, synthetic)
 
 
-def read_ballot(path: Path, key: Key) -> Ballot:
-    """One reader's votes.
+def read_ballot(path: Path, key: Key) -> list[Vote]:
+    """One reader's votes, without unrated images.
 
     Raises:
         InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
@@ -232,37 +218,37 @@ def read_ballot(path: Path, key: Key) -> Ballot:
     remedy = "give a file as the page saved it"
     votes: dict[int, Vote] = {}
     for vote in read_rows(path, Vote, remedy):
-        first = next(iter(votes.values()), vote)
+        reader = next(iter(votes.values()), vote).reader
         if vote.reading != key.reading:
             raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{key.reading}'; {remedy}")
-        if vote.reader != first.reader:
-            raise InputError(f"{path}: votes of '{first.reader}' and of '{vote.reader}'; give one file a reader")
+        if vote.reader != reader:
+            raise InputError(f"{path}: votes of '{reader}' and of '{vote.reader}'; give one file a reader")
         if vote.image not in key.synthetic:
             raise InputError(f"{path}: image {vote.image} is not among the {len(key.synthetic)} of the key; {remedy}")
         if votes.setdefault(vote.image, vote) is not vote:
             raise InputError(f"{path}: image {vote.image} occurs twice; {remedy}")
-    rated = {image: vote for image, vote in votes.items() if vote.vote is not None}
-    if not rated:
+    if not (rated := [vote for vote in votes.values() if vote.vote is not None]):
         raise InputError(f"{path}: no image is rated; leave the file out")
-    seconds = tuple(vote.seconds for vote in rated.values())
-    return Ballot(first.reader, {image: vote.vote for image, vote in rated.items()}, seconds)
+    return rated
 
 
-def read_ballots(paths: Sequence[Path], key: Key) -> list[Ballot]:
-    """One ballot a file.
+def read_ballots(paths: Sequence[Path], key: Key) -> dict[str, list[Vote]]:
+    """Reader → votes, one file each.
 
     Raises:
         InputError: as :func:`read_ballot`, and where a reader occurs twice.
     """
-    ballots = [read_ballot(path, key) for path in paths]
-    seen = {}
-    for path, ballot in zip(paths, ballots, strict=True):
-        if (first := seen.setdefault(ballot.reader.casefold(), path)) is not path:
-            raise InputError(f"{path}: reader '{ballot.reader}' has voted in {first} too; give one file a reader")
+    ballots, seen = {}, {}
+    for path in paths:
+        votes = read_ballot(path, key)
+        reader = votes[0].reader
+        if (first := seen.setdefault(reader.casefold(), path)) is not path:
+            raise InputError(f"{path}: reader '{reader}' has voted in {first} too; give one file a reader")
+        ballots[reader] = votes
     return ballots
 
 
-def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
+def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
     """All scores of a reading, ready for JSON."""
     import numpy as np
 
@@ -271,7 +257,9 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
 
     images = sorted(key.synthetic)
     truth = np.array([key.synthetic[image] for image in images])
-    votes = np.array([[ballot.votes.get(image, np.nan) for image in images] for ballot in ballots])
+    votes = np.full((len(ballots), len(images)), np.nan)
+    for row, ballot in zip(votes, ballots.values(), strict=True):
+        row[[images.index(vote.image) for vote in ballot]] = [vote.vote for vote in ballot]
     pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
     return {
         "reading": key.reading,
@@ -280,11 +268,11 @@ def score_reading(key: Key, ballots: Sequence[Ballot]) -> dict:
         "in_words": in_words(pooled, len(ballots), len(images)),
         "readers": [
             {
-                "reader": ballot.reader,
-                **score_pooled(given[None], truth, numpy_generator(SEED, "reader")),
-                "median_seconds": float(np.median(ballot.seconds)),
+                "reader": reader,
+                **score_pooled(row[None], truth, numpy_generator(SEED, "reader")),
+                "median_seconds": float(np.median([vote.seconds for vote in ballot])),
             }
-            for ballot, given in zip(ballots, votes, strict=True)
+            for row, (reader, ballot) in zip(votes, ballots.items(), strict=True)
         ],
         "pooled": pooled,
         "agreement": score_agreement(votes, truth, numpy_generator(SEED, "agreement")),

@@ -8,13 +8,11 @@ BMP or TIFF: class indices, or black and white for one structure. An image is a 
 
 import argparse
 import logging
-import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.run.stage import SCRATCH
+from pipeline.run.stage import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.generate")
@@ -23,16 +21,8 @@ SHOWN = 24
 """Tiles of the preview."""
 
 
-@dataclass(frozen=True)
-class Sampler:
-    """What a generator's ``render`` wants to know; noise levels as in every preset."""
-
-    sampler: str
-    steps: int
-    guidance: float
-    guidance_interval: tuple[float, float] = (0.2, 3.0)
-    sigma_min: float = 0.01
-    sigma_max: float = 40.0
+NOISE_LEVELS = {"guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
+"""As in every preset."""
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -47,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps", type=command.between(int, 2, 1000), default=14, help="sampler steps (default: %(default)s)"
     )
     parser.add_argument("--guidance", type=real, default=1.5, help="1 is unguided (default: %(default)s)")
-    parser.add_argument("--sampler", choices=SAMPLERS, default=SAMPLERS[0])
+    parser.add_argument("--sampler", choices=SAMPLERS, help=f"of a model in pixel space (default: {SAMPLERS[0]})")
     parser.add_argument(
         "--chunk-size", type=command.between(int, 1, 256), default=16, help="images made at once (default: %(default)s)"
     )
@@ -64,9 +54,10 @@ def run(args: argparse.Namespace) -> None:
     import numpy as np
     from tqdm import tqdm
 
+    from pipeline.config.sample import Sampler
     from pipeline.data import structures
     from pipeline.data.writer import encode_png
-    from pipeline.diffusion.backends import open_generator
+    from pipeline.diffusion.backends import PixelBackend, open_generator
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
     from pipeline.imaging.decoding import MASK_SUFFIXES, read_masks
@@ -76,40 +67,46 @@ def run(args: argparse.Namespace) -> None:
     if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
+    if args.sampler and not isinstance(generator, PixelBackend):
+        raise InputError(f"--sampler does not apply to {args.model}, a latent generator; leave it out")
     masks = read_masks(args.masks, structures.names(generator.structures))
     bank = sector_bank(generator.sectors, generator.image_size)
     names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
-    sampler = Sampler(args.sampler, args.steps, args.guidance)
-    partial = SCRATCH / "partial" / f"generate-{os.getpid()}"
+    sampler = Sampler(
+        sampler=args.sampler or SAMPLERS[0],
+        steps=args.steps,
+        guidance=args.guidance,
+        chunk_size=args.chunk_size,
+        **NOISE_LEVELS,
+    )
     count, tiles = 0, []
-    try:
-        with tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar:
-            for start in range(0, len(names), args.chunk_size):
-                chunk = range(start, min(start + args.chunk_size, len(names)))
-                # Always a full chunk: an image then does not depend on how many there are.
-                padded = [*chunk, *[chunk[-1]] * (args.chunk_size - len(chunk))]
-                draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
-                draws += draws[-1:] * (len(padded) - len(chunk))
-                noise_seeds = [derive(args.seed, "image", names[i]) for i in padded]
-                images, kept = generator.render(draws, noise_seeds, sampler)
-                for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
-                    if mask is None:
-                        log.warning("%s: the sample shows no closed structure and is left out", names[i])
-                        continue
-                    pair = draw.box.crop(image), draw.box.crop(mask)
-                    for kind, pixels in zip(("images", "masks"), pair, strict=True):
-                        files.write_bytes(partial / kind / f"{names[i]}.png", encode_png(np.ascontiguousarray(pixels)))
-                    count += 1
-                    if len(tiles) < SHOWN:
-                        tiles.append(with_contour(*pair, height=144))
-                bar.update(len(chunk))
+    with (
+        written_whole(args.out) as folder,
+        tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar,
+    ):
+        for start in range(0, len(names), args.chunk_size):
+            chunk = range(start, min(start + args.chunk_size, len(names)))
+            # Always a full chunk: an image then does not depend on how many there are.
+            padded = [*chunk, *[chunk[-1]] * (args.chunk_size - len(chunk))]
+            draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
+            draws += draws[-1:] * (len(padded) - len(chunk))
+            noise_seeds = [derive(args.seed, "image", names[i]) for i in padded]
+            images, kept = generator.render(draws, noise_seeds, sampler)
+            for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
+                if mask is None:
+                    log.warning("%s: the sample shows no closed structure and is left out", names[i])
+                    continue
+                pair = draw.box.crop(image), draw.box.crop(mask)
+                for kind, pixels in zip(("images", "masks"), pair, strict=True):
+                    files.write_bytes(folder / kind / f"{names[i]}.png", encode_png(np.ascontiguousarray(pixels)))
+                count += 1
+                if len(tiles) < SHOWN:
+                    tiles.append(with_contour(*pair, height=144))
+            bar.update(len(chunk))
         if not tiles:
             raise InputError(f"{args.model}: no sample shows a closed structure; train the model longer")
         rows = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
-        files.write_bytes(partial / "preview.png", encode_png(contact_sheet(rows)))
-        files.replace(partial, args.out)
-    finally:
-        files.remove(partial)
+        files.write_bytes(folder / "preview.png", encode_png(contact_sheet(rows)))
     log.info("%d images in %s", count, args.out)
 
 

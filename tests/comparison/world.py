@@ -117,7 +117,6 @@ class World:
     replicates: Sequence[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
     held_out: str = "phantom_b"
-    selected_on: int = 0
     chosen_on: int = 0
     oracle: list[str] = field(default_factory=list)
     segmenters: list[str] = field(default_factory=lambda: ["sam"])
@@ -166,7 +165,7 @@ class World:
             for i in range(16)
         ]
         shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
-        origin = {"cohort": "phantom_a", "unlabelled": 3, "selected_on": self.selected_on}
+        origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
         thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
         dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
