@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("seed", "grid", "arms", "assemble", "segmenters", "oracle", "cohorts", "task", "compare")
+PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "task", "compare")
 
 
 def run(
@@ -43,7 +43,7 @@ def run(
     from pipeline.comparison.scores import load_scores
     from pipeline.comparison.statistics.comparison import compare_arms
     from pipeline.config.cohorts import held_out_names
-    from pipeline.data.dataset import open_dataset, read_dataset
+    from pipeline.data.dataset import read_dataset
     from pipeline.data.tables import write_table
     from pipeline.run import files
     from pipeline.run.cells import cell_name, prune_cells
@@ -66,8 +66,7 @@ def run(
     cases = {path.name: read_dataset(path, splits=["test"]).cases for path in away}
     cases[test.name] = own.split("test")
     scores = load_scores(evaluation, grid, cases, params.task)
-    made = {name: open_dataset(synthetic / name) for name in sets}
-    budgets = load_budgets(params, own.split("train"), made, curated, training)
+    budgets = load_budgets(grid, params.arms, training)
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
@@ -85,7 +84,7 @@ def run(
         budgets=budgets,
         boxes=boxes,
         sets=worth,
-        sheets=sample_sheets(grid, samples, made, own.split("train")),
+        sheets=sample_sheets(grid, samples, synthetic, own.split("train")),
         explorer=explorer(scores, comparison.results, cases, predictions, params.compare.baseline, grid.replicates[0]),
         **provenance(params, read),
     )

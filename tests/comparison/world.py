@@ -13,7 +13,7 @@ from pipeline.comparison.budgets import load_budgets
 from pipeline.comparison.scores import load_scores
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
-from pipeline.data.dataset import open_dataset, read_dataset
+from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
@@ -109,6 +109,24 @@ def source(arm):
     return "generous" if arm.get("generous") else "generated"
 
 
+def training_facts(arm, labels, most, chosen_on=0):
+    """What `finetune` writes of the label budget: a generous generator has seen ``most`` labels."""
+    synthetic, seen = arm["extra"] == "synthetic", most if arm.get("generous") else labels
+    curated = {
+        "kept": 5,
+        "of": 16,
+        "thresholds": dict(zip(CRITERIA, (0.8, None, 0.2), strict=True)),
+        "dropped": dict(zip(CRITERIA, (9, 0, 4), strict=True)),
+    }
+    samples = {"available": 5, "curated": curated} if arm.get("curated") else {"available": 16, "curated": None}
+    return {
+        "labels": seen + chosen_on,
+        "unlabelled": 3 if synthetic else 0,
+        "extra": round(arm.get("ratio", 0) * labels),
+        "samples": samples if synthetic else None,
+    }
+
+
 @dataclass
 class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
@@ -167,10 +185,7 @@ class World:
         shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
-        dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
-        curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
-        write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
+        write_json(self.root / "curated" / name / "dataset.json", {})
         scored = [
             {
                 "set": "synthetic",
@@ -196,8 +211,8 @@ class World:
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
         for segmenter, arm in product(self.segmenters, self.arms):
             cell = cell_name(segmenter, n, r, arm)
-            trainable = 4321 if segmenter == "unet" else 1234
-            facts = {"labels": n + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
+            facts = {"parameters": 9000, "trainable_parameters": 4321 if segmenter == "unet" else 1234}
+            facts |= training_facts(self.arms[arm], n, max(self.labels), self.chosen_on)
             write_json(self.root / "training" / f"{cell}.json", facts)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
@@ -223,9 +238,8 @@ class World:
 
     def budgets(self):
         """What `compare` counts."""
-        sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
-        train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
-        return load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
+        params = self.params()
+        return load_budgets(params.grid, params.arms, self.root / "training")
 
     def scores(self):
         """What `compare` reads of the cells."""
