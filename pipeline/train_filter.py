@@ -14,7 +14,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
     from pipeline.data.labels import label_subset
     from pipeline.run.compute import setup
     from pipeline.run.progress import progress
-    from pipeline.tasks.segmentation.label_filter import fold_seed, train_label_filter
+    from pipeline.tasks.segmentation.filter_training import fold_seed, train_label_filter
 
     settings = params.filter
     dataset = read_dataset(train, splits=["train"])

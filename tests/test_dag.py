@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, needed
 
 from pipeline.config.params import Config
 from pipeline.run.stage import _arguments
+from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, needed
 
 ORDER = (
     "run", "config", "imaging", "data", "networks", "features", "simulation", "learning", "cohorts", "diffusion",
@@ -126,7 +126,9 @@ def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(edited, again):
     path = PIPELINE / edited
     assert path.is_file()
     exact = {name for name in STAGES if path in code_of(name)}
-    listed = {name for name in STAGES if any(path == ROOT / dep or ROOT / dep in path.parents for dep in declared(name))}
+    listed = {
+        name for name in STAGES if any(path == ROOT / dep or ROOT / dep in path.parents for dep in declared(name))
+    }
     assert exact == again
     assert listed == again
 

@@ -124,9 +124,13 @@ def _yaml():
 
 
 def _explain(item: dict, raw) -> str:
-    key = ".".join(map(str, _real_keys(item["loc"], raw))) or "the file"
+    absent = item["type"] in ("missing", "extra_forbidden")
+    keys, kinds = _parted(item["loc"][:-1] if absent else item["loc"], raw)
+    keys += item["loc"][-1:] if absent else ()
+    key = ".".join(map(str, keys)) or "the file"
     if item["type"] == "extra_forbidden":
-        return f"key '{key}' is unknown or does not apply here; remove it or correct its spelling"
+        kind = f" of {' '.join(map(repr, kinds))}" if kinds else ""
+        return f"unknown key '{key}'{kind}; remove it or correct its spelling"
     if item["type"] == "missing":
         return f"key '{key}' is missing; add it (the presets/ folder shows every key)"
     message = item["msg"].removeprefix("Value error, ")
@@ -134,12 +138,13 @@ def _explain(item: dict, raw) -> str:
     return f"key '{key}'{shown}: {message}"
 
 
-def _real_keys(loc: Sequence, raw) -> list:
-    """``loc`` without the names that pydantic gives to the alternatives of a choice, which no file holds."""
-    keys, here = [], raw
-    for place, key in enumerate(loc):
-        holds = (isinstance(here, dict) and key in here) or (isinstance(here, list) and isinstance(key, int))
-        if holds or place == len(loc) - 1:
+def _parted(loc: Sequence, raw) -> tuple[list, list]:
+    """The keys of a place in the file, and the kinds that pydantic names between them, which the file does not hold."""
+    keys, kinds, here = [], [], raw
+    for key in loc:
+        if (isinstance(here, dict) and key in here) or isinstance(here, list):
             keys.append(key)
-            here = here[key] if holds and not (isinstance(here, list) and key >= len(here)) else None
-    return keys
+            here = here[key] if isinstance(here, dict) or key < len(here) else None
+        else:
+            kinds.append(key)
+    return keys, kinds

@@ -50,11 +50,12 @@ class PretrainedBase(Section):
 
 def _has_weights(base) -> str:
     weights = base.get("weights") if isinstance(base, dict) else getattr(base, "weights", None)
-    return "compact" if weights is None else "pretrained"
+    return "weights null" if weights is None else "weights given"
 
 
 SamBase = Annotated[
-    Annotated[CompactBase, Tag("compact")] | Annotated[PretrainedBase, Tag("pretrained")], Discriminator(_has_weights)
+    Annotated[CompactBase, Tag("weights null")] | Annotated[PretrainedBase, Tag("weights given")],
+    Discriminator(_has_weights),
 ]
 
 

@@ -21,6 +21,13 @@ def latent(params: dict, **changes) -> None:
     params.update(diffusion=preset["diffusion"] | changes, sample=preset["sample"])
 
 
+def generous(params: dict, labels: int) -> None:
+    """An arm with the synthetic set of more labels than its own."""
+    params["arms"]["synthetic"]["generous"] = True
+    params["kinds"].update(generated=["shuffled"], generous=["synthetic"])
+    params["assemble"]["generous_labels"] = labels
+
+
 @pytest.fixture
 def edited(tmp_path):
     """Write the quick preset with one change and load it."""
@@ -80,15 +87,46 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["sample"].update(sigma_min=50), ["'sample'", "sigma_min must be below sigma_max"]),
         (lambda p: p["compute"].update(device="tpu"), ["'compute.device' is 'tpu'", "'cuda'"]),
         (lambda p: p["grid"].update(train="nowhere"), ["grid.train names 'nowhere'"]),
-        (lambda p: p["grid"]["arms"].append("ghost"), ["arm 'ghost' is not defined", "real"]),
-        (lambda p: p["grid"].update(arms=["synthetic"]), ["compare.baseline 'real' is not in grid.arms"]),
-        (lambda p: p["grid"].update(labels=[10, 10]), ["grid.labels holds a value twice"]),
-        (lambda p: p["grid"].update(segmenters=["nnunet"]), ["segmenter 'nnunet' is not defined", "sam, unet"]),
+        (lambda p: p["grid"]["arms"].append("ghost"), ["grid.arms names 'ghost'", "not among real"]),
+        (
+            lambda p: p["grid"].update(arms=["synthetic"]),
+            ["compare.baseline names 'real', which is not among synthetic"],
+        ),
+        (lambda p: p["grid"].update(labels=[10, 10]), ["grid.labels holds 10 twice"]),
+        (lambda p: p["grid"].update(segmenters=["nnunet"]), ["grid.segmenters names 'nnunet'", "sam, unet"]),
         (lambda p: p["segmenters"]["unet"].update(kind="swin"), ["'segmenters.unet'", "'swin'", "'sam', 'unet'"]),
         (lambda p: p["segmenters"]["unet"].update(train="lora"), ["'segmenters.unet.train' is 'lora'", "last_blocks"]),
         (lambda p: p["segmenters"]["sam"].pop("prompt"), ["'segmenters.sam.prompt' is missing"]),
-        (lambda p: p["oracle"].update(arms=["real"], segmenters=["unet"]), ["oracle.segmenters", "no SAM in grid"]),
-        (lambda p: p["arms"]["real"].update(ratio=1), ["'arms.real'", "ratio 0"]),
+        (
+            lambda p: p["oracle"].update(arms=["real"], segmenters=["unet"]),
+            ["oracle.segmenters names 'unet', which is no SAM"],
+        ),
+        (
+            lambda p: p["arms"]["real"].update(ratio=1),
+            ["'arms.real'", "ratio does not apply to extra 'none'", "warped"],
+        ),
+        (lambda p: p["arms"]["warped"].update(curated=True), ["'arms.warped'", "curated does not apply", "synthetic"]),
+        (lambda p: p["arms"]["warped"].pop("ratio"), ["'arms.warped'", "ratio above 0"]),
+        (lambda p: p["arms"]["synthetic"].update(curated=False, generous=True), ["set curated: true"]),
+        (lambda p: p["arms"]["synthetic"].update(real=0.0, pretrain=0.5), ["with real 0 there are none"]),
+        (lambda p: p["kinds"].update(labels=["real"]), ["kinds.labels must be [real, warped]", "tools.preset"]),
+        (lambda p: generous(p, 80), ["assemble.generous_labels is 80", "not in grid.labels"]),
+        (lambda p: p["unlabelled"].update(cohort="phantom_b"), ["unlabelled.cohort names 'phantom_b'", "role 'train'"]),
+        (lambda p: p["segmenters"]["sam"].update(views=2), ["'segmenters.sam.views' of 'sam' 'full'"]),
+        (lambda p: p["segmenters"]["sam"].update(train="lora"), ["'segmenters.sam.lora_rank' is missing"]),
+        (
+            lambda p: p["segmenters"]["sam"].update(train="decoder"),
+            ["'segmenters.sam.checkpointing' of 'sam' 'decoder'"],
+        ),
+        (
+            lambda p: p["segmenters"]["sam"]["base"].update(window=7),
+            ["'segmenters.sam.base.window' of", "weights null"],
+        ),
+        (
+            lambda p: p["segmenters"]["sam"]["base"].update(weights="x.pth"),
+            ["base.compact' of", "base.detail' is missing"],
+        ),
+        (lambda p: p["segmenters"]["unet"].update(prompt="none"), ["'segmenters.unet.prompt' of 'unet'"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
         (lambda p: p["cohorts"]["phantom_b"].update(labelled=False), ["'cohorts.phantom_b'", "may be unlabelled"]),
@@ -104,14 +142,17 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["task"].update(unions={"all": ["head", "head"]}), ["two or more different structures"]),
         (lambda p: p["task"].update(primary="reference_share"), ["'task.primary' is 'reference_share'", "'dice'"]),
         (lambda p: p["sample"].update(count="240"), ["'sample.count' is '240'", "valid integer"]),
-        (lambda p: p["instrument"].update(channels=[10] * 5), ["'instrument.channels", "multiple of 4"]),
+        (
+            lambda p: p["evaluation_network"].update(channels=[10] * 5),
+            ["'evaluation_network.channels", "multiple of 4"],
+        ),
         (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
         (lambda p: [p["cohorts"].pop(name) for name in ("phantom_b", "phantom_c")], ["no cohort has role 'held_out'"]),
         (
             lambda p: p["cohorts"].update(training=p["cohorts"].pop("phantom_b")),
             ["cohort 'training'", "choose another"],
         ),
-        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(instrument=0, train=0.65), ["share above 0"]),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(evaluation=0, train=0.65), ["share above 0"]),
         (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion.weights' is missing"]),
         (lambda p: p["diffusion"].update(lora_rank=4), ["unknown key 'diffusion.lora_rank' of 'pixel'; remove it"]),
         (lambda p: p["diffusion"].update(backend="gan"), ["'diffusion'", "'gan'", "'pixel', 'latent'"]),

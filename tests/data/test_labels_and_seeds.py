@@ -26,18 +26,18 @@ def test_seeds_depend_on_every_key_and_nothing_else():
 
 
 def test_splits_are_of_patients_and_near_their_shares(cases):
-    split = split_patients(cases, Splits(instrument=0.15, train=0.55, val=0.1, test=0.2), seed=0)
+    split = split_patients(cases, Splits(evaluation=0.15, train=0.55, val=0.1, test=0.2), seed=0)
     by_patient = {}
     for case in split:
         assert by_patient.setdefault(case.patient, case.split) == case.split
     counts = {
-        name: sum(value == name for value in by_patient.values()) for name in ("instrument", "train", "val", "test")
+        name: sum(value == name for value in by_patient.values()) for name in ("evaluation", "train", "val", "test")
     }
-    assert counts == {"instrument": 6, "train": 22, "val": 4, "test": 8}
+    assert counts == {"evaluation": 6, "train": 22, "val": 4, "test": 8}
 
 
 def test_splits_do_not_depend_on_the_order_of_cases(cases):
-    shares = Splits(instrument=0.15, train=0.55, val=0.1, test=0.2)
+    shares = Splits(evaluation=0.15, train=0.55, val=0.1, test=0.2)
     first = {case.id: case.split for case in split_patients(cases, shares, 3)}
     second = {case.id: case.split for case in split_patients(cases[::-1], shares, 3)}
     assert first == second
@@ -45,7 +45,7 @@ def test_splits_do_not_depend_on_the_order_of_cases(cases):
 
 def test_a_split_without_a_patient_is_an_error(cases):
     with pytest.raises(InputError, match="'val' gets no patient"):
-        split_patients(cases[:4], Splits(instrument=0.2, train=0.7, val=0.05, test=0.05), 0)
+        split_patients(cases[:4], Splits(evaluation=0.2, train=0.7, val=0.05, test=0.05), 0)
 
 
 def test_label_subsets_are_nested_and_exact(cases):
@@ -56,7 +56,7 @@ def test_label_subsets_are_nested_and_exact(cases):
 
 
 def test_label_subset_never_leaves_the_train_split(ring):
-    mixed = [ring(i, split=("train", "test", "val", "instrument")[i % 4]) for i in range(20)]
+    mixed = [ring(i, split=("train", "test", "val", "evaluation")[i % 4]) for i in range(20)]
     assert {case.split for case in label_subset(mixed, 5, 0, 0)} == {"train"}
     with pytest.raises(InputError, match=r"asks for 6 labelled cases, the train split has 5"):
         label_subset(mixed, 6, 0, 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline import evaluate
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.params import View
 from pipeline.config.task import Task
 from pipeline.data.predictions import write_predictions
@@ -28,7 +29,7 @@ def stage(tmp_path, monkeypatch, smoke_config, ring):
     config = smoke_config.model_copy(update={"task": task})
 
     def run(structures=PSFHS):
-        for name in ("phantom_a", *config.held_out()):
+        for name in ("phantom_a", *held_out_names(config.cohorts)):
             cases = []
             for i in (10, 9):
                 case = ring(i, split="test", pixel_mm=0.1, hc_mm=10.0)

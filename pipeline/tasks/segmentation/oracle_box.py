@@ -10,7 +10,6 @@ from pipeline.data.case import Case
 from pipeline.data.dataset import open_dataset
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import names
-from pipeline.learning.segmentation import one_hot
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.prompts import boxes_around, ellipse_in_box, jitter
 from pipeline.run import seeds
@@ -40,7 +39,8 @@ def segment_with_oracle(
         share: spread of each side of the box, as a share of the box (see :func:`prompts.jitter`).
     """
     images = torch.from_numpy(stack_images([case], size)).to(device)
-    masks = one_hot(torch.from_numpy(stack_masks([case], size)), network.n_structures) > 0
+    labels = torch.from_numpy(stack_masks([case], size))
+    masks = torch.stack([labels == k + 1 for k in range(network.n_structures)], dim=1)
     boxes = jitter(boxes_around(masks), share, generator)
     found = network.segment(images, boxes.to(device))[0].cpu().numpy() >= 0
     sam, ellipse = [], []
