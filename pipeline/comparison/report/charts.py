@@ -5,6 +5,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -14,23 +15,7 @@ from pipeline.comparison.statistics.summary import Result
 from pipeline.tasks.metrics import Metric
 
 _INK = "#33414b"
-_STYLE = {
-    "svg.hashsalt": "fetal-head",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9aa5ad",
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.axisbelow": True,
-    "xtick.color": "#55636d",
-    "ytick.color": "#55636d",
-    "grid.color": "#e6eaed",
-    "legend.frameon": False,
-}
+_STYLE = Path(__file__).with_name("charts.mplstyle")
 _COLUMNS = 3
 """Panels side by side in a chart: more would be too small to read."""
 _CURVES = 5
@@ -43,7 +28,7 @@ def _figure(width: float, height: float) -> Iterator:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context(fname=_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
