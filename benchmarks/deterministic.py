@@ -19,7 +19,7 @@ def step_seconds(deterministic: bool) -> float:
     """Seconds of one optimiser step of the quick preset's generator."""
     torch.use_deterministic_algorithms(deterministic)
     torch.manual_seed(0)
-    unet = build_unet(SIZE, (32, 64, 96, 128), 1, 2, 1).to(memory_format=torch.channels_last)
+    unet = build_unet(SIZE, (32, 64, 96, 128), 1, 2, n_planes=3).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(unet.parameters())
     images, planes, sigma = (
         torch.randn(BATCH, 1, SIZE, SIZE),
