@@ -1,6 +1,6 @@
 """The section ``diffusion`` of ``params.yaml``: the generator, of one of two backends with options of their own."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -60,10 +60,7 @@ class Pixel(Generator):
     ema_decay: Annotated[float, Field(gt=0, lt=1)]
     compile: bool
     preview_every: Positive
-
-    @property
-    def needs_masks(self) -> bool:
-        return False
+    needs_masks: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _levels_fit(self):

@@ -45,9 +45,7 @@ class Condition:
         distance = np.stack([[signed_distance(plane) for plane in of_one_case] for of_one_case in inside])
         soft = np.tanh(distance / (DISTANCE_SCALE * size))
         maps = np.concatenate([sectors.cpu().numpy()[:, None] * 2.0 - 1, inside * 2.0 - 1, soft], axis=1)
-        told = torch.zeros(count, self.augmentation)
-        if self.augmentation and changes is not None:
-            told[:] = changes
+        told = changes if self.augmentation and changes is not None else torch.zeros(count, self.augmentation)
         filled = told[:, :, None, None].expand(-1, -1, size, size)
         return torch.cat([torch.from_numpy(maps.astype(np.float32)), filled], dim=1)
 

@@ -29,7 +29,7 @@ from pipeline.run.errors import InputError
 from pipeline.run.files import read_json, write_json
 
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
-_AGAIN = "train it again, or `dvc pull`"
+_AGAIN = "run the stage train_diffusion again, or `dvc pull`"
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,10 +158,7 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     Raises:
         InputError: no generator there, or a damaged one.
     """
-    index = folder / "latent.json"
-    if not index.exists():
-        raise InputError(f"{folder}: no latent diffusion model there; run the stage train_diffusion, or `dvc pull`")
-    config = read_json(index, _AGAIN)
+    config = read_json(folder / "latent.json", _AGAIN)
     try:
         conditioned = {"controlnet": True, "reference": False}[config["variant"]]
         structures, size, prompt = from_json(config["structures"]), int(config["image_size"]), str(config["prompt"])

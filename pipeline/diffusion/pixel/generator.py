@@ -127,8 +127,7 @@ class MaskToImagePipeline(DiffusionPipeline):
             # The scheduler computes D from a network output, so it is given the F of our D.
             scheduler.scale_model_input(sample, timestep)
             output = (denoised - edm.c_skip(sigma) * sample) / edm.c_out(sigma)
-            options = {} if sampler == "dpmpp_2m" else {"generator": generator}
-            sample = scheduler.step(output, timestep, sample, **options).prev_sample
+            sample = scheduler.step(output, timestep, sample, generator=generator).prev_sample
         grey = sample.float().cpu() / sigma_data * self.config["grey_std"] + self.config["grey_mean"]
         grey = grey.clamp(-1, 1)
         if output_type == "pt":
@@ -175,10 +174,7 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
     Raises:
         InputError: no generator there, or weights of another architecture.
     """
-    index = folder / "model_index.json"
-    if not index.exists():
-        raise InputError(f"{folder}: no diffusion model there; run the stage train_diffusion, or `dvc pull`")
-    config = read_json(index, "train it again")
+    config = read_json(folder / "model_index.json", "run the stage train_diffusion, or `dvc pull`")
     try:
         unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False, use_safetensors=True)
         scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
