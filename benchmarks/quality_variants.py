@@ -33,16 +33,15 @@ from pipeline.data.writer import write_dataset
 from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
-from pipeline.features import extractor
 from pipeline.learning.training import ImagePool, Recipe, fit
 from pipeline.networks.small_unet import build_unet
-from pipeline.quality import measurement
+from pipeline.quality import scoring
 from pipeline.quality.measures import read_measures
 from pipeline.run import files, seeds
 from pipeline.run.compute import setup
 from pipeline.tasks.segmentation.inference import mean_dice
 
-LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "membership", "ms_ssim")
+LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "membership")
 RESAMPLES = 2000
 VARIETY = 4, 4
 """Masks, and images of each."""
@@ -131,8 +130,8 @@ def once(function: Callable, variants: Path) -> Callable:
     known = {}
 
     def call(*arguments, **options):
-        cases = next(getattr(one, "source", one) for one in arguments if not isinstance(one, str))
-        if variants in cases.path.parents:
+        cases = arguments[0]
+        if not hasattr(cases, "path") or variants in cases.path.parents:
             return function(*arguments, **options)
         key = cases.path, tuple(cases.column("id")[:2]), len(cases)
         if key not in known:
@@ -147,8 +146,8 @@ class Runner:
         self.args, self.config = args, load_params(args.params)
         self.device = setup(self.config.compute)
         # The real sets are the same for every variant.
-        measurement.measure = once(measurement.measure, args.out)
-        extractor.extract = once(extractor.extract, args.out)
+        scoring.measure = once(scoring.measure, args.out)
+        scoring.extract_features = once(scoring.extract_features, args.out)
         self.models = dict(one.split("=", 1) for one in args.models)
         self.real = read_dataset(args.train, ["train", "val", "test"])
         self.labels = label_subset(self.real.split("train"), args.labels, args.replicate, self.config.seed)
@@ -200,7 +199,7 @@ class Runner:
         arguments |= {"unlabelled": self.args.unlabelled, "foreign": self.args.foreign}
         outputs = {"out": folder / "quality.json", "samples": folder / "samples.csv"}
         config = self.config.model_copy(update={"score": self.config.score.model_copy(update={"resamples": 0})})
-        score.run(View(config, score.PARAMS), **arguments, instrument=self.args.instrument, **outputs)
+        score.run(View(config, score.PARAMS), **arguments, evaluation_network=self.args.instrument, **outputs)
         return {
             one.name if one.view in (None, "domain") else f"{one.name}_{one.view}": one.value
             for one in read_measures(outputs["out"], "")

@@ -135,7 +135,9 @@ def test_everything_off_is_the_identity(world):
     found, given = curated(world, OFF), read_dataset(world.root / "synthetic")
     assert [case.id for case in found.cases] == [case.id for case in given.cases]
     assert all(np.array_equal(a.image, b.image) for a, b in zip(found.cases, given.cases, strict=True))
-    assert found.provenance["curated"]["thresholds"] == dict.fromkeys(("mask_agreement", "plausibility", "training_distance"))
+    assert found.provenance["curated"]["thresholds"] == dict.fromkeys(
+        ("mask_agreement", "plausibility", "training_distance")
+    )
 
 
 def test_thresholds_are_of_the_labels_alone(world, ring):
@@ -147,7 +149,9 @@ def test_thresholds_are_of_the_labels_alone(world, ring):
 
 
 def test_a_smaller_quantile_keeps_more(world):
-    kept = [{case.id for case in curated(world, ON | {"training_distance": False, "quantile": q}).cases} for q in (0.0, 0.2)]
+    kept = [
+        {case.id for case in curated(world, ON | {"training_distance": False, "quantile": q}).cases} for q in (0.0, 0.2)
+    ]
     assert kept[0] > kept[1]
 
 
@@ -198,7 +202,9 @@ def test_hardness_needs_no_criterion(world):
 def test_a_set_that_loses_everything_says_to_what(world):
     cases = [case for case in read_dataset(world.root / "synthetic").cases if case.id.startswith("copy")]
     write_samples(world.root / "copies", cases, world.labels)
-    with pytest.raises(InputError, match=r"none of 6 samples.*curate\.training_distance drops 6.*lower curate\.quantile"):
+    with pytest.raises(
+        InputError, match=r"none of 6 samples.*curate\.training_distance drops 6.*lower curate\.quantile"
+    ):
         curated(world, OFF | {"training_distance": True}, synthetic=world.root / "copies")
 
 
@@ -247,7 +253,10 @@ def test_an_honest_set_passes_and_the_output_holds_the_limits_alone(world, ring)
 @pytest.mark.parametrize(
     ("kind", "reasons"),
     [
-        ("wrong", {"mask_agreement": r"mask agreement of 'head' is 0\.\d+, \d\.\d+ of the way from that of the labels"}),
+        (
+            "wrong",
+            {"mask_agreement": r"mask agreement of 'head' is 0\.\d+, \d\.\d+ of the way from that of the labels"},
+        ),
         ("noise", {"plausibility": "100% of 4 images lie farther from the labels"}),
         ("rim", {"imprint": r"\d+% of 12 images are imprinted.*\(\d+% of the labels\)"}),
         ("copy", {"copies": "6 of 6 images are copies of training images"}),

@@ -6,14 +6,14 @@ images that the generator was shown. No label beyond the n, no evaluation networ
 its inputs; their scores stand on the set's page and decide nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from pipeline.config.quality import Gate
 from pipeline.data.case import Case
 from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
-from pipeline.quality.label_budget import ImagesShown, LabelBudgetFilter, scores
+from pipeline.quality.label_budget import LabelBudget, score, scores
 from pipeline.quality.measurement import at_size
 from pipeline.quality.measures import position
 from pipeline.quality.training_distance import copy_threshold
@@ -26,9 +26,7 @@ REMEDIES = {
 }
 
 
-def broken_limits(
-    samples: Sequence[Case], judge: LabelBudgetFilter, shown: ImagesShown, limits: Gate
-) -> list[str]:
+def broken_limits(budget: LabelBudget, limits: Gate) -> list[str]:
     """One sentence for every limit that is broken, with the number, the limit and a remedy.
 
     mask_agreement: of every structure, where the mean Dice of filter and mask lies between that on the labels, by
@@ -38,24 +36,22 @@ def broken_limits(
     labels; 10 labels are needed, with fewer nothing is asked. copies: share flagged as copies of an image shown; what
     is normal, the distances of the labels to images of other patients say.
     """
+    checks = {"mask_agreement": _agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}
     return [
-        f"{sentence}; gate.{name} allows {getattr(limits, name):g}: {REMEDIES[name]}, or raise gate.{name}"
-        for name, check in CHECKS.items()
-        if getattr(limits, name) is not None
-        for value, sentence in check(samples, judge, shown)
-        if value > getattr(limits, name)
+        f"{sentence}; gate.{name} allows {limit:g}: {REMEDIES[name]}, or raise gate.{name}"
+        for name, check in checks.items()
+        if (limit := getattr(limits, name)) is not None
+        for value, sentence in check(budget)
+        if value > limit
     ]
 
 
-def _mask_agreement(samples, judge, shown):
-    def shuffled(cases: Sequence[Case]) -> np.ndarray:
-        return judge.agreement(cases, np.roll(judge.masks(cases), 1, axis=0))
-
-    found = scores(samples, {"own": judge.agreement, "shuffled": shuffled})
-    labels = scores(judge.labels, {"": judge.agreement})[""]
-    means = zip(judge.classes[1:], *(values.mean(axis=0) for values in (found["own"], labels, found["shuffled"])), strict=True)
-    for structure, value, best, worst in means:
-        if (place := position(value, best, worst)) is not None:
+def _agreement(budget: LabelBudget) -> Iterator[tuple[float, str]]:
+    found = scores(budget.samples.cases, {"own": budget.agreement, "shuffled": budget.shuffled_agreement})
+    ends = found["own"], score(budget.labels, budget.agreement), found["shuffled"]
+    for structure, *means in zip(budget.samples.classes[1:], *(one.mean(axis=0) for one in ends), strict=True):
+        if (place := position(*means)) is not None:
+            value, best, worst = means
             yield (
                 place,
                 f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way from that of the labels "
@@ -63,30 +59,24 @@ def _mask_agreement(samples, judge, shown):
             )
 
 
-def _plausibility(samples, judge, shown):
-    far = scores(judge.labels, {"": judge.feature_distance})[""].max()
-    share = (scores(samples, {"": judge.feature_distance})[""] > far).mean()
+def _plausibility(budget: LabelBudget) -> Iterator[tuple[float, str]]:
+    samples, labels = (score(cases, budget.feature_distance) for cases in (budget.samples.cases, budget.labels))
+    share = (samples > labels.max()).mean()
     yield share, f"{share:.0%} of {len(samples)} images lie farther from the labels than any label from the others"
 
 
-def _imprint(samples, judge, shown):
-    if len(judge.labels) < MIN_REAL:
-        return
-
+def _imprint(budget: LabelBudget) -> Iterator[tuple[float, str]]:
     def rims(cases: Sequence[Case]) -> np.ndarray:
-        return np.array([imprint(*at_size(case, shown.size)) for case in cases])
+        return np.array([imprint(*at_size(case, budget.size)) for case in cases])
 
-    labels = scores(judge.labels, {"": rims})[""]
-    share, normal = (imprinted(one, labels).mean() for one in (scores(samples, {"": rims})[""], labels))
-    yield (
-        share - normal,
-        f"{share:.0%} of {len(samples)} images are imprinted with a rim along their mask ({normal:.0%} of the labels)",
-    )
-
-
-def _copies(samples, judge, shown):
-    copied = scores(samples, {"": shown.distance})[""] < copy_threshold(shown.label_distances)
-    yield copied.mean(), f"{copied.sum()} of {len(samples)} images are copies of training images"
+    if len(budget.labels) < MIN_REAL:
+        return
+    samples, labels = (score(cases, rims) for cases in (budget.samples.cases, budget.labels))
+    share, normal = (imprinted(rim, labels).mean() for rim in (samples, labels))
+    rest = f"of {len(samples)} images are imprinted with a rim along their mask ({normal:.0%} of the labels)"
+    yield share - normal, f"{share:.0%} {rest}"
 
 
-CHECKS = {"mask_agreement": _mask_agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}
+def _copies(budget: LabelBudget) -> Iterator[tuple[float, str]]:
+    copied = score(budget.samples.cases, budget.training_distance) < copy_threshold(budget.label_distances)
+    yield copied.mean(), f"{copied.sum()} of {len(copied)} images are copies of training images"

@@ -25,7 +25,6 @@ CATALOGUE = {
     "recall": ("Recall", "share of real images that lie where the synthetic ones do"),
     "coverage": ("Coverage", "share of real images with a synthetic one in their neighbourhood"),
     "diversity": ("Diversity within a mask", "distance of images of one mask, against that of images of other masks"),
-    "ms_ssim": ("MS-SSIM within a mask", "structural similarity of images of one mask; 1 is always the same image"),
     "dice": ("Mask agreement, Dice", "overlap of the mask asked for and the map of the evaluation network"),
     "boundary": ("Mask agreement, boundary", "mean distance between their outlines, % of the image's longer side"),
     "training_distance": ("Distance to training images", "median to the nearest one, over that of real unseen images"),

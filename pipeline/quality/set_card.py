@@ -26,8 +26,8 @@ def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: S
         lines.append(f"- **{QUESTIONS[question]}** {answer['word'].capitalize()}. {answer['text']}")
     lines += [
         "",
-        "Each number stands between the best that could be expected and a worst reference; intervals are 95 % over images. "
-        "Mask agreement saturates and never says that images look real.",
+        "Each number stands between the best that could be expected and a worst reference; intervals are 95 % over "
+        "images. Mask agreement saturates and never says that images look real.",
         "",
         "| measure | value | interval | best | worst reference | n |",
         "|---|---|---|---|---|---|",

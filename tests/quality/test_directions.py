@@ -50,7 +50,9 @@ def moved(cases, pixels):
 def scores(cases, real):
     """Every measure that needs no network of features, by name."""
     own = measured(cases)
-    found = training_distance(own.descriptors, real["labels"].descriptors, real["unseen"].descriptors, real["labels"].patients)
+    found = training_distance(
+        own.descriptors, real["labels"].descriptors, real["unseen"].descriptors, real["labels"].patients
+    )
     dice, boundary = agreement_measures(own, real["unseen"], ["head"], 0)
     sets = {"synthetic": own, "unseen": real["unseen"], "foreign": real["unseen"], "reference": real["labels"]}
     return {

@@ -67,9 +67,7 @@ def test_fid_kid_precision_and_recall_are_those_of_the_command_line(inception, t
     result = subprocess.run(list(map(str, command)), capture_output=True, text=True, env=os.environ)
     assert result.returncode == 0, result.stderr[-2000:]
     printed = json.loads(result.stdout)
-    features = [
-        extract(open_extractor("inception", inception, "cpu"), images, "cpu") for images in sets.values()
-    ]
+    features = [extract(open_extractor("inception", inception, "cpu"), images, "cpu") for images in sets.values()]
     own = fidelity(*features, kid_subsets=KID_SUBSETS, neighbours=NEIGHBOURS, seed=5, resamples=0)
     expected = {
         "fid": printed["frechet_inception_distance"],

@@ -71,7 +71,9 @@ def images(request):
 def test_a_planted_copy_is_caught_whatever_its_disguise(images, disguise):
     shown, unseen = images
     copies = DISGUISES[disguise](shown[:8])
-    found = training_distance(descriptors(copies), descriptors(shown), descriptors(unseen), [str(i) for i in range(len(shown))])
+    found = training_distance(
+        descriptors(copies), descriptors(shown), descriptors(unseen), [str(i) for i in range(len(shown))]
+    )
     assert found.copies.all()
     np.testing.assert_array_equal(found.nearest, np.arange(8))
     assert not found.authentic.any()
@@ -94,7 +96,8 @@ def test_the_ratio_and_authenticity_fall_as_copies_are_added(images):
     patients = [str(i) for i in range(len(shown))]
     half = len(unseen) // 2
     found = [
-        training_distance(np.concatenate([fresh[: half - k], own[:k]]), own, fresh[half:], patients) for k in (0, half // 2, half)
+        training_distance(np.concatenate([fresh[: half - k], own[:k]]), own, fresh[half:], patients)
+        for k in (0, half // 2, half)
     ]
     assert [one.copies.sum() for one in found] == [0, half // 2, half]
     for name in ("ratio", "authentic"):
