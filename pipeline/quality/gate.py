@@ -2,10 +2,11 @@
 
 To stop a run is to select: who trains again until a set passes has chosen with whatever the gate looks at. So it looks
 at nothing but what the arms may see: the set's own n labels, through the label-budget filter trained on them, and the
-images that the generator was shown. No label beyond the n, no evaluation network and no val or test patient is among
-its inputs; their scores stand on the set's page and decide nothing.
+images that the generator was shown. Labels beyond the n, the evaluation network, val and test patients are not looked
+at; what they say stands on the set's page and decides nothing.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -18,11 +19,12 @@ from pipeline.quality.measurement import at_size
 from pipeline.quality.measures import position
 from pipeline.quality.training_distance import copy_threshold
 
+log = logging.getLogger("pipeline.gate")
 REMEDIES = {
     "mask_agreement": "the generator does not follow its masks: train it longer or raise sample.guidance",
     "plausibility": "train the diffusion model longer",
     "imprint": "look at preview.png; train longer or lower sample.guidance",
-    "copies": "data/scores names them and what they copy: train for fewer steps or with more images",
+    "copies": "data/scores has the nearest image of each: train for fewer steps or with more images",
 }
 
 
@@ -33,7 +35,7 @@ def broken_limits(budget: LabelBudget, limits: Gate) -> list[str]:
     networks that were not trained on their patients (0), and that with the mask of another sample (1).
     plausibility: share of samples farther from the labels, in the filter's features, than every label is from those of
     the other folds. imprint: share with a rim along their mask (:mod:`pipeline.quality.imprint`), beyond that of the
-    labels; 10 labels are needed, with fewer nothing is asked. copies: share flagged as copies of an image shown; what
+    labels; it needs 10 labels, and with fewer is left out with a warning. copies: share flagged as copies of an image shown; what
     is normal, the distances of the labels to images of other patients say.
     """
     checks = {"mask_agreement": _agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}
@@ -70,6 +72,7 @@ def _imprint(budget: LabelBudget) -> Iterator[tuple[float, str]]:
         return np.array([imprint(*at_size(case, budget.size)) for case in cases])
 
     if len(budget.labels) < MIN_REAL:
+        log.warning("gate.imprint is left out: it needs %d labels, the set has %d", MIN_REAL, len(budget.labels))
         return
     samples, labels = (score(cases, rims) for cases in (budget.samples.cases, budget.labels))
     share, normal = (imprinted(rim, labels).mean() for rim in (samples, labels))

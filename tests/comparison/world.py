@@ -85,7 +85,7 @@ def measures(replicate):
         Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
-        Measure("mask_agreement", "dice", "head", 0.9, 16, 0.95, "the evaluation network", 0.6, "another's mask", spread=0.02),
+        Measure("mask_agreement", "dice", "head", 0.9, 16, 0.95, "the network", 0.6, "another's mask", spread=0.02),
     ]
 
 
@@ -146,7 +146,13 @@ class World:
         curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
         write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
         scored = [
-            {"set": "synthetic", "id": one.id, "mask_agreement": 0.5 + 0.03 * i, "nearest": own[i % n].id, "distance": 1.0}
+            {
+                "set": "synthetic",
+                "id": one.id,
+                "mask_agreement": 0.5 + 0.03 * i,
+                "nearest": own[i % n].id,
+                "distance": 1.0,
+            }
             for i, one in enumerate(made)
         ]
         real = {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id, "distance": 1.0}
