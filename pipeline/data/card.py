@@ -22,8 +22,8 @@ def dataset_card(index: dict) -> str:
     lines = [
         f"# {front['pretty_name']}",
         "",
-        f"{count} pairs of an image and its mask, made by a diffusion model. The images are generated; they may "
-        "resemble those the model was trained on (see the distance to training images), and are not meant for diagnosis.",
+        f"{count} pairs of an image and its mask, made by a diffusion model. Generated images may resemble "
+        "those it was trained on (see the distance to training images), and are not meant for diagnosis.",
         "",
         f"- Masks: class indices, {', '.join(f'{i} {name}' for i, name in enumerate(index['classes']))}.",
         f"- The generator saw {len(index['labels'])} labelled images of the cohort {made_from.get('cohort')}"

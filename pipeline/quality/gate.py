@@ -35,8 +35,8 @@ def broken_limits(budget: LabelBudget, limits: Gate) -> list[str]:
     networks that were not trained on their patients (0), and that with the mask of another sample (1).
     plausibility: share of samples farther from the labels, in the filter's features, than every label is from those of
     the other folds. imprint: share with a rim along their mask (:mod:`pipeline.quality.imprint`), beyond that of the
-    labels; it needs 10 labels, and with fewer is left out with a warning. copies: share flagged as copies of an image shown; what
-    is normal, the distances of the labels to images of other patients say.
+    labels; it needs 10 labels, and with fewer is left out with a warning. copies: share flagged as copies of an image
+    shown; what is normal, the distances of the labels to images of other patients say.
     """
     checks = {"mask_agreement": _agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}
     return [
