@@ -66,7 +66,7 @@ def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: 
 
 def imprint_measure(synthetic: Measured, unseen: Measured, reference: Measured, seed: int) -> Measure:
     """Share of images with a rim along their mask; what is normal, the reference says."""
-    own, real = (imprinted(one.imprint, reference.imprint).astype(float) for one in (synthetic, unseen))
+    own, real = (imprinted(measured.imprint, reference.imprint).astype(float) for measured in (synthetic, unseen))
     ends = (real.mean(), REAL, 1.0, "every image")
     return Measure("fidelity", "imprint", None, own.mean(), len(own), *ends, *mean_interval(own, seed))
 

@@ -54,7 +54,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
         "citeAs": f"Cite the publication of the cohort {cohort}, as its licence asks.",
         "keywords": ["medical", "ultrasound", "synthetic", "segmentation", "diffusion"],
         "isLiveDataset": False,
-        "additionalProperty": [_property(one) for one in measures],
+        "additionalProperty": [_property(measure) for measure in measures],
         # The shards have no containedIn: readers take a file that holds others for an archive, and find no row in it.
         "distribution": [
             *(_file(path) for path in sorted(folder.glob("part-*.parquet"))),
@@ -94,17 +94,17 @@ def _field(name: str, feature: dict) -> dict:
     return _node("cr:Field", f"cases/{name}", name, dataType=kind, source=source)
 
 
-def _property(one: Measure) -> dict:
+def _property(measure: Measure) -> dict:
     ends = [
         f"{what}: {value:.6g}"
-        for value, what in ((one.best, one.best_is), (one.worst, one.worst_is))
+        for value, what in ((measure.best, measure.best_is), (measure.worst, measure.worst_is))
         if value is not None
     ]
     return {
         "@type": "sc:PropertyValue",
-        "propertyID": "/".join(filter(None, (one.question, one.name, one.view))),
-        "name": one.title,
-        "description": "; ".join([QUESTIONS[one.question], f"n = {one.n}", *ends]),
-        "value": one.value,
-        **({} if one.low is None else {"minValue": one.low, "maxValue": one.high}),
+        "propertyID": "/".join(filter(None, (measure.question, measure.name, measure.view))),
+        "name": measure.title,
+        "description": "; ".join([QUESTIONS[measure.question], f"n = {measure.n}", *ends]),
+        "value": measure.value,
+        **({} if measure.low is None else {"minValue": measure.low, "maxValue": measure.high}),
     }

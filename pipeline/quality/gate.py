@@ -51,7 +51,7 @@ def broken_limits(budget: LabelBudget, limits: Gate) -> list[str]:
 def _agreement(budget: LabelBudget) -> Iterator[tuple[float, str]]:
     found = scores(budget.samples.cases, {"own": budget.agreement, "shuffled": budget.shuffled_agreement})
     ends = found["own"], score(budget.labels, budget.agreement), found["shuffled"]
-    for structure, *means in zip(budget.samples.classes[1:], *(one.mean(axis=0) for one in ends), strict=True):
+    for structure, *means in zip(budget.samples.classes[1:], *(dice.mean(axis=0) for dice in ends), strict=True):
         if (place := position(*means)) is not None:
             value, best, worst = means
             yield (

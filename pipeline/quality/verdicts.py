@@ -50,7 +50,7 @@ def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
     keys = key_measures(measures, question)
     word = _word(keys)
     # The worst reference of realism is very far: near the best one is not the same as indistinguishable from it.
-    doubtful = question == "fidelity" and any(_beyond_chance(one) for one in keys)
+    doubtful = question == "fidelity" and any(_beyond_chance(measure) for measure in keys)
     subject, *endings = OPENINGS[question]
     text = f"{subject} {endings[WORDS.index('doubtful' if doubtful and word == 'good' else word)]}.{extra}"
     if (doubtful or extra) and word == "good":
@@ -91,33 +91,33 @@ def _privacy(measures: Sequence[Measure]) -> Verdict:
 
 def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
     """The measures that a question's answer rests on, those of them that have a position."""
-    chosen = [one for name in KEY_MEASURES[question] for one in find(measures, name)]
-    return [one for one in chosen if one.view not in OTHER_EXTRACTORS and one.position is not None]
+    chosen = [measure for name in KEY_MEASURES[question] for measure in find(measures, name)]
+    return [measure for measure in chosen if measure.view not in OTHER_EXTRACTORS and measure.position is not None]
 
 
 def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
     if not keys:
         return "doubtful"
-    worst = max(one.position for one in keys)
+    worst = max(measure.position for measure in keys)
     return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
 
 
-def _beyond_chance(one: Measure) -> bool:
+def _beyond_chance(measure: Measure) -> bool:
     """Whether the interval lies beyond what real unseen images score."""
-    if one.low is None:
+    if measure.low is None:
         return False
-    return one.low > one.best if one.worst > one.best else one.high < one.best
+    return measure.low > measure.best if measure.worst > measure.best else measure.high < measure.best
 
 
 def _numbers(keys: Sequence[Measure]) -> str:
     """What the word rests on: ``KID 0.14 (real unseen images −0.12, phantom_d images 2.1)``."""
-    parts = [
-        f"{one.title}{f' of the {one.view}' if one.question == 'mask_agreement' else ''} {short(one.value)} "
-        f"({one.best_is} {short(one.best)}, {one.worst_is} {short(one.worst)})"
-        for one in keys
-    ]
+    parts = []
+    for key in keys:
+        of = f" of the {key.view}" if key.question == "mask_agreement" else ""
+        ends = f"{key.best_is} {short(key.best)}, {key.worst_is} {short(key.worst)}"
+        parts.append(f"{key.title}{of} {short(key.value)} ({ends})")
     return ("; ".join(parts) or "No measure could be placed between its references") + "."
 
 
-def _interval(one: Measure) -> str:
-    return "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f})"
+def _interval(measure: Measure) -> str:
+    return "" if measure.low is None else f" ({measure.low:.2f} to {measure.high:.2f})"
