@@ -87,10 +87,11 @@ def main() -> None:
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        names = ("synthetic", "variety", "train", "unlabelled", "foreign", "instrument")
+        names = ("synthetic", "variety", "train", "unlabelled", "foreign")
         score.run(
             View(config, score.PARAMS),
             **{name: root / name for name in names},
+            evaluation_network=root / "instrument",
             out=root / "quality.json",
             samples=root / "samples.csv",
         )

@@ -14,22 +14,16 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     The output holds no score: curation and training depend on it, and run again only when the limits change.
     ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look; it is not read.
     """
-    from pipeline.data.dataset import check_structures, open_dataset
     from pipeline.quality.gate import broken_limits
-    from pipeline.quality.label_budget import ImagesShown, LabelBudgetFilter
+    from pipeline.quality.label_budget import LabelBudget
     from pipeline.run import files
     from pipeline.run.compute import setup
     from pipeline.run.errors import InputError
 
     limits = params.gate.model_dump(mode="json")
     if any(limit is not None for limit in limits.values()):
-        judge = LabelBudgetFilter(filter, train, setup(params.compute))
-        check_structures(synthetic, judge.structures, f"the filter {filter}")
-        samples = open_dataset(synthetic)
-        judge.check_labels(samples.labels, synthetic)
-        others = unlabelled if samples.provenance["unlabelled"] else None
-        shown = ImagesShown(judge.labels, others, max(samples.cases[0].image.shape))
-        if reasons := broken_limits(samples.cases, judge, shown, params.gate):
+        budget = LabelBudget(filter, synthetic, train, unlabelled, setup(params.compute))
+        if reasons := broken_limits(budget, params.gate):
             raise InputError(f"the synthetic set of {page / 'index.html'} is rejected: " + "; ".join(reasons))
     files.write_json(out, {"passed": limits})
 

@@ -27,7 +27,7 @@ MEASURES = [
     Measure("coverage", "recall", "domain", 0.95, 60, 0.92, REAL, 0.75, FAR, 0.9, 1.0),
     Measure("mask_agreement", "dice", "head", 0.94, 12, 0.96, "the network", 0.6, "another's mask", 0.92, 0.95, 0.1),
     Measure("privacy", "copies", None, 1 / 12, 12, 0.0, REAL, 1.0, "exact copies", 0.0, 0.25),
-    Measure("coverage", "ms_ssim", None, 0.4, 12, None, None, 1.0, "one image a mask"),
+    Measure("coverage", "diversity", None, 0.4, 12, None, None, 0.0, "one image a mask"),
 ]
 USEFUL = [Measure("usefulness", "tstr", None, 0.9, 20, 0.93, "the labels", 0.6, "the mean mask", 0.88, 0.91, 0.05)]
 WORDS = {"fidelity": "good", "coverage": "doubtful", "mask_agreement": "good", "privacy": "bad"}
@@ -159,7 +159,7 @@ def test_the_card_has_front_matter_and_the_same_numbers(world, html):
     assert (kid["name"], kid["value"], kid["low"], kid["best_is"]) == ("kid", 0.26, -0.6, REAL)
     assert "| KID (domain) | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
     assert "- **Does it leak training patients?** Bad. About privacy." in card
-    assert "| MS-SSIM within a mask | 0.4 |  |  | 1, one image a mask | 12 |" in card
+    assert "| Diversity within a mask | 0.4 |  |  | 0, one image a mask | 12 |" in card
 
 
 def test_croissant_lists_files_columns_and_numbers(world, html):

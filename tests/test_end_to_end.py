@@ -103,7 +103,7 @@ def test_every_set_has_a_page_a_card_and_metadata(repo):
 def test_a_set_that_the_gate_rejects_stops_the_run_before_anything_is_trained_on_it(clone):
     edit(clone, lambda p: p["gate"].update(mask_agreement=0.0))
     output = sh(clone, "dvc", "repro", check=False)
-    assert "results/sets/8-0/index.html is rejected: a membership-inference attack reaches an AUC of" in output
+    assert "results/sets/8-0/index.html is rejected: mask agreement of 'head' is" in output
     assert "gate.mask_agreement allows 0" in output and "Traceback" not in output
     assert "Running stage 'curate" not in output and "Running stage 'finetune" not in output
 

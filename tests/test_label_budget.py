@@ -288,10 +288,11 @@ def test_the_gate_reads_nothing_but_the_labels_and_the_images_shown(world, ring)
     assert said[0] == said[1] and "mask agreement" in said[0]
 
 
-def test_fewer_than_ten_labels_are_not_asked_about_rims(world, ring, monkeypatch):
+def test_with_fewer_than_ten_labels_the_limit_of_rims_is_left_out_with_a_warning(world, ring, monkeypatch, caplog):
     monkeypatch.setattr("pipeline.quality.gate.MIN_REAL", N + 1)
     off = dict.fromkeys(LIMITS) | {"imprint": 0.2}
     assert judged(world, only(world, ring, "rim"), limits=off) == {"passed": off}
+    assert "gate.imprint is left out: it needs 17 labels, the set has 16" in caplog.text
 
 
 @pytest.mark.parametrize("stage", [curate, gate])

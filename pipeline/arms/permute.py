@@ -1,4 +1,4 @@
-"""Pairing every image with somebody else's mask: the control that must hurt, and the worst reference of mask agreement."""
+"""Pairing every image with somebody else's mask: the control that must hurt."""
 
 import numpy as np
 

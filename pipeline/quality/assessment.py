@@ -20,7 +20,7 @@ from pipeline.quality.measures import Measure
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.roc import auc
 from pipeline.quality.training_distance import TrainingDistance
-from pipeline.quality.variety import within_mask_diversity, within_mask_ms_ssim
+from pipeline.quality.variety import within_mask_diversity
 
 REAL = "real unseen images"
 _OF_COVERAGE = ("recall", "coverage")
@@ -42,23 +42,13 @@ def fidelity_measures(
         fidelity(features[name][:n], features["reference"], resamples=resamples, **options)
         for name, resamples in (("synthetic", settings.resamples), ("unseen", 0), ("foreign", 0))
     )
-    return [
-        Measure(
-            question="coverage" if name in _OF_COVERAGE else "fidelity",
-            name=name,
-            view=extractor,
-            value=metric.value,
-            n=n,
-            best=best[name].value,
-            best_is=REAL,
-            worst=worst[name].value,
-            worst_is=f"{foreign} images",
-            low=metric.low,
-            high=metric.high,
-            spread=metric.spread,
-        )
-        for name, metric in found.items()
-    ]
+    measures = []
+    for name, metric in found.items():
+        question = "coverage" if name in _OF_COVERAGE else "fidelity"
+        ends = (best[name].value, REAL, worst[name].value, f"{foreign} images")
+        interval = (metric.low, metric.high, metric.spread)
+        measures.append(Measure(question, name, extractor, metric.value, n, *ends, *interval))
+    return measures
 
 
 def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: int, seed: int) -> Measure:
@@ -76,7 +66,7 @@ def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: 
 
 def imprint_measure(synthetic: Measured, unseen: Measured, reference: Measured, seed: int) -> Measure:
     """Share of images with a rim along their mask; what is normal, the reference says."""
-    own, real = (imprinted(one.imprint, reference.imprint).astype(float) for one in (synthetic, unseen))
+    own, real = (imprinted(measured.imprint, reference.imprint).astype(float) for measured in (synthetic, unseen))
     ends = (real.mean(), REAL, 1.0, "every image")
     return Measure("fidelity", "imprint", None, own.mean(), len(own), *ends, *mean_interval(own, seed))
 
@@ -93,23 +83,11 @@ def agreement_measures(synthetic: Measured, unseen: Measured, structures: Sequen
                 unit * values[:, k]
                 for values in (getattr(synthetic, name), getattr(unseen, name), getattr(synthetic, f"shuffled_{name}"))
             )
-            low, high = mean_interval(own, seed)
-            measures.append(
-                Measure(
-                    question="mask_agreement",
-                    name=name,
-                    view=structure,
-                    value=_mean(own),
-                    n=int(np.isfinite(own).sum()),
-                    best=_mean(best),
-                    best_is="the evaluation network on real images",
-                    worst=_mean(worst),
-                    worst_is="the mask of another image",
-                    low=low,
-                    high=high,
-                    spread=float(np.nanstd(own)) if np.isfinite(own).any() else None,
-                )
-            )
+            known = np.isfinite(own)
+            ends = (_mean(best), "the evaluation network on real images", _mean(worst), "the mask of another image")
+            spread = float(np.nanstd(own)) if known.any() else None
+            measure = ("mask_agreement", name, structure, _mean(own), int(known.sum()), *ends)
+            measures.append(Measure(*measure, *mean_interval(own, seed), spread))
     return measures
 
 
@@ -136,20 +114,15 @@ def privacy_measures(
     ]
 
 
-def variety_measures(features: np.ndarray, images: Sequence[np.ndarray], groups: Sequence) -> list[Measure]:
-    """Diversity of several images of one mask, in domain features, and from 192 pixels up their MS-SSIM.
+def variety_measures(features: np.ndarray, masks: Sequence) -> list[Measure]:
+    """Diversity of several images of one mask, in domain features; empty where no two images have one.
 
-    Empty where the generator drew the masks itself, and so no two images have one.
+    Args:
+        features: float (N, D). masks: N names, equal for equal masks.
     """
-    if len(set(groups)) in (1, len(groups)):
-        return []
-    ratio = within_mask_diversity(features, groups)
+    ratio = within_mask_diversity(features, masks)
     ends = (1.0, "images of other masks", 0.0, "one image a mask")
-    measures = [Measure("coverage", "diversity", None, ratio, len(images), *ends)]
-    if (similarity := within_mask_ms_ssim(images, groups)) is not None:
-        ends = (None, None, 1.0, "one image a mask")
-        measures.append(Measure("coverage", "ms_ssim", None, similarity, len(images), *ends))
-    return measures
+    return [] if ratio is None else [Measure("coverage", "diversity", None, ratio, len(features), *ends)]
 
 
 def compare_appearance(sets: Mapping[str, Measured]) -> dict:

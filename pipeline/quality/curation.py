@@ -15,7 +15,8 @@ easy, here both are said of a sample.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -77,28 +78,24 @@ def drops(scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | Non
     }
 
 
-@dataclass(frozen=True)
-class Selection:
-    """order: (place, occurrence) of the rows that are kept. report: what the curated set says of its curation."""
-
-    order: list[tuple[int, int]]
-    report: dict
-
-
 def select(
+    synthetic: Path,
+    count: int,
     scores: Mapping[str, np.ndarray],
     label_scores: Mapping[str, np.ndarray],
-    count: int,
     settings: Curate,
     generator: np.random.Generator,
-) -> Selection:
+) -> tuple[list[tuple[int, int]], dict]:
     """The samples that no criterion drops, those that are hard for the filter more than once.
 
     Args:
+        synthetic: what messages call the set. count: N, its samples.
         scores, label_scores: criterion → float (N,) of the samples and (n,) of the labels, of every criterion in use;
             mask agreement also where samples are repeated by hardness.
-        count: N.
         generator: of the order of the rows, where some are repeated.
+
+    Returns:
+        (place, occurrence) of the rows that are kept, and what the curated set says of its curation.
 
     Raises:
         InputError: no sample is kept, with what dropped how many, and the remedy.
@@ -116,7 +113,7 @@ def select(
             for name, gone in dropped.items()
         ]
         raise InputError(
-            f"none of {count} samples is kept: {', '.join(reasons)}; train the diffusion model longer, "
+            f"{synthetic}: none of {count} samples is kept: {', '.join(reasons)}; train the diffusion model longer, "
             "lower curate.quantile, or switch off the criterion that drops most"
         )
     hardness = 1 - scores["mask_agreement"][kept] if settings.hardness else np.zeros(len(kept))
@@ -125,7 +122,7 @@ def select(
     if settings.hardness:
         # An arm takes the first so many rows: they are to hold the mixture.
         order = [order[i] for i in generator.permutation(len(order))]
-    report = {
+    return order, {
         "kept": len(kept),
         "of": count,
         "rows": len(order),
@@ -133,7 +130,6 @@ def select(
         "dropped": {name: int(dropped[name].sum()) if name in dropped else 0 for name in CRITERIA},
         "hardness": settings.hardness,
     }
-    return Selection(order, report)
 
 
 def rows(cases: Sequence[Case], order: Sequence[tuple[int, int]]) -> Iterator[Case]:

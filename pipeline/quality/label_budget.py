@@ -5,6 +5,7 @@ patients that it was not trained on, so labels and samples are judged alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from pipeline.data.case import Case
 from pipeline.data.chunks import chunks
-from pipeline.data.dataset import LazyCases, open_dataset, read_images
+from pipeline.data.dataset import check_structures, open_dataset, read_images
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import bottleneck
@@ -35,109 +36,116 @@ def scores(cases: Sequence[Case], scorers: Mapping[str, Scorer]) -> dict[str, np
     return {name: np.concatenate([part[name] for part in parts]) for name in scorers}
 
 
-class LabelBudgetFilter(LabelFilter):
-    """The filter of a cell beside its labels.
+def score(cases: Sequence[Case], scorer: Scorer) -> np.ndarray:
+    """One scorer's scores of all cases."""
+    return scores(cases, {"": scorer})[""]
+
+
+class LabelBudget:
+    """A synthetic set, the labels it was made from, their filter and the images that the generator was shown.
 
     Attributes:
-        labels: the cases it was trained on, opened lazily.
+        samples: the synthetic set. labels: cases. Both are opened lazily.
+        label_dice: of each label, by the network that was not trained on its patient.
+        size: pixels of the longer side of a sample.
+
+    Args:
+        filter: folder of the label-budget filter.
+        unlabelled: dataset of images without masks, looked at where the generator was shown them.
 
     Raises:
-        InputError: no filter, or one of its labels is not in the train split of ``train``.
+        InputError: the set has other structures or labels than the filter, or a label is not in the train split.
     """
 
-    def __init__(self, folder: Path, train: Path, device):
-        super().__init__(folder, device)
+    def __init__(self, filter: Path, synthetic: Path, train: Path, unlabelled: Path, device):
+        self.filter = LabelFilter(filter, device)
+        self.label_dice = self.filter.label_dice
+        check_structures(synthetic, self.filter.structures, f"the filter {filter}")
+        self.samples = open_dataset(synthetic)
         wanted = set(self.label_dice)
-        self.labels: LazyCases = open_dataset(train, ["train"]).cases.where(lambda row: row["id"] in wanted)
+        if set(self.samples.labels) != wanted:
+            raise InputError(
+                f"{synthetic}: made from other labels than the filter {filter}; give the filter of its cell"
+            )
+        self.labels = open_dataset(train, ["train"]).cases.where(lambda row: row["id"] in wanted)
         if missing := wanted - set(self.labels.column("id")):
             raise InputError(
-                f"{train}: case '{min(missing)}', a label of the filter {folder}, is not in its train split; "
+                f"{train}: case '{min(missing)}', a label of the filter {filter}, is not in its train split; "
                 "give the cohort that the filter was trained on, or train the filter again"
             )
-        self._training: list[np.ndarray] = []
+        self._others = unlabelled if self.samples.provenance.get("unlabelled") else None
+        self.size = max(self.samples.cases[0].image.shape)
 
-    def check_labels(self, labels: Sequence[str], by: Path) -> None:
-        """Refuse a set that was made from other labels.
+    def agreement(self, cases: Sequence[Case]) -> np.ndarray:
+        """Dice of the filter's map and a case's mask, by structure: float (N, K)."""
+        return self._dice(cases, stack_masks(cases, self.filter.size))
 
-        Raises:
-            InputError: naming the set ``by``.
-        """
-        if set(labels) != set(self.label_dice):
-            raise InputError(f"{by}: made from other labels than the filter {self.folder}; give the filter of its cell")
-
-    def agreement(self, cases: Sequence[Case], masks: np.ndarray | None = None) -> np.ndarray:
-        """Dice of the filter's map and a mask, by structure: float (N, K).
-
-        Args:
-            masks: uint8 (N, S, S) in the filter's resolution; None for the cases' own.
-        """
-        masks = self.masks(cases) if masks is None else masks
-        structures = len(self.structures)
-
-        def of_fold(fold: int, own: Sequence[Case]) -> list[np.ndarray]:
-            found = probabilities(self.networks[fold], stack_images(own, self.size), self.device)
-            return [class_map(probability) for probability in found]
-
-        return np.array([dice(a, b, structures) for a, b in zip(self._by_fold(cases, of_fold), masks, strict=True)])
-
-    def masks(self, cases: Sequence[Case]) -> np.ndarray:
-        """uint8 (N, S, S), the cases' masks in the filter's resolution."""
-        return stack_masks(cases, self.size)
+    def shuffled_agreement(self, cases: Sequence[Case]) -> np.ndarray:
+        """The same with the mask of the case before, or the last one."""
+        return self._dice(cases, np.roll(stack_masks(cases, self.filter.size), 1, axis=0))
 
     def feature_distance(self, cases: Sequence[Case]) -> np.ndarray:
         """Distance to the nearest label of another fold in the filter's features, float (N,)."""
-        if not self._training:
-            for fold in range(len(self.networks)):
-                others = self.labels.where(lambda row, fold=fold: self.fold_of[row["patient"]] != fold)
-                self._training.append(scores(others, {"": lambda some, fold=fold: self._features(fold, some)})[""])
         return self._by_fold(
-            cases, lambda fold, own: feature_distances(self._features(fold, own), self._training[fold])
+            cases, lambda fold, some: feature_distances(self._features(fold, some), self._label_features[fold])
         )
+
+    def training_distance(self, cases: Sequence[Case]) -> np.ndarray:
+        """Distance to the nearest image shown, float (N,); see :mod:`pipeline.quality.neighbours`."""
+        return neighbours.nearest(self._described(cases), self._shown[0]).distance
+
+    @cached_property
+    def label_distances(self) -> np.ndarray:
+        """float (n,), of each label to the nearest image shown of another patient."""
+        (descriptors, patients), n = self._shown, len(self.labels)
+        return neighbours.nearest(descriptors[:n], descriptors, patients[:n, None] == patients[None]).distance
+
+    def _dice(self, cases: Sequence[Case], masks: np.ndarray) -> np.ndarray:
+        def maps(fold: int, some: Sequence[Case]) -> list[np.ndarray]:
+            found = probabilities(self.filter.networks[fold], stack_images(some, self.filter.size), self.filter.device)
+            return [class_map(probability) for probability in found]
+
+        pairs = zip(self._by_fold(cases, maps), masks, strict=True)
+        return np.array([dice(found, mask, self.samples.n_structures) for found, mask in pairs])
+
+    @cached_property
+    def _label_features(self) -> list[np.ndarray]:
+        """Of each fold, the features of the labels that its network was trained on."""
+        return [
+            score(
+                self.labels.where(lambda row, fold=fold: self.filter.fold_of[row["patient"]] != fold),
+                lambda cases, fold=fold: self._features(fold, cases),
+            )
+            for fold in range(len(self.filter.networks))
+        ]
 
     @torch.inference_mode()
     def _features(self, fold: int, cases: Sequence[Case]) -> np.ndarray:
-        images = torch.from_numpy(stack_images(cases, self.size))
-        return bottleneck(self.networks[fold], images.to(self.device)).double().cpu().numpy()
+        images = torch.from_numpy(stack_images(cases, self.filter.size))
+        return bottleneck(self.filter.networks[fold], images.to(self.filter.device)).double().cpu().numpy()
 
-    def _by_fold(self, cases: Sequence[Case], score: Callable[[int, Sequence[Case]], Sequence]) -> np.ndarray:
+    def _by_fold(self, cases: Sequence[Case], judge: Callable[[int, Sequence[Case]], Sequence]) -> np.ndarray:
         """What the network of its own fold gives each case, (N, ...)."""
-        if lost := [case for case in cases if case.patient not in self.fold_of]:
+        if lost := [case for case in cases if case.patient not in self.filter.fold_of]:
             raise InputError(
                 f"case '{lost[0].id}': patient '{lost[0].patient}' is not among the patients of the filter "
-                f"{self.folder}; judge a set by the filter of its own labels"
+                f"{self.filter.folder}; judge a set by the filter of its own labels"
             )
-        folds = np.array([self.fold_of[case.patient] for case in cases])
+        folds = np.array([self.filter.fold_of[case.patient] for case in cases])
         given = {}
         for fold in np.unique(folds):
             places = np.flatnonzero(folds == fold)
-            given |= dict(zip(places, score(int(fold), [cases[i] for i in places]), strict=True))
+            given |= dict(zip(places, judge(int(fold), [cases[i] for i in places]), strict=True))
         return np.array([given[i] for i in range(len(cases))])
 
-
-class ImagesShown:
-    """The images that a generator was shown, as descriptors; masks are not read.
-
-    Args:
-        unlabelled: dataset of the images shown beside the labels, or None.
-        size: pixels of the longer side of a sample; what was shown is compared at that resolution.
-
-    Attributes:
-        label_distances: float (n,), of each label to the nearest image of another patient.
-    """
-
-    def __init__(self, labels: LazyCases, unlabelled: Path | None, size: int):
-        self.size = size
-        others = [] if unlabelled is None else read_images(unlabelled)
-        self._descriptors = np.concatenate([self._described(some) for some in (labels, others) if len(some)])
-        names = np.array([*labels.column("patient"), *(case.patient for case in others)])
-        own = len(labels)
-        same = names[:own, None] == names[None]
-        self.label_distances = neighbours.nearest(self._descriptors[:own], self._descriptors, same).distance
-
-    def distance(self, cases: Sequence[Case]) -> np.ndarray:
-        """Distance to the nearest image shown, float (N,); see :mod:`pipeline.quality.neighbours`."""
-        return neighbours.nearest(self._described(cases), self._descriptors).distance
+    @cached_property
+    def _shown(self) -> tuple[np.ndarray, np.ndarray]:
+        """Descriptors and patients of the images shown, the labels first; no mask of the others is read."""
+        others = [] if self._others is None else read_images(self._others)
+        descriptors = np.concatenate([self._described(cases) for cases in (self.labels, others) if len(cases)])
+        return descriptors, np.array([*self.labels.column("patient"), *(case.patient for case in others)])
 
     def _described(self, cases: Sequence[Case]) -> np.ndarray:
+        # What was shown is compared at the resolution of the samples.
         boxed = (letterbox(letterbox(case.image, self.size)[0], neighbours.SIZE)[0] for case in cases)
         return np.stack([neighbours.descriptor(image) for image in boxed])

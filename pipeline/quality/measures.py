@@ -25,7 +25,6 @@ CATALOGUE = {
     "recall": ("Recall", "share of real images that lie where the synthetic ones do"),
     "coverage": ("Coverage", "share of real images with a synthetic one in their neighbourhood"),
     "diversity": ("Diversity within a mask", "distance of images of one mask, against that of images of other masks"),
-    "ms_ssim": ("MS-SSIM within a mask", "structural similarity of images of one mask; 1 is always the same image"),
     "dice": ("Mask agreement, Dice", "overlap of the mask asked for and the map of the evaluation network"),
     "boundary": ("Mask agreement, boundary", "mean distance between their outlines, % of the image's longer side"),
     "training_distance": ("Distance to training images", "median to the nearest one, over that of real unseen images"),
@@ -80,14 +79,14 @@ def position(value: float | None, best: float | None, worst: float | None) -> fl
 
 def find(measures: Iterable[Measure], name: str, view: str | None = None) -> list[Measure]:
     """Measures of a name, of one view where given."""
-    return [one for one in measures if one.name == name and (view is None or one.view == view)]
+    return [measure for measure in measures if measure.name == name and (view is None or measure.view == view)]
 
 
 def as_json(measures: Sequence[Measure]) -> list[dict]:
     """Plain records with six significant digits."""
     return [
-        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in asdict(one).items()}
-        for one in measures
+        {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in asdict(measure).items()}
+        for measure in measures
     ]
 
 
@@ -103,7 +102,9 @@ def read_measures(path: Path, remedy: str) -> list[Measure]:
     except (KeyError, TypeError):
         names = ", ".join(field.name for field in fields(Measure))
         raise InputError(f"{path}: holds no list 'measures' of records ({names}); {remedy}") from None
-    if unknown := [one for one in measures if one.name not in CATALOGUE or one.question not in QUESTIONS]:
+    if unknown := [
+        measure for measure in measures if measure.name not in CATALOGUE or measure.question not in QUESTIONS
+    ]:
         raise InputError(f"{path}: measure '{unknown[0].name}' is not known to this version; {remedy}")
     return measures
 

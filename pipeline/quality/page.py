@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, short
+from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, find, short
 from pipeline.quality.samples_table import NUMBERS, known_pairs
 from pipeline.quality.templates import environment
 from pipeline.run.errors import InputError
@@ -113,9 +113,9 @@ def render(
             questions=QUESTIONS,
             catalogue=CATALOGUE,
             descriptors=DESCRIPTORS,
-            groups=[(question, [one for one in measures if one.question == question]) for question in QUESTIONS],
-            useful=[one for one in measures if one.name == "tstr" and one.value is not None],
-            reverse=[one for one in measures if one.name == "trts" and one.value is not None],
+            groups=[(question, [m for m in measures if m.question == question]) for question in QUESTIONS],
+            useful=[measure for measure in find(measures, "tstr") if measure.value is not None],
+            reverse=[measure for measure in find(measures, "trts") if measure.value is not None],
             samples=samples,
             card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
             plots=[
@@ -172,11 +172,11 @@ def histogram(title: str, synthetic: np.ndarray, unseen: np.ndarray) -> str:
     low, high = float(together.min()), float(together.max())
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
     heights = [np.histogram(values, edges)[0] / len(values) for values in (synthetic, unseen)]
-    top = max(one.max() for one in heights)
+    top = max(shares.max() for shares in heights)
     lines = ""
-    for one, style in zip(heights, ("synthetic", "unseen"), strict=True):
+    for shares, style in zip(heights, ("synthetic", "unseen"), strict=True):
         across = np.repeat(np.arange(BINS + 1) * 240 / BINS, 2)
-        down = 90 - 80 * np.concatenate([[0], np.repeat(one, 2), [0]]) / top
+        down = 90 - 80 * np.concatenate([[0], np.repeat(shares, 2), [0]]) / top
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
         # What is drawn last lies on top: the synthetic set.
         lines = f'<polyline class="{style}" points="{points}"/>' + lines

@@ -4,7 +4,7 @@ import numpy as np
 
 from pipeline.features.radiomics import FEATURES
 from pipeline.quality import distributions
-from pipeline.quality.frechet import frechet_distance
+from pipeline.quality.frechet import check_features, frechet_distance
 from pipeline.run.errors import InputError
 
 
@@ -34,11 +34,7 @@ def standardised(candidates: np.ndarray, reference: np.ndarray) -> tuple[np.ndar
         InputError: fewer than two complete rows a side, or no feature that varies.
     """
     first, second = (sample[np.isfinite(sample).all(axis=1)] for sample in (candidates, reference))
-    if min(len(first), len(second)) < 2:
-        raise InputError(
-            f"a radiomics distance needs at least 2 images with all features a side, got {len(first)} candidates and "
-            f"{len(second)} references; add images, or leave out the features of the head"
-        )
+    check_features(first, second, 2)
     varying = np.ptp(second, axis=0) > 1e-9
     if not varying.any():
         raise InputError("no radiomics feature varies in the reference: its images are alike; add others")

@@ -161,7 +161,7 @@ def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
 def as_text(scores: dict) -> str:
     """A reading's scores (``blind_reading.score_reading``) as a table, the agreement, and the sentence."""
     header = ("reader", "votes", "unrated", "accuracy, %", "AUC", "sensitivity, %", "specificity, %", "s per image")
-    lines = [header, *(_line(one["reader"], one) for one in scores["readers"])]
+    lines = [header, *(_line(reader["reader"], reader) for reader in scores["readers"])]
     if len(scores["readers"]) > 1:
         lines.append(_line("pooled", scores["pooled"]))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -179,16 +179,16 @@ def as_text(scores: dict) -> str:
     return "\n".join([*text, "", scores["in_words"]])
 
 
-def _line(name: str, one: dict) -> tuple[str, ...]:
+def _line(name: str, scores: dict) -> tuple[str, ...]:
     return (
         name,
-        str(one["n"]),
-        str(one["unrated"]),
-        _estimate(one["accuracy"], one["accuracy_interval"], "{:.1f}", 100),
-        _estimate(one["auc"], one["auc_interval"], "{:.2f}"),
-        _estimate(one["sensitivity"], None, "{:.1f}", 100),
-        _estimate(one["specificity"], None, "{:.1f}", 100),
-        _estimate(one.get("median_seconds"), None, "{:.1f}"),
+        str(scores["n"]),
+        str(scores["unrated"]),
+        _estimate(scores["accuracy"], scores["accuracy_interval"], "{:.1f}", 100),
+        _estimate(scores["auc"], scores["auc_interval"], "{:.2f}"),
+        _estimate(scores["sensitivity"], None, "{:.1f}", 100),
+        _estimate(scores["specificity"], None, "{:.1f}", 100),
+        _estimate(scores.get("median_seconds"), None, "{:.1f}"),
     )
 
 

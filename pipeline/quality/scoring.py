@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from pipeline.config.quality import Extractors, Score
+from pipeline.config.quality import Score
 from pipeline.data.case import Case, pixel_hash
 from pipeline.data.dataset import Dataset
 from pipeline.data.structures import names
@@ -18,7 +18,7 @@ from pipeline.networks.small_unet import SmallUNet, bottleneck
 from pipeline.quality import assessment
 from pipeline.quality.mask_shapes import compare_shapes
 from pipeline.quality.measurement import measure
-from pipeline.quality.measures import Measure, as_json
+from pipeline.quality.measures import as_json
 from pipeline.quality.radiomics_distance import most_different
 from pipeline.quality.training_distance import membership, training_distance
 from pipeline.quality.verdicts import verdicts
@@ -69,7 +69,16 @@ def score_set(
     cases = {"synthetic": generated.cases} | {name: data.cases for name, data in real.items()}
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
-    measures, domain = _feature_measures(cases, several, evaluation, settings, size=size, foreign=foreign, seed=seed)
+    paths = {name: path for name, path in settings.extractors.model_dump().items() if path is not None}
+    features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, evaluation)}
+    for name, path in paths.items():
+        extractor = extractors.open_extractor(name, Path(path), evaluation.device)
+        features[name] = {which: extract_features(some, extractor, size, evaluation) for which, some in cases.items()}
+    measures = [
+        measure
+        for name, found in features.items()
+        for measure in assessment.fidelity_measures(name, found, foreign=foreign, settings=settings, seed=seed)
+    ]
     log.info("texture, shapes, mask agreement")
     options = {"n_structures": len(structures), "network_size": evaluation.size, "segment": evaluation.segment}
     measured = {name: measure(some, size=size, threads=threads, **options) for name, some in cases.items()}
@@ -83,12 +92,12 @@ def score_set(
         assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
         assessment.imprint_measure(synthetic, unseen, reference, seed),
         *assessment.variety_measures(
-            domain, [case.image for case in several], [pixel_hash(case.mask) for case in several]
+            features[extractors.DOMAIN]["several"].numpy(), [pixel_hash(case.mask) for case in several]
         ),
         *assessment.agreement_measures(synthetic, unseen, structures, seed),
         *assessment.privacy_measures(found, attack, settings.resamples, seed),
     ]
-    labels, origin = set(generated.labels), generated.provenance
+    labels = set(generated.labels)
     shapes = {
         "synthetic": synthetic.shapes,
         "unseen": unseen.shapes,
@@ -98,10 +107,9 @@ def score_set(
         "set": {
             "n": len(synthetic),
             "labels": len(labels),
-            **{key: origin[key] for key in ("unlabelled", "cohort")},
             "foreign": foreign,
-            "replicate": origin["replicate"],
             "image_size": size,
+            **{key: generated.provenance[key] for key in ("unlabelled", "cohort", "replicate")},
         },
         "measures": as_json(measures),
         "verdicts": {question: asdict(answer) for question, answer in verdicts(measures).items()},
@@ -115,39 +123,20 @@ def score_set(
     return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
 
 
-def _feature_measures(
-    cases: Mapping[str, Sequence[Case]],
-    several: Sequence[Case],
-    evaluation: EvaluationNetwork,
-    settings: Score,
-    *,
-    size: int,
-    foreign: str,
-    seed: int,
-) -> tuple[list[Measure], np.ndarray]:
-    """The measures of every extractor, and the domain features of ``several``."""
-    measures, domain = [], None
-    for name, (extractor, edge) in _extractors(settings.extractors, evaluation, size).items():
-        log.info("features: %s", name)
+def _domain_features(cases: Mapping[str, Sequence[Case]], evaluation: EvaluationNetwork) -> dict[str, torch.Tensor]:
+    """Features of each set by the evaluation network, float (N, D).
 
-        def extracted(some: Sequence[Case], extractor=extractor, edge=edge) -> torch.Tensor:
-            images = (letterbox(case.image, edge)[0] for case in some)
-            return extractors.extract(extractor, images, evaluation.device)
-
-        features = {which: extracted(some) for which, some in cases.items()}
-        if name == extractors.DOMAIN:
-            # In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
-            mean, std = features["reference"].mean(dim=0), features["reference"].std(dim=0) + 1e-6
-            features = {which: (values - mean) / std for which, values in features.items()}
-            domain = ((extracted(several) - mean) / std).numpy()
-        measures += assessment.fidelity_measures(name, features, foreign=foreign, settings=settings, seed=seed)
-    return measures, domain
+    In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
+    """
+    extractor = extractors.domain_extractor(evaluation.features)
+    found = {which: extract_features(some, extractor, evaluation.size, evaluation) for which, some in cases.items()}
+    mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
+    return {which: (values - mean) / std for which, values in found.items()}
 
 
-def _extractors(paths: Extractors, evaluation: EvaluationNetwork, size: int) -> dict:
-    """Name → extractor, and the edge in pixels of the images it is given."""
-    return {extractors.DOMAIN: (extractors.domain_extractor(evaluation.features), evaluation.size)} | {
-        name: (extractors.open_extractor(name, Path(path), evaluation.device), size)
-        for name, path in paths.model_dump().items()
-        if path is not None
-    }
+def extract_features(
+    cases: Sequence[Case], extractor: extractors.Extractor, size: int, evaluation: EvaluationNetwork
+) -> torch.Tensor:
+    """Features of images letter-boxed to ``size`` pixels, float (N, D)."""
+    images = (letterbox(case.image, size)[0] for case in cases)
+    return extractors.extract(extractor, images, evaluation.device)

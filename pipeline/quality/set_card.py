@@ -19,19 +19,21 @@ def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: S
     _, front, body = dataset_card(index).split("---\n", 2)
     keys = yaml.safe_load(front) | {
         "verdicts": {question: answer["word"] for question, answer in verdicts.items()},
-        "measures": [{key: value for key, value in asdict(one).items() if value is not None} for one in measures],
+        "measures": [
+            {key: value for key, value in asdict(measure).items() if value is not None} for measure in measures
+        ],
     }
     lines = [HEADING, ""]
     for question, answer in verdicts.items():
         lines.append(f"- **{QUESTIONS[question]}** {answer['word'].capitalize()}. {answer['text']}")
     lines += [
         "",
-        "Each number stands between the best that could be expected and a worst reference; intervals are 95 % over images. "
-        "Mask agreement saturates and never says that images look real.",
+        "Each number stands between the best that could be expected and a worst reference; intervals are 95 % over "
+        "images. Mask agreement saturates and never says that images look real.",
         "",
         "| measure | value | interval | best | worst reference | n |",
         "|---|---|---|---|---|---|",
-        *(_row(one) for one in measures),
+        *(_row(measure) for measure in measures),
         "",
     ]
     return (
@@ -39,11 +41,11 @@ def set_card(index: dict, verdicts: Mapping[str, Mapping[str, str]], measures: S
     )
 
 
-def _row(one: Measure) -> str:
-    view = f" ({one.view})" if one.view else ""
-    interval = "" if one.low is None else f"{short(one.low)} to {short(one.high)}"
+def _row(measure: Measure) -> str:
+    view = f" ({measure.view})" if measure.view else ""
+    interval = "" if measure.low is None else f"{short(measure.low)} to {short(measure.high)}"
     best, worst = (
         "" if value is None else f"{short(value)}, {what}"
-        for value, what in ((one.best, one.best_is), (one.worst, one.worst_is))
+        for value, what in ((measure.best, measure.best_is), (measure.worst, measure.worst_is))
     )
-    return f"| {one.title}{view} | {short(one.value)} | {interval} | {best} | {worst} | {one.n} |"
+    return f"| {measure.title}{view} | {short(measure.value)} | {interval} | {best} | {worst} | {measure.n} |"

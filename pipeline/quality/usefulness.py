@@ -19,32 +19,15 @@ def usefulness_measures(
         dice: (trained on, tested on) → float (N,), per image.
         masks: uint8 (N, S, S) of ``synthetic``, ``labels`` and ``unseen``.
     """
-    blind = {
-        trained: {
-            tested: float(np.mean(blind_dice(masks[trained], masks[tested], n_structures)))
-            for tested in (UNSEEN, SYNTHETIC)
-        }
-        for trained in (SYNTHETIC, LABELS)
-    }
+    ceiling = float(dice[LABELS, UNSEEN].mean()), f"trained on the {len(masks[LABELS])} real labels, tested on real"
     measures = []
     for name, trained, tested in (("tstr", SYNTHETIC, UNSEEN), ("trts", LABELS, SYNTHETIC)):
         values = dice[trained, tested]
-        low, high = mean_interval(values, seed)
+        blind = float(np.mean(blind_dice(masks[trained], masks[tested], n_structures)))
+        ends = (*ceiling, blind, "the mean mask for every image")
+        limits = mean_interval(values, seed)
         measures.append(
-            Measure(
-                question="usefulness",
-                name=name,
-                view=None,
-                value=float(values.mean()),
-                n=len(values),
-                best=float(dice[LABELS, UNSEEN].mean()),
-                best_is=f"trained on the {len(masks[LABELS])} real labels, tested on real",
-                worst=blind[trained][tested],
-                worst_is="the mean mask for every image",
-                low=low,
-                high=high,
-                spread=float(values.std()),
-            )
+            Measure("usefulness", name, None, float(values.mean()), len(values), *ends, *limits, float(values.std()))
         )
     return measures
 

@@ -23,23 +23,13 @@ LEAK_AUC = 0.6
 """An attack whose interval lies above 0.5 and whose AUC is at least this makes privacy doubtful."""
 
 
+WORDS = ("good", "doubtful", "bad")
 OPENINGS = {
-    "fidelity": {
-        "good": "The images look like real unseen ones.",
-        "doubtful": "The images look somewhat apart from real ones.",
-        "bad": "The images look unlike real ones.",
-    },
-    "coverage": {
-        "good": "The set covers the real variety.",
-        "doubtful": "The set covers part of the real variety.",
-        "bad": "The set covers little of the real variety.",
-    },
-    "mask_agreement": {
-        "good": "The images agree with their masks.",
-        "doubtful": "The images agree with their masks in part.",
-        "bad": "The images ignore their masks.",
-    },
+    "fidelity": ("The images look", "like real unseen ones", "somewhat apart from real ones", "unlike real ones"),
+    "coverage": ("The set covers", "the real variety", "part of the real variety", "little of the real variety"),
+    "mask_agreement": ("The images", "agree with their masks", "agree with their masks in part", "ignore their masks"),
 }
+"""Subject, and what is said of it under each of the words."""
 
 
 @dataclass(frozen=True)
@@ -50,44 +40,37 @@ class Verdict:
 
 def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
     """Question → verdict, for fidelity, coverage, mask agreement and privacy."""
-    return {
-        "fidelity": _fidelity(measures),
-        "coverage": _coverage(measures),
-        "mask_agreement": _mask_agreement(measures),
-        "privacy": _privacy(measures),
-    }
+    extras = {"fidelity": _rims(measures), "coverage": _sameness(measures), "mask_agreement": ""}
+    answers = {question: _answer(measures, question, extra) for question, extra in extras.items()}
+    return answers | {"privacy": _privacy(measures)}
 
 
-def _fidelity(measures: Sequence[Measure]) -> Verdict:
-    keys = key_measures(measures, "fidelity")
+def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
+    """``extra`` is a sentence about a fault that makes the answer doubtful, or empty."""
+    keys = key_measures(measures, question)
     word = _word(keys)
-    # The worst reference is very far: near the best one is not the same as indistinguishable from it.
-    if any(_beyond_chance(one) for one in keys):
-        word = _not_good(word)
-    text = OPENINGS["fidelity"][word]
+    # The worst reference of realism is very far: near the best one is not the same as indistinguishable from it.
+    doubtful = question == "fidelity" and any(_beyond_chance(measure) for measure in keys)
+    subject, *endings = OPENINGS[question]
+    text = f"{subject} {endings[WORDS.index('doubtful' if doubtful and word == 'good' else word)]}.{extra}"
+    if (doubtful or extra) and word == "good":
+        word = "doubtful"
+    never = " This never says that they look real." if question == "mask_agreement" else ""
+    return Verdict(word, f"{text} {_numbers(keys)}{never}")
+
+
+def _rims(measures: Sequence[Measure]) -> str:
     (imprint,) = find(measures, "imprint")
-    if imprint.value - imprint.best > IMPRINT_MARGIN:
-        word = _not_good(word)
-        text += f" A rim is drawn along the mask in {imprint.value:.0%} of them (real: {imprint.best:.0%})."
-    return Verdict(word, f"{text} {_numbers(keys)}")
+    if imprint.value - imprint.best <= IMPRINT_MARGIN:
+        return ""
+    return f" A rim is drawn along the mask in {imprint.value:.0%} of them (real: {imprint.best:.0%})."
 
 
-def _coverage(measures: Sequence[Measure]) -> Verdict:
-    keys = key_measures(measures, "coverage")
-    word = _word(keys)
-    text = OPENINGS["coverage"][word]
+def _sameness(measures: Sequence[Measure]) -> str:
     diversity = find(measures, "diversity")
-    if diversity and diversity[0].value < SAME:
-        word = _not_good(word)
-        text += f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
-    return Verdict(word, f"{text} {_numbers(keys)}")
-
-
-def _mask_agreement(measures: Sequence[Measure]) -> Verdict:
-    keys = key_measures(measures, "mask_agreement")
-    word = _word(keys)
-    text = f"{OPENINGS['mask_agreement'][word]} {_numbers(keys)} This never says that they look real."
-    return Verdict(word, text)
+    if not diversity or diversity[0].value >= SAME:
+        return ""
+    return f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
 
 
 def _privacy(measures: Sequence[Measure]) -> Verdict:
@@ -108,37 +91,33 @@ def _privacy(measures: Sequence[Measure]) -> Verdict:
 
 def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
     """The measures that a question's answer rests on, those of them that have a position."""
-    chosen = [one for name in KEY_MEASURES[question] for one in find(measures, name)]
-    return [one for one in chosen if one.view not in OTHER_EXTRACTORS and one.position is not None]
+    chosen = [measure for name in KEY_MEASURES[question] for measure in find(measures, name)]
+    return [measure for measure in chosen if measure.view not in OTHER_EXTRACTORS and measure.position is not None]
 
 
 def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
     if not keys:
         return "doubtful"
-    worst = max(one.position for one in keys)
+    worst = max(measure.position for measure in keys)
     return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
 
 
-def _not_good(word: str) -> Literal["doubtful", "bad"]:
-    return "bad" if word == "bad" else "doubtful"
-
-
-def _beyond_chance(one: Measure) -> bool:
+def _beyond_chance(measure: Measure) -> bool:
     """Whether the interval lies beyond what real unseen images score."""
-    if one.low is None:
+    if measure.low is None:
         return False
-    return one.low > one.best if one.worst > one.best else one.high < one.best
+    return measure.low > measure.best if measure.worst > measure.best else measure.high < measure.best
 
 
 def _numbers(keys: Sequence[Measure]) -> str:
     """What the word rests on: ``KID 0.14 (real unseen images −0.12, phantom_d images 2.1)``."""
-    parts = [
-        f"{one.title}{f' of the {one.view}' if one.question == 'mask_agreement' else ''} {short(one.value)} "
-        f"({one.best_is} {short(one.best)}, {one.worst_is} {short(one.worst)})"
-        for one in keys
-    ]
+    parts = []
+    for key in keys:
+        of = f" of the {key.view}" if key.question == "mask_agreement" else ""
+        ends = f"{key.best_is} {short(key.best)}, {key.worst_is} {short(key.worst)}"
+        parts.append(f"{key.title}{of} {short(key.value)} ({ends})")
     return ("; ".join(parts) or "No measure could be placed between its references") + "."
 
 
-def _interval(one: Measure) -> str:
-    return "" if one.low is None else f" ({one.low:.2f} to {one.high:.2f})"
+def _interval(measure: Measure) -> str:
+    return "" if measure.low is None else f" ({measure.low:.2f} to {measure.high:.2f})"

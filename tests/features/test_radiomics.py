@@ -173,7 +173,7 @@ def test_rows_with_nan_and_columns_without_variation_are_left_out(rings, referen
 
 def test_unlabelled_images_alone_have_no_distance(rings, reference):
     unlabelled = np.stack([radiomics(case.image, None) for case in rings[:5]])
-    with pytest.raises(InputError, match="got 0 candidates and 30 references"):
+    with pytest.raises(InputError, match=r"at least 2 images a side.*candidates have shape \(0, 48\)"):
         frechet_radiomics_distance(unlabelled, reference)
     with pytest.raises(InputError, match="varies"):
         frechet_radiomics_distance(reference, reference[[0, 0, 0]])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from pipeline.data.structures import Structure
+from pipeline.data.structures import Structure, to_json
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.sam.tuning import STRATEGIES

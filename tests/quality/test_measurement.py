@@ -14,7 +14,7 @@ SIZE = 48
 
 
 def bright_ring(images):
-    """An evaluation network that calls everything inside the ring of these cases the head: dark or bright, not the field."""
+    """An evaluation network for these rings: the ring and what is inside it are dark or bright, the field is not."""
     found = (np.abs(images[:, 0] - (90 / 127.5 - 1)) > 0.25) & (images[:, 0] > -0.99)
     return found.astype(np.uint8)
 

@@ -1,4 +1,4 @@
-"""The stage `score` on a few rings: it refuses datasets of other classes than the evaluation network's, by name."""
+"""The stage `score` on a few rings: it refuses datasets of other structures than the evaluation network's, by name."""
 
 from dataclasses import replace
 
@@ -7,6 +7,7 @@ import torch
 
 from pipeline import score
 from pipeline.config.params import View
+from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.networks.small_unet import build_unet, save_unet
 from pipeline.quality.measures import CATALOGUE, read_measures
@@ -14,32 +15,36 @@ from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
 
-CLASSES = ("background", "head")
-TWO = ("background", "symphysis", "head")
+STRUCTURES = (Structure("head", "head"),)
+TWO = (Structure("symphysis"), Structure("head", "head"))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory, smoke_config, ring):
     root = tmp_path_factory.mktemp("score")
-    settings = smoke_config.instrument
+    settings = smoke_config.evaluation_network
     torch.manual_seed(0)
-    save_unet(root / "network", "instrument", build_unet(settings.channels, 1), settings, CLASSES, {})
+    save_unet(root / "network", "evaluation_network", build_unet(settings.channels, 1), settings, STRUCTURES, {})
     real = [ring(i) for i in range(12)] + [ring(i, split="val" if i % 2 else "test") for i in range(12, 22)]
-    write_dataset(root / "train", real, role="train", classes=CLASSES)
-    write_dataset(root / "unlabelled", [], role="unlabelled", classes=CLASSES)
+    write_dataset(root / "train", real, role="train", structures=STRUCTURES)
+    write_dataset(root / "unlabelled", [], role="unlabelled", structures=STRUCTURES)
     away = [ring(40 + i) for i in range(9)]
-    write_dataset(root / "foreign", away, role="foreign", classes=CLASSES)
-    write_dataset(root / "foreign_two", away, role="foreign", classes=TWO)
+    write_dataset(root / "foreign", away, role="foreign", structures=STRUCTURES)
+    write_dataset(root / "foreign_two", away, role="foreign", structures=TWO)
     bare = [replace(case, mask=None, mask_source=None) for case in away]
-    write_dataset(root / "foreign_images", bare, role="foreign", classes=TWO)
+    write_dataset(root / "foreign_images", bare, role="foreign", structures=TWO)
     index = {"role": "synthetic", "labels": [case.id for case in real[:4]]}
-    index["provenance"] = {"cohort": "rings", "replicate": 0, "unlabelled": 0, "selected_on": 0}
-    for name, classes, count in (("synthetic", CLASSES, 10), ("variety", CLASSES, 4), ("synthetic_two", TWO, 10)):
+    index["provenance"] = {"cohort": "rings", "replicate": 0, "unlabelled": 0}
+    for name, structures, count in (
+        ("synthetic", STRUCTURES, 10),
+        ("variety", STRUCTURES, 4),
+        ("synthetic_two", TWO, 10),
+    ):
         made = [
             replace(ring(60 + i), id=f"s-{i}", patient="patient-000", mask_source="parent", parent="case-000")
             for i in range(count)
         ]
-        write_dataset(root / name, made, classes=classes, **index)
+        write_dataset(root / name, made, structures=structures, **index)
     return root, smoke_config
 
 
@@ -56,9 +61,7 @@ def scored(world, **given):
 def test_other_classes_are_refused_by_name(world, given, monkeypatch):
     monkeypatch.chdir(world[0])
     (name,) = given.values()
-    with pytest.raises(
-        InputError, match=rf"{name}: its classes are background, symphysis, head, .*the evaluation network"
-    ):
+    with pytest.raises(InputError, match=rf"{name}: its structures are symphysis, head .*the evaluation network"):
         scored(world, **given)
 
 
@@ -70,4 +73,4 @@ def test_foreign_images_without_masks_may_have_any_classes(world, monkeypatch):
         "image_size": 64,
     }  # fmt: skip
     names = [one.name for one in read_measures(world[0] / "quality.json", "")]
-    assert set(names) == set(CATALOGUE) - {"ms_ssim", "diversity", "tstr", "trts"}
+    assert set(names) == set(CATALOGUE) - {"diversity", "tstr", "trts"}
