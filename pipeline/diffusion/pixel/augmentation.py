@@ -1,4 +1,4 @@
-"""Augmentation that does not leak: the denoiser is told what was done to an image, and sampling asks for nothing done.
+"""Augmentation conditioning: the denoiser is told what was done to an image, and sampling asks for nothing done.
 
 After Karras et al. 2022 (arXiv 2206.00364), section 5 and appendix F.2. Left-right flips are not told: a mirrored
 head is as real as the original, and both should be sampled.
