@@ -1,6 +1,5 @@
 """Resume state outside the outputs: used only on an exact match of parameters, code and data; removed on success."""
 
-import copy
 import fcntl
 import logging
 import sys
@@ -58,12 +57,6 @@ class Scratch:
         buffer = io.BytesIO()
         torch.save(state, buffer)
         files.write_bytes(self._file, buffer.getvalue())
-
-    def part(self, name: str) -> "Scratch":
-        """The same folder with a state of its own, for work in several parts."""
-        part = copy.copy(self)
-        part._file = self.folder / f"{name}.pt"
-        return part
 
     def clear(self) -> None:
         """Remove the folder; the main process does."""

@@ -31,7 +31,7 @@ log = logging.getLogger("pipeline")
 def build_parser(run: Callable) -> argparse.ArgumentParser:
     doc = inspect.getdoc(run) or ""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {run.__module__}" if run.__module__ != "__main__" else None,
+        prog=f"python -m {run.__globals__['__spec__'].name}",
         description=doc,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -13,7 +13,6 @@ import argparse
 import logging
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
-from pipeline.tools.workers import add_keep_going, check_failures, dependencies, in_order, stage_address
+from pipeline.tools.workers import Fault, add_keep_going, dependencies, run_all, stage_address
 
 log = logging.getLogger("pipeline.cluster")
 
@@ -91,30 +90,22 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
         room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
-        ran, done, faults, start = Counter(), set(), {}, time.monotonic()
+        ran = Counter()
 
-        def task(stages: Sequence[str], _: int) -> str | None:
+        def task(stages: Sequence[str], _: int) -> Fault | None:
             (stage,) = stages
             try:
                 ran.update(ray.get(remote.options(name=stage, **room).remote(stage, options)))
             except ray.exceptions.RayTaskError as error:
-                faults[stage] = f"failed: {error.cause}"
+                return stage, f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
-                faults[stage] = f"is lost, after {args.retries} retries: {str(error).splitlines()[0]}"
-            else:
-                return None
-            return stage
+                return stage, f"is lost, after {args.retries} retries: {str(error).splitlines()[0]}"
 
         # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
         at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(args.cpus, 0.1)))
-        ended = in_order(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going)
-        for count, (stage, fine) in enumerate(ended, 1):
-            spent = time.monotonic() - start
-            done |= {stage} if fine else set()
-            log.info("%d of %d, %.0f s: %s%s", count, len(needs), spent, stage, "" if fine else " FAILED")
+        run_all(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going)
     finally:
         ray.shutdown()
-    check_failures(needs, done, faults)
     return ran
 
 

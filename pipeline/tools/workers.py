@@ -16,8 +16,10 @@ import logging
 import os
 import re
 import subprocess
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from pipeline.run.errors import InputError
@@ -54,14 +56,35 @@ def stage_address(stage) -> str:
     return path if name is None else name if path == "dvc.yaml" else f"{path}:{name}"
 
 
+Fault = tuple[str, str]
+"""A stage that failed, and what is said of it."""
+
+
+def run_all(needs: Mapping[str, set[str]], *arguments: object, **options: bool) -> None:
+    """Run every stage after those it needs, and log them as they end; all arguments are those of :func:`in_order`.
+
+    Raises:
+        InputError: stages failed; with what is said of them, and with the stages that were not run for that.
+    """
+    ended, begin = {}, time.monotonic()
+    for stage, fault in in_order(needs, *arguments, **options):
+        ended[stage] = fault
+        spent = time.monotonic() - begin
+        log.info("%d of %d, %.0f s: %s%s", len(ended), len(needs), spent, stage, " FAILED" if fault else "")
+    faults = [f"stage {stage} {fault}" for stage, fault in ended.items() if fault]
+    if faults:
+        left = [stage for stage in needs if stage not in ended]
+        raise InputError("; ".join(faults + ([f"not run for that: {', '.join(left)}"] if left else [])))
+
+
 def in_order(
     needs: Mapping[str, set[str]],
     workers: int,
-    start: Callable[[Sequence[str], int], str | None],
+    start: Callable[[Sequence[str], int], Fault | None],
     chained: bool = True,
     keep_going: bool = False,
-) -> Iterator[tuple[str, bool]]:
-    """Start every stage as soon as what it needs is done; yields (stage, whether it succeeded) as they end.
+) -> Iterator[tuple[str, str | None]]:
+    """Start every stage as soon as what it needs is done; yields (stage, None or what is said of its failure).
 
     After a failure no worker is given anything new, and what they have is waited for.
 
@@ -86,31 +109,14 @@ def in_order(
             for ended in wait(running, return_when=FIRST_COMPLETED).done:
                 chain, worker = running.pop(ended)
                 idle.append(worker)
-                failed = ended.result()
-                if failed is not None:
+                if fault := ended.result():
                     stopped = not keep_going
                     # Every link needs the one before it: those after the failed one cannot be run.
-                    chain = chain[: chain.index(failed)]
+                    chain = chain[: chain.index(fault[0])]
                 done.update(chain)
-                yield from ((stage, True) for stage in chain)
-                if failed is not None:
-                    yield failed, False
-
-
-def check_failures(needs: Mapping[str, set[str]], done: Collection[str], faults: Mapping[str, str]) -> None:
-    """Name the stages that failed, and those that were not run for that.
-
-    Args:
-        done: the stages that succeeded.
-        faults: stage → what is said of its failure.
-
-    Raises:
-        InputError: there are faults.
-    """
-    if faults:
-        left = [stage for stage in needs if stage not in done and stage not in faults]
-        words = [f"stage {stage} {fault}" for stage, fault in faults.items()]
-        raise InputError("; ".join([*words, *([f"not run for that: {', '.join(left)}"] if left else [])]))
+                yield from ((stage, None) for stage in chain)
+                if fault:
+                    yield fault
 
 
 def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
@@ -124,25 +130,19 @@ def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[
         chain += enabled
 
 
-def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> str | None:
-    """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some.
-
-    Returns:
-        The stage that failed, if one did.
-    """
+def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> Fault | None:
+    """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some."""
     LOGS.mkdir(parents=True, exist_ok=True)
     environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
-    with _log_of(stages[0]).open("w") as output:
-        command = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
-        fine = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
+    path = LOGS / f"{stages[0].replace('/', '_')}.log"
+    with path.open("w") as output:
+        words = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
+        fine = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
     if fine:
         return None
-    named = re.findall(r"failed to reproduce '([^']+)'", _log_of(stages[0]).read_text())
-    return named[-1] if named and named[-1] in stages else stages[0]
-
-
-def _log_of(stage: str) -> Path:
-    return LOGS / f"{stage.replace('/', '_')}.log"
+    text = path.read_text()
+    named = [stage for stage in re.findall(r"failed to reproduce '([^']+)'", text) if stage in stages]
+    return [*stages[:1], *named][-1], f"failed: {complaints(text)} (all of it: {path})"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -163,20 +163,8 @@ def add_keep_going(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    needs = dependencies(Path(), args.targets)
-    logs, done, faults = {}, set(), {}
-
-    def start(stages: Sequence[str], worker: int) -> str | None:
-        logs.update(dict.fromkeys(stages, _log_of(stages[0])))
-        return reproduce(stages, worker, args.devices)
-
-    for count, (stage, fine) in enumerate(in_order(needs, args.workers, start, keep_going=args.keep_going), 1):
-        log.info("%d of %d: %s%s", count, len(needs), stage, "" if fine else " FAILED")
-        if fine:
-            done.add(stage)
-        else:
-            faults[stage] = f"failed: {complaints(logs[stage].read_text())} (all of it: {logs[stage]})"
-    check_failures(needs, done, faults)
+    start = partial(reproduce, devices=args.devices)
+    run_all(dependencies(Path(), args.targets), args.workers, start, keep_going=args.keep_going)
 
 
 if __name__ == "__main__":

@@ -9,18 +9,6 @@ from pipeline.run.resume import Scratch
 ROOT = Path(__file__).parents[2]
 
 
-def test_parts_have_states_of_their_own_in_one_folder(tmp_path):
-    scratch = Scratch(tmp_path, "work", [])
-    first, second = scratch.part("first"), scratch.part("second")
-    first.save({"step": 1})
-    assert (first.load(), second.load(), scratch.load()) == ({"step": 1}, None, None)
-    scratch.save({"step": 3})
-    assert Scratch(tmp_path, "work", []).part("first").load() == {"step": 1}
-    assert scratch.load() == {"step": 3}
-    second.clear()
-    assert not scratch.folder.exists()
-
-
 @pytest.fixture
 def package(tmp_path, monkeypatch):
     """A stage of a package: it imports a domain, inside a function a backend, and through these a loop; no report."""
@@ -55,8 +43,10 @@ def test_a_state_outlives_changes_to_code_that_the_stage_does_not_use(package, t
 
 
 def test_what_trains_does_not_depend_on_reports_or_commands():
-    files = {path.relative_to(ROOT / "pipeline").as_posix() for path in resume.code_of(ROOT / "pipeline/finetune.py")}
-    assert {"finetune.py", "run/resume.py", "networks/segmenter.py"} <= files
+    files = {
+        path.relative_to(ROOT / "pipeline").as_posix() for path in resume.code_of(ROOT / "pipeline/finetune_sam.py")
+    }
+    assert {"finetune_sam.py", "run/resume.py", "networks/segmenter.py"} <= files
     assert not [file for file in files if file.startswith(("comparison/", "quality/", "tools/", "cohorts/"))]
 
 

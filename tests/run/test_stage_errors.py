@@ -35,40 +35,21 @@ def test_missing_raw_cohort(fails, tmp_path):
 
 
 def test_missing_dataset(fails, tmp_path):
-    message = fails("train_instrument", "--train", tmp_path / "nowhere")
+    message = fails("train_evaluation_network", "--train", tmp_path / "nowhere")
     assert "nowhere: not a dataset" in message and "dvc pull" in message
 
 
 def test_missing_generator(fails, tmp_path):
-    arguments = [
-        "--diffusion",
-        tmp_path / "none",
-        "--train",
-        tmp_path,
-        "--masks",
-        tmp_path,
-        "--labels",
-        "4",
-        "--replicate",
-        "0",
-        "--variety",
-        tmp_path / "variety",
-    ]
+    arguments = ["--diffusion", tmp_path / "none", "--train", tmp_path, "--masks", tmp_path]
+    arguments += ["--labels", "4", "--replicate", "0", "--variety", tmp_path / "variety"]
     assert "run the stage train_diffusion" in fails("sample", *arguments)
 
 
 def test_missing_segmenter(fails, tmp_path):
-    message = fails(
-        *("predict", "--base", tmp_path, "--segmenter", tmp_path, "--embeddings", tmp_path),
-        *("--test", tmp_path, "--held-out", tmp_path),
-    )
+    data = ("--test", tmp_path, "--held-out", tmp_path)
+    message = fails("predict_sam", "--base", tmp_path, "--segmenter", tmp_path, *data)
     assert "segmenter.json: no such file" in message
 
 
-def test_the_base_is_work_for_one_process(fails, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "start it without torchrun" in fails("base_weights", "--segmenter", "sam")
-
-
 def test_an_unknown_segmenter(fails):
-    assert "no segmenter 'san' under segmenters" in fails("base_weights", "--segmenter", "san")
+    assert "no segmenter 'san' under segmenters" in fails("base_sam", "--segmenter", "san")

@@ -249,14 +249,6 @@ def test_bad_votes_end_the_command_with_one_line_and_status_2(reading, tmp_path)
     assert not (tmp_path / "scores.json").exists()
 
 
-def test_help_imports_nothing_heavy():
-    code = (
-        "import sys; from pipeline.tools.blind_reading import build_parser; build_parser().format_help(); "
-        "sys.exit(bool({'numpy', 'scipy', 'pyarrow', 'jinja2', 'PIL'} & set(sys.modules)))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-
-
 def press(driven, key: str) -> None:
     if key.isdigit():
         time.sleep(SETTLED_S)

@@ -5,9 +5,11 @@ import torch
 from safetensors.torch import save_file
 from segment_anything import SamPredictor, sam_model_registry
 
+from pipeline.config.segmenters import PretrainedBase
 from pipeline.data.structures import Structure
 from pipeline.networks.parameters import trained_state
-from pipeline.networks.sam.checkpoint import build_sam, save_compact_base, save_pretrained_base
+from pipeline.networks.sam import checkpoint
+from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.official import to_official, to_transformers
 from pipeline.networks.sam.pretrained import read_pretrained
@@ -16,7 +18,7 @@ from pipeline.networks.segmenter import save_segmenter
 from pipeline.networks.weights import load_tensors
 from pipeline.run.errors import InputError
 from pipeline.tools import command, export
-from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures
+from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures, sam_settings
 
 
 @pytest.fixture
@@ -37,14 +39,14 @@ def base(tmp_path_factory):
 @torch.no_grad()
 def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_structures=1, prompt="none"):
     """Saved as after training, which moves every trained tensor."""
-    sam = config.segmenters["sam"].base.model_copy(update={"image_size": image_size, "window": None, "detail": detail})
-    settings = config.segmenters["sam"].model_copy(update={"base": sam, "train": strategy, "prompt": prompt})
-    network = build_sam(base, settings, n_structures)
+    sam = PretrainedBase(weights="tiny.pth", image_size=image_size, window=None, detail=detail)
+    settings = sam_settings(sam, strategy, prompt=prompt)
+    network = checkpoint.build(base, settings, n_structures)
     torch.manual_seed(1)
     for weight in trained_state(network).values():
         weight.add_(torch.randn_like(weight) * 0.1)
     structures = (Structure("head", "head"), Structure("skull"))[:n_structures]
-    save_segmenter(folder, network, structures, name="sam", base=base, settings=settings, trained_on={})
+    save_segmenter(checkpoint, folder, network, structures, name="sam", base=base, settings=settings, trained_on={})
     return network
 
 

@@ -1,7 +1,5 @@
 import csv
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +10,8 @@ from scipy.special import ellipe
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
-from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
+from pipeline.networks.sam import checkpoint
+from pipeline.networks.sam.checkpoint import save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
@@ -41,9 +40,9 @@ def model(tmp_path_factory, smoke_config):
     folder = tmp_path_factory.mktemp("segmenter")
     settings = smoke_config.segmenters["sam"]
     save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
-    network = build_sam(folder / "sam", settings, 2)
+    network = checkpoint.build(folder / "sam", settings, 2)
     about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
-    save_segmenter(folder / "model", network, STRUCTURES, **about)
+    save_segmenter(checkpoint, folder / "model", network, STRUCTURES, **about)
     return folder / "model"
 
 
@@ -107,7 +106,7 @@ def picture(folder, kind, name):
 
 def native_masks(model, images) -> dict[str, np.ndarray]:
     """What :func:`predict_native` says of the same files, each decoded by Pillow alone."""
-    network, config = load_segmenter(model, "cpu", model.parent / "sam")
+    network, config = load_segmenter(checkpoint, model, "cpu", model.parent / "sam")
     greys = {name: np.asarray(Image.open(images / name).convert("L")) for name in PICTURES}
     cases = [Case(name, "", "", grey, None) for name, grey in greys.items()]
     return dict(zip(greys, inference.predict_native(network, cases, config["image_size"], "cpu"), strict=True))
@@ -359,15 +358,3 @@ def test_other_files_are_named_and_left_out(command, images, tmp_path):
     status, messages = command()
     assert status == 0 and "1 files are left out" in messages
     assert {row["file"] for row in table(tmp_path)} == set(PICTURES)
-
-
-def test_help_needs_no_heavy_library(root):
-    code = (
-        "import runpy, sys\n"
-        "sys.argv = ['segment', '--help']\n"
-        "try:\n    runpy.run_module('pipeline.tools.segment', run_name='__main__')\n"
-        "except SystemExit as left:\n    assert left.code == 0\n"
-        "print({'torch', 'numpy', 'transformers', 'scipy', 'PIL', 'SimpleITK'} & set(sys.modules))"
-    )
-    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert "--pixel-sizes" in result.stdout and result.stdout.splitlines()[-1] == "set()"

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.run.errors import InputError
-from pipeline.tools.workers import check_failures, in_order
+from pipeline.tools.workers import in_order, run_all
 
 NEEDS = {
     "a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "e": set(),
@@ -30,7 +30,7 @@ def test_every_stage_runs_once_after_what_it_needs(workers, chained):
             with lock:
                 ended.add(stage)
 
-    assert {stage for stage, fine in in_order(NEEDS, workers, start, chained) if fine} == set(NEEDS)
+    assert {stage for stage, fault in in_order(NEEDS, workers, start, chained) if fault is None} == set(NEEDS)
     assert sorted(started) == sorted(NEEDS)
 
 
@@ -65,11 +65,11 @@ def test_after_a_failure_nothing_new_starts(chained):
         for stage in stages:
             started.append(stage)
             if stage == "b":
-                return stage
+                return stage, "failed"
         return None
 
     found = dict(in_order({"a": set(), "b": {"a"}, "c": {"b"}, "d": {"c"}}, 1, start, chained))
-    assert found == {"a": True, "b": False} and started == ["a", "b"]
+    assert found == {"a": None, "b": "failed"} and started == ["a", "b"]
 
 
 # A gate that rejects one of two sets: the cells of the other one are run, and so is a page of those.
@@ -84,18 +84,17 @@ GATED = {
 @pytest.mark.parametrize("workers", [1, 3])
 def test_keep_going_runs_all_that_does_not_need_what_failed(workers, chained):
     def start(stages, worker):
-        return "gate-x" if "gate-x" in stages else None
+        return ("gate-x", "was rejected") if "gate-x" in stages else None
 
     ended = dict(in_order(GATED, workers, start, chained, keep_going=True))
-    done = {stage for stage, fine in ended.items() if fine}
-    assert done == {"set-x", "set-y", "gate-y", "train-y", "score-y", "page-y"}
-    assert ended["gate-x"] is False
-    with pytest.raises(InputError, match="stage gate-x was rejected; not run for that: train-x, score-x, compare$"):
-        check_failures(GATED, done, {"gate-x": "was rejected"})
+    assert ended.pop("gate-x") == "was rejected"
+    assert set(ended) == {"set-x", "set-y", "gate-y", "train-y", "score-y", "page-y"} and not any(ended.values())
+    with pytest.raises(InputError, match="^stage gate-x was rejected; not run for that: train-x, score-x, compare$"):
+        run_all(GATED, workers, start, chained, keep_going=True)
 
 
-def test_without_failures_nothing_is_said_of_what_was_not_run():
-    check_failures(GATED, set(), {})
+def test_without_failures_nothing_is_said():
+    run_all(GATED, 2, lambda stages, worker: None)
 
 
 @pytest.mark.parametrize(
