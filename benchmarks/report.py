@@ -39,7 +39,7 @@ World = _world()
 
 def arms_of(count: int) -> dict[str, dict]:
     """Real alone, and synthetic arms at rising ratios, curated and not in turn."""
-    arms = {"real": {"extra": "none", "ratio": 0}}
+    arms = {"real": {"extra": "none"}}
     for i in range(1, count):
         arms[f"synthetic_{i}"] = {"extra": "synthetic", "ratio": (i + 1) // 2, "curated": bool(i % 2)}
     return arms

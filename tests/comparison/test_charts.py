@@ -93,7 +93,7 @@ def test_a_control_that_beats_all_is_seen_at_the_upper_edge():
 def test_a_metric_where_lower_is_better_says_so_and_its_far_control_stands_above():
     lower = results(metric="hc_error_mm")
     drawn = ratios(lower, "one", "")
-    assert "mean Circumference error (mm), lower is better" in drawn and drawn.count("▲ 1.") == 2
+    assert ">mean Circumference error (mm)<" in drawn and ">lower is better<" in drawn and drawn.count("▲ 1.") == 2
     forest = charts.differences(lower, "one", "")
     assert "difference in Circumference error, mm, negative is better" in forest and forest.count("+0.20 ▶") >= 1
     assert [one.verdict.word for one in results(5, metric="hc_error_mm") if one.arm == "four"] == ["helps"] * 2

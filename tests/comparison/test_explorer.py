@@ -1,7 +1,10 @@
 import io
 import json
 import re
+import shutil
+import subprocess
 from base64 import b64decode
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,3 +85,36 @@ def test_with_many_cases_only_the_best_arms_are_shown(monkeypatch, world):
     page = world.run("few")
     assert [one["arm"] for one in embedded(page)["cohorts"]["phantom_b"]["views"][0]["arms"]] == ["real", "synthetic"]
     assert "2 of 4 arms" in page
+
+
+@pytest.mark.parametrize(
+    ("better", "order", "status"),
+    [(1, ["a", "c", "b"], "2 are better and 1 worse"), (-1, ["b", "c", "a"], "1 are better and 2 worse")],
+)
+def test_the_script_sorts_by_what_is_better(tmp_path, html, better, order, status):
+    """Changes -2, +3 and +1 of cases a, b and c; scores 5, 9 and 7."""
+    if shutil.which("node") is None:
+        pytest.skip("node is not installed")
+    arms = [
+        {"arm": "real", "outlines": [""] * 3, "score": [7, 6, 6], "change": [0] * 3},
+        {"arm": "more", "outlines": [""] * 3, "score": [5, 9, 7], "change": [-2, 3, 1]},
+    ]
+    data = {
+        "scale": 4,
+        "metric": {"title": "Error", "unit": "mm", "digits": 2, "better": better},
+        "cohorts": {
+            "far": {
+                "cases": [{"id": id_, "picture": "", "size": [4, 4], "truth": ""} for id_ in "abc"],
+                "views": [{"segmenter": "unet", "labels": 4, "arms": arms}],
+            }
+        },
+    }
+    (tmp_path / "data.json").write_text(json.dumps(data))
+    (tmp_path / "script.js").write_text(re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1])
+    dom = Path(__file__).with_name("small_dom.js")
+    files = [dom, tmp_path / "script.js", tmp_path / "data.json"]
+    found = json.loads(subprocess.run(["node", *files], check=True, capture_output=True, text=True).stdout)
+    assert found["status"] == f"3 of 3 cases; with more, {status} than with real."
+    for sort, expected in (("loss", order), ("gain", order[::-1]), ("worst", order), ("best", order[::-1])):
+        assert [id_ for id_, _ in found["shown"][sort]] == expected, sort
+    assert found["shown"]["loss"][order.index("b")][1] == "Error 6.00 → 9.00 mm, mean change +3.00"

@@ -58,7 +58,7 @@ def test_known_means_and_paired_differences(folder):
 def test_missing_predictions_are_counted_and_scored(folder):
     synthetic = summarised(load(folder, GRID))[1]
     assert synthetic.counts == {"missing": 1}
-    assert synthetic.regions[0].n_predictions == 4
+    assert (synthetic.regions[0].known["missing"], synthetic.regions[0].n_replicates) == (2, 2)
     assert synthetic.score.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
 
 

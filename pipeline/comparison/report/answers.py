@@ -5,17 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.comparison.report.numbers import Display, in_labels, interval
-from pipeline.comparison.report.series import arm_in_words
+from pipeline.comparison.report.series import WITHOUT_GENERATOR, arm_in_words
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES
 from pipeline.comparison.statistics.learning_curve import Worth
 from pipeline.comparison.statistics.summary import Result
-
-WITHOUT_GENERATOR = {
-    "warped": "warped labelled images",
-    "copy_paste": "structures pasted in the place of others",
-    "rendered": "speckle drawn into masks",
-    "repeated": "the labelled images once more",
-}
 
 
 def asked(results: Sequence[Result]) -> list[Result]:
@@ -131,7 +124,7 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
             expected = "It has to be worse, but not every interval excludes zero: treat gains with suspicion."
         sentences.append((lost, f"Control, synthetic images with shuffled masks: {_span(shuffled)}. {expected}"))
     parts = []
-    for kind, words in WITHOUT_GENERATOR.items():
+    for kind, (words, *_) in WITHOUT_GENERATOR.items():
         if those := [one for one in compared if one.spec.extra == kind]:
             parts.append(f"{words}, {_span(those)}")
     if parts:

@@ -6,13 +6,13 @@ from pipeline.config.arms import Arm
 
 BLUE, SKY, ORANGE, RED, GREY, GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
 VIOLET, TEAL, BROWN, OLIVE, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12", "#a0307a"
-CONTROLS = {
-    "warped": ("control: warped labelled images", ORANGE, "s"),
-    "copy_paste": ("control: copy-paste", BROWN, "^"),
-    "rendered": ("control: rendered", OLIVE, "<"),
-    "repeated": ("control: labelled images again", GREY, "d"),
+WITHOUT_GENERATOR = {
+    "warped": ("warped labelled images", ORANGE, "s"),
+    "copy_paste": ("structures pasted over others", BROWN, "^"),
+    "rendered": ("speckle drawn into masks", OLIVE, "<"),
+    "repeated": ("labelled images again", GREY, "d"),
 }
-"""Series of the extra cases made without a generator."""
+"""Extra cases made without a generator: words, colour and marker."""
 SIGNS = dict(zip("osXDPvp*^<>hd", "●■✖◆✚▼⬟★▲◀▶⬢♦", strict=True))
 """Marker of a chart → the sign of the legend."""
 
@@ -22,7 +22,7 @@ def arm_in_words(spec: Arm) -> str:
     if spec.extra == "none":
         words = "labelled images only"
     else:
-        kind = {"copy_paste": "copy-paste", "repeated": "labelled images again"}.get(spec.extra, spec.extra)
+        kind = WITHOUT_GENERATOR[spec.extra][0] if spec.extra in WITHOUT_GENERATOR else spec.extra
         words = f"{kind} ×{spec.ratio:g}"
     if spec.real < 1:
         words += f", {spec.real:.0%} of the labelled ones" if spec.real else ", no labelled ones"
@@ -35,8 +35,9 @@ def arm_in_words(spec: Arm) -> str:
 
 def series(spec: Arm) -> tuple[str, str, str]:
     """Name, colour and marker of the series an arm belongs to."""
-    if spec.extra in CONTROLS:
-        return CONTROLS[spec.extra]
+    if spec.extra in WITHOUT_GENERATOR:
+        words, colour, marker = WITHOUT_GENERATOR[spec.extra]
+        return f"control: {words}", colour, marker
     rules = (
         (spec.extra == "none" and spec.augment == "strong", "labelled images only, strongly augmented", GREEN, "P"),
         (spec.extra == "none", "labelled images only", GREY, "o"),

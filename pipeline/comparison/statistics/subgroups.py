@@ -1,4 +1,4 @@
-"""The primary metric by country, device and size of the head: a mean over everyone can hide who is served badly."""
+"""The primary metric by country, device and head size: a mean over everyone can hide who is served badly."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -9,7 +9,6 @@ from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
 from pipeline.comparison.statistics.estimates import Estimate, estimate, paired_difference
 from pipeline.comparison.statistics.resampling import Patients
 
-HEAD_SIZE = "head size"
 MIN_CASES = 9
 """With fewer heads of known size a cohort is not cut into thirds."""
 
@@ -32,7 +31,8 @@ class Subgroup:
 def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamples: int, seed: int) -> list[Subgroup]:
     """Of ``arms``, in every cohort that has at least two known countries or devices or enough heads of known size."""
     found, drawn = [], {}
-    for kind in (*GROUPS, HEAD_SIZE):
+    head = next(iter(scores.values())).head
+    for kind in (*GROUPS, "head size" if head else "size of the largest structure"):
         for (cohort, *where, arm), own in scores.items():
             base = scores[cohort, *where, baseline].primary
             for value, members in _groups(own, kind) if arm in arms else ():
@@ -47,7 +47,7 @@ def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamp
 
 def _groups(scores: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     """(value, bool (C,)) of every group; none where there is only one."""
-    if kind == HEAD_SIZE:
+    if kind not in GROUPS:
         yield from _thirds(scores.head_sizes())
         return
     values = np.array(scores.cases.groups[kind])

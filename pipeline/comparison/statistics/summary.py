@@ -20,14 +20,14 @@ COUNTED = ("missing", "spurious")
 class RegionMeans:
     """Means of a region's metrics over cases and replicates, None where no case has one.
 
-    known: cases that have each metric. n_predictions: cases times replicates.
+    known: how many of the cases have each metric.
     """
 
     region: str
     means: dict[str, float | None]
     known: dict[str, int]
     n_cases: int
-    n_predictions: int
+    n_replicates: int
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,8 @@ def _region_means(scores: Scores) -> list[RegionMeans]:
         own = {metric: matrix for (name, metric), matrix in scores.values.items() if name == region}
         known = {metric: int(np.isfinite(matrix[0]).sum()) for metric, matrix in own.items()}
         means = {metric: mean_of_known(matrix) for metric, matrix in own.items()}
-        first = next(iter(own.values()))
-        found.append(RegionMeans(region, means, known, first.shape[1], first.size))
+        n_replicates, n_cases = scores.primary.shape
+        found.append(RegionMeans(region, means, known, n_cases, n_replicates))
     return found
 
 
