@@ -3,7 +3,8 @@
     python -m benchmarks.scoring --count 1000 --size 256
 
 The sets are simulated phantoms under random flips, grey levels and noise, ``count`` synthetic ones against ``count`` of
-the train split, a quarter of that unseen and as many foreign; the evaluation network is untrained and of the preset's size, which costs what a trained one does.
+the train split, a quarter of that unseen and as many foreign; the evaluation network is untrained and of the preset's
+size, which costs what a trained one does.
 """
 
 import argparse
