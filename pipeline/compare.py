@@ -43,49 +43,40 @@ def run(
     from pipeline.comparison.scores import load_scores
     from pipeline.comparison.statistics.comparison import compare_arms
     from pipeline.config.cohorts import held_out_names
-    from pipeline.data.dataset import open_dataset, read_dataset
+    from pipeline.data.dataset import read_dataset
     from pipeline.data.tables import write_table
     from pipeline.run import files
     from pipeline.run.cells import cell_name, prune_cells
 
     grid, boxed = params.grid, params.oracle
-    sets = [cell_name(n, r) for n in grid.labels for r in grid.replicates]
-    cells = [cell_name(*cell) for cell in params.grid.cells()]
-    with_box = [
-        cell_name(*cell) for cell in params.grid.cells() if cell[0] in boxed.segmenters and cell[3] in boxed.arms
-    ]
-    for keep, folders in (
-        (cells, (evaluation, predictions, training)),
-        (sets, (quality, usefulness, samples, synthetic, curated)),
-        (with_box, (oracle,)),
-        ([*sets, *cells], live.glob("*")),
-    ):
-        for folder in folders:
-            prune_cells(folder, keep)
+    sets = [cell_name(*one) for one in grid.sets()]
+    cells = [cell_name(*one) for one in grid.cells()]
+    with_box = [cell_name(*one) for one in grid.cells() if one[0] in boxed.segmenters and one[3] in boxed.arms]
+    kept = {
+        **dict.fromkeys((evaluation, predictions, training), cells),
+        **dict.fromkeys((quality, usefulness, samples, synthetic, curated), sets),
+        **{folder: [*sets, *cells] for folder in live.glob("*")},
+        oracle: with_box,
+    }
+    for folder, names in kept.items():
+        prune_cells(folder, names)
 
     own = read_dataset(test, splits=["train", "test"])
-    cases = {name: read_dataset(held_out / name, splits=["test"]).cases for name in held_out_names(params.cohorts)}
+    away = [held_out / name for name in held_out_names(params.cohorts)]
+    cases = {path.name: read_dataset(path, splits=["test"]).cases for path in away}
     cases[test.name] = own.split("test")
     scores = load_scores(evaluation, grid, cases, params.task)
-    made = {name: open_dataset(synthetic / name) for name in sets}
-    budgets = load_budgets(params, own.split("train"), made, curated, training)
+    budgets = load_budgets(grid, params.arms, training)
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
-    inputs = {
-        "evaluation": [evaluation / f"{name}.csv" for name in cells],
-        "predictions": [predictions / name for name in cells],
-        "synthetic sets": [synthetic / name for name in sets],
-        "curated sets": [curated / name for name in sets],
-        "quality scores": [quality / f"{name}.json" for name in sets],
-        "usefulness": [usefulness / f"{name}.json" for name in sets],
-        "sample scores": [samples / f"{name}.csv" for name in sets],
-        f"cohort {test.name}": [test],
-        **{f"cohort {name}": [held_out / name] for name in held_out_names(params.cohorts)},
-    }
+    read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic, curated)}
+    for folder, suffix in {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv"}.items():
+        read[folder.name] = [folder / f"{name}.{suffix}" for name in kept[folder]]
+    read |= {f"cohort {path.name}": [path] for path in (test, *away)}
     html = page.render(
         params,
         comparison,
@@ -93,9 +84,9 @@ def run(
         budgets=budgets,
         boxes=boxes,
         sets=worth,
-        sheets=sample_sheets(grid, samples, made, own.split("train")),
+        sheets=sample_sheets(grid, samples, synthetic, own.split("train")),
         explorer=explorer(scores, comparison.results, cases, predictions, params.compare.baseline, grid.replicates[0]),
-        **provenance(params, inputs),
+        **provenance(params, read),
     )
     files.write_bytes(report, html.encode())
 

@@ -22,7 +22,8 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     cases = read_cohort(cohort, settings, structures, raw)
     if settings.splits is not None:
         cases = split_patients(cases, settings.splits, params.seed)
-    provenance = {"reader": settings.reader, "labelled": settings.labelled}
+    read = {"reader", "labelled", "classes", "structures"}
+    provenance = settings.model_dump(mode="json", include=read, exclude_none=True)
     write_dataset(out, cases, role=settings.role, structures=structures, provenance=provenance)
 
 

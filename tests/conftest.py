@@ -75,17 +75,18 @@ def bases(tmp_path_factory, smoke_config):
     """
     import torch
 
+    from pipeline.config.segmenters import PretrainedBase
     from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
     from pipeline.networks.sam.compact import build_compact_sam
     from pipeline.networks.sam.pretrained import read_pretrained
     from tests.tiny_sam import official_sam
 
     folder = tmp_path_factory.mktemp("bases")
-    compact = smoke_config.segmenters["sam"].base.model_copy(update={"weights": None, "image_size": 32})
+    compact = smoke_config.segmenters["sam"].base
     torch.manual_seed(0)
     save_compact_base(folder / "compact", build_compact_sam(compact.compact, 32, 1), compact)
     path = folder / "official.pth"
     torch.save(official_sam().state_dict(), path)
-    official = compact.model_copy(update={"weights": str(path), "window": 2, "detail": (8, 8, 16)})
+    official = PretrainedBase(weights=str(path), image_size=32, window=2, detail=(8, 8, 16))
     save_pretrained_base(folder / "official", *read_pretrained(path))
     return {"compact": (folder / "compact", compact), "official": (folder / "official", official)}

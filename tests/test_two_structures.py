@@ -10,29 +10,35 @@ import yaml
 from PIL import Image
 
 from pipeline import (
-    base_weights,
+    assemble_generated,
+    assemble_generous,
+    base_sam,
+    base_unet,
     curate,
     describe,
-    encode_cohorts,
-    encode_synthetic,
     evaluate,
-    finetune,
+    finetune_sam,
+    finetune_unet,
     gate,
     oracle,
-    predict,
+    predict_sam,
+    predict_unet,
     prepare,
     pseudo_label,
     sample,
     score,
     train_diffusion,
+    train_evaluation_network,
     train_filter,
-    train_instrument,
+    unlabelled,
     usefulness,
 )
 from pipeline.config.params import View, load_params
-from pipeline.data.structures import Structure, names
+from pipeline.data.structures import Structure, names, to_json
+from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
+from pipeline.tasks.segmentation.prediction import predict
 from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
@@ -59,10 +65,11 @@ def params(tmp_path_factory):
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
     changed["diffusion"]["unlabelled"] = "pseudo_mask"
-    changed["pseudo"]["agreement"] = 0.0
+    changed["unlabelled"]["agreement"] = 0.0
     # The rarer ways, so that they too meet two structures; the end-to-end test trains everything, promptless.
     changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
-    changed["segmenters"]["sam"]["base"]["views"] = 2
+    changed["segmenters"]["sam"]["views"] = 2
+    del changed["segmenters"]["sam"]["checkpointing"]
     changed["segmenters"]["unet"].update(deep_supervision=True)
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     rare = {"real": 0.5, "curated": True, "generous": True}
@@ -85,10 +92,11 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
         draw_cohort(Path("raw") / name, 40 if name == "phantom_a" else 12, seed + 1, ring)
         stage(prepare, cohort=name, raw=f"raw/{name}", out=f"cohorts/{params.cohorts[name].role}/{name}")
     train, cell = "cohorts/train/phantom_a", {"labels": 8, "replicate": 0}
-    stage(train_instrument, train=train, out="./instrument")
+    stage(train_evaluation_network, train=train, out="./evaluation_network")
     stage(train_filter, train=train, out="./filter", **cell)
-    stage(pseudo_label, train=train, filter="./filter", out="./unlabelled")
-    stage(train_diffusion, train=train, unlabelled="./unlabelled", out="./diffusion", live="./live", **cell)
+    stage(unlabelled, train=train, source=train, out="./unlabelled", **cell)
+    stage(pseudo_label, unlabelled="./unlabelled", filter="./filter", out="./pseudo")
+    stage(train_diffusion, train=train, unlabelled="./pseudo", out="./diffusion", live="./live", **cell)
     Path("masks").mkdir()
     stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", variety="./variety", **cell)
     trained_on = json.loads(Path("diffusion/training.json").read_text())["trained_on"]
@@ -96,32 +104,32 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     assert "8 unlabelled" in Path("synthetic/README.md").read_text()
     foreign = "cohorts/foreign/phantom_d"
     made = {"train": train, "synthetic": "./synthetic", "unlabelled": "./unlabelled"}
-    others = {"variety": "./variety", "foreign": foreign, "instrument": "./instrument"}
+    others = {"variety": "./variety", "foreign": foreign, "evaluation_network": "./evaluation_network"}
     stage(score, **made, **others, out="./quality.json", samples="./samples.csv")
     stage(usefulness, synthetic="./synthetic", train=train, out="./usefulness.json", **cell)
     scores = {"quality": "./quality.json", "usefulness": "./usefulness.json", "samples": "./samples.csv"}
     stage(describe, synthetic="./synthetic", train=train, **scores, out="./page", distributions="./curves")
-    stage(gate, quality="./quality.json", page="./page", out="./gate.json")
+    stage(gate, filter="./filter", **made, page="./page", out="./gate.json")
     stage(curate, filter="./filter", **made, out="./curated")
-    sets = {"train": train, "synthetic": "./synthetic", "curated": "./curated", "generous": "./curated"}
+    sets = {"curated": "./curated", "gate": "./gate.json", **cell}
+    stage(assemble_generated, synthetic="./synthetic", arm="synthetic", out="./sam_arm", **sets)
+    stage(assemble_generous, arm="generous", out="./unet_arm", **sets)
     held_out = {"test": train, "held_out": "cohorts/held_out"}
-    for name, arm in (("sam", "synthetic"), ("unet", "generous")):
-        own = {"segmenter": name, "base": f"./{name}"}
-        stage(base_weights, segmenter=name, out=f"./{name}")
-        stage(encode_cohorts, **own, train=train, held_out="cohorts/held_out", out=f"./{name}_embeddings")
-        stage(encode_synthetic, **own, synthetic="./synthetic", out=f"./{name}_synthetic")
-        encoded = {"embeddings": f"./{name}_embeddings", "synthetic_embeddings": f"./{name}_synthetic"}
+    ways = {"sam": (base_sam, finetune_sam, predict_sam), "unet": (base_unet, finetune_unet, predict_unet)}
+    for (name, (base, finetune, predict_stage)), arm in zip(ways.items(), ("synthetic", "generous"), strict=True):
+        stage(base, segmenter=name, out=f"./{name}")
         written = {"out": f"./{name}_tuned", "metrics": f"./{name}.json", "live": f"./live_{name}"}
-        stage(finetune, **own, **sets, **encoded, arm=arm, **written, **cell)
-        fine_tuned = {"base": f"./{name}", "segmenter": f"./{name}_tuned"}
-        stage(predict, **fine_tuned, embeddings=f"./{name}_embeddings", out=f"./{name}_predictions", **held_out)
+        trained_on = {"train": train, "extra": f"./{name}_arm", "arm": arm, **cell}
+        stage(finetune, segmenter=name, base=f"./{name}", **trained_on, **written)
+        started = {"base": "./sam"} if name == "sam" else {}
+        stage(predict_stage, **started, segmenter=f"./{name}_tuned", out=f"./{name}_predictions", **held_out)
         stage(evaluate, predictions=f"./{name}_predictions", out=f"./{name}.csv", **held_out)
     stage(oracle, base="./sam", segmenter="./sam_tuned", out="./oracle.csv", **held_out)
 
     quality = json.loads(Path("quality.json").read_text())
-    views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "obedience"}
+    views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "mask_agreement"}
     assert views == {(name, structure) for name in ("dice", "boundary") for structure in names(STRUCTURES)}
-    assert "of the symphysis" in quality["verdicts"]["obedience"]["text"]
+    assert "of the symphysis" in quality["verdicts"]["mask_agreement"]["text"]
     assert "symphysis" in Path("page/index.html").read_text()
     shapes = quality["masks"]
     assert list(shapes) == ["symphysis", "head"]
@@ -137,31 +145,11 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
         assert {row["region"] for row in rows if row["metric"] == "hc_error_percent"} == {"head"}
 
 
-def test_a_held_out_cohort_of_other_structures_is_refused(params, tmp_path, monkeypatch, ring):
-    from pipeline.data.writer import write_dataset
-    from pipeline.networks.sam.checkpoint import build_sam, save_compact_base
-    from pipeline.networks.sam.compact import build_compact_sam
-    from pipeline.networks.segmenter import save_segmenter
-
-    monkeypatch.chdir(tmp_path)
-    settings = params.segmenters["sam"]
-    save_compact_base(Path("sam"), build_compact_sam(settings.base.compact, 32, 2), settings.base)
-    network = build_sam(Path("sam"), settings, 2)
-    about = {"name": "sam", "base": Path("sam"), "settings": settings, "trained_on": {}}
-    save_segmenter(Path("segmenter"), network, STRUCTURES, **about)
-    for name in ("phantom_a", "phantom_b", "phantom_c"):
-        cases = [ring(i, split="test") for i in range(2)]
-        structures = STRUCTURES if name == "phantom_a" else STRUCTURES[:1]
-        folder = Path("train" if name == "phantom_a" else "held_out") / name
-        write_dataset(folder, cases, role="held_out", structures=structures)
-    arguments = {
-        "base": "sam",
-        "embeddings": "none",
-        "segmenter": "segmenter",
-        "test": "train/phantom_a",
-        "held_out": "held_out",
-        "out": "out",
-    }
-    arguments = {key: Path(value) for key, value in arguments.items()}
+def test_a_held_out_cohort_of_other_structures_is_refused_before_anything_is_predicted(tmp_path, ring):
+    paths = [tmp_path / name for name in ("phantom_a", "phantom_b")]
+    for path, structures in zip(paths, (STRUCTURES, STRUCTURES[:1]), strict=True):
+        write_dataset(path, [ring(0, split="test")], role="held_out", structures=structures)
+    about = {"structures": to_json(STRUCTURES), "image_size": 32}
     with pytest.raises(InputError, match=r"phantom_b.* are symphysis, those of .* are symphysis, head \(role head\)"):
-        execute(predict.run, View(params, predict.PARAMS), arguments)
+        predict(None, about, paths, tmp_path / "out", "cpu")
+    assert not (tmp_path / "out").exists()

@@ -75,3 +75,19 @@ def official_masks(official: Sam, embeddings: Tensor, points=None, box: Tensor |
     ]
     size = official.image_encoder.img_size
     return official.postprocess_masks(torch.cat(masks), (size, size), (size, size))
+
+
+def sam_settings(base, train="full", **changes):
+    """The section of a SAM on ``base``, with the options of its way of training."""
+    from pydantic import TypeAdapter
+
+    from pipeline.config.segmenters import SamSegmenter
+
+    of_training = {"decoder": {"views": 1}, "lora": {"lora_rank": 4}, "full": {}}[train]
+    if train != "decoder":
+        of_training["checkpointing"] = False
+    values = {"kind": "sam", "base": base, "train": train, "prompt": "none", "mixed_precision": "no", "steps": 20,
+              "batch": 8, "learning_rate": 0.002, "weight_decay": 0.01, "warmup_steps": 5}  # fmt: skip
+    if train == "decoder":
+        changes.pop("checkpointing", None)
+    return TypeAdapter(SamSegmenter).validate_python(values | of_training | changes)

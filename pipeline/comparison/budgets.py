@@ -1,4 +1,4 @@
-"""How many labels each arm has seen in all, and what else it was trained on."""
+"""How many labels each arm has seen in all, and what else it was trained on: what its training wrote down."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,13 @@ from itertools import product
 from pathlib import Path
 
 from pipeline.config.arms import Arm
-from pipeline.data.case import Case
-from pipeline.data.dataset import Dataset, open_dataset
-from pipeline.data.labels import label_subset
 from pipeline.run.cells import cell_name
+from pipeline.run.errors import InputError
 from pipeline.run.files import read_json
 
 Range = tuple[int, int]
 """Least and most over replicates."""
+REMEDY = "run `dvc repro` of its finetune stage"
 
 
 @dataclass(frozen=True)
@@ -23,8 +22,8 @@ class Budget:
     trainable, parameters: of the segmenter, those that were trained and all.
     seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose weights among them.
     unlabelled: real images seen without their label. extra: extra cases in the training pool.
-    sampled: cases of the synthetic set; None without one. kept, dropped: curated arms only, how many of these curation
-    kept, and how many each criterion in use dropped (some by more than one).
+    available: different samples these were drawn from; None where none are. sampled, dropped: curated arms only, of how
+    many samples, and how many each criterion in use dropped (some by more than one).
     """
 
     segmenter: str
@@ -35,15 +34,10 @@ class Budget:
     parameters: int
     seen: Range
     unlabelled: Range
-    extra: int
+    extra: Range
+    available: Range | None = None
     sampled: Range | None = None
-    kept: Range | None = None
-    dropped: dict[str, Range] | None = None
-
-    @property
-    def available(self) -> Range | None:
-        """Different samples that the extra cases were drawn from."""
-        return self.kept or self.sampled
+    dropped: Mapping[str, Range] | None = None
 
     @property
     def exceeded(self) -> bool:
@@ -51,48 +45,38 @@ class Budget:
         return self.seen[1] > self.labels
 
 
-def load_budgets(
-    params, train_cases: Sequence[Case], synthetic: Mapping[str, Dataset], curated: Path, training: Path
-) -> list[Budget]:
-    """Count labels: the segmenter's own subset, together with the one the synthetic set says it was made from.
+def load_budgets(grid, arms: Mapping[str, Arm], training: Path) -> list[Budget]:
+    """One budget per segmenter, number of labels and arm, from the files of their cells in ``training``.
 
-    Args:
-        train_cases: the train split of the training cohort.
-        synthetic: cell name → synthetic set.
-        training: what `finetune` wrote down of each cell.
+    Raises:
+        InputError: a cell's file is missing or of another version of the code.
     """
-    grid = params.grid
-    subsets = {
-        (n, r): {case.id for case in label_subset(train_cases, n, r, params.seed)}
-        for n, r in product(grid.labels, grid.replicates)
-    }
-    curations = {cell: open_dataset(curated / cell).provenance["curated"] for cell in synthetic}
     budgets = []
     for segmenter, labels, arm in product(grid.segmenters, grid.labels, grid.arms):
-        spec, seen = params.arms[arm], []
-        source = max(grid.labels) if spec.generous else labels
-        cells = [cell_name(source, r) for r in grid.replicates] if spec.extra == "synthetic" else []
-        for place, r in enumerate(grid.replicates):
-            facts = read_json(training / f"{cell_name(segmenter, labels, r, arm)}.json", "run `dvc repro finetune`")
-            ids, chosen_on = subsets[labels, r], facts["labels"] - labels
-            if cells:
-                # Generator and segmenter choose their weights on the same val split.
-                chosen_on = max(chosen_on, synthetic[cells[place]].provenance["selected_on"])
-                ids = ids | set(synthetic[cells[place]].labels)
-            seen.append(len(ids) + chosen_on)
-        sources = {"unlabelled": (0, 0)}
-        if cells:
-            sources["unlabelled"] = _range(synthetic[cell].provenance["unlabelled"] for cell in cells)
-            sources["sampled"] = _range(len(synthetic[cell].cases) for cell in cells)
-        if spec.curated:
-            applied = [curations[cell] for cell in cells]
-            used = [name for name, value in applied[0]["thresholds"].items() if value is not None]
-            sources["kept"] = _range(one["kept"] for one in applied)
-            sources["dropped"] = {name: _range(one["dropped"][name] for one in applied) for name in used}
-        counts = facts["trainable_parameters"], facts["parameters"]
-        where = (segmenter, labels, arm, spec, *counts, _range(seen))
-        budgets.append(Budget(*where, extra=round(spec.ratio * labels), **sources))
+        facts = [_read(training / f"{cell_name(segmenter, labels, r, arm)}.json") for r in grid.replicates]
+        budgets.append(_budget(segmenter, labels, arm, arms[arm], facts))
     return budgets
+
+
+def _read(path: Path) -> dict:
+    facts = read_json(path, REMEDY)
+    for key in ("trainable_parameters", "parameters", "labels", "unlabelled", "extra", "samples"):
+        if key not in facts:
+            raise InputError(f"{path}: key '{key}' is missing; {REMEDY}")
+    return facts
+
+
+def _budget(segmenter: str, labels: int, arm: str, spec: Arm, facts: Sequence[dict]) -> Budget:
+    counts = facts[0]["trainable_parameters"], facts[0]["parameters"]
+    ranges = (_range(one[key] for one in facts) for key in ("labels", "unlabelled", "extra"))
+    samples = [one["samples"] for one in facts if one["samples"]]
+    of_samples = {"available": _range(one["available"] for one in samples)} if samples else {}
+    if spec.curated:
+        applied = [one["curated"] for one in samples]
+        used = [name for name, value in applied[0]["thresholds"].items() if value is not None]
+        of_samples["sampled"] = _range(one["of"] for one in applied)
+        of_samples["dropped"] = {name: _range(one["dropped"][name] for one in applied) for name in used}
+    return Budget(segmenter, labels, arm, spec, *counts, *ranges, **of_samples)
 
 
 def _range(values) -> Range:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.quality import SyntheticSets
@@ -24,7 +22,7 @@ def metrics(
     """
     tree: dict = {}
     for one in results:
-        leaf = {name: _mean(values) for name, values in one.replicate_means.items() if name not in COUNTED}
+        leaf = {name: mean_of_known(values) for name, values in one.replicate_means.items() if name not in COUNTED}
         if one.difference is not None:
             leaf[f"{one.metric.name}_minus_baseline"] = one.difference.mean
         counts = one.counts | {"n_cases": one.n_cases, "n_replicates": one.score.n_replicates}
@@ -55,10 +53,6 @@ def _put(tree: dict, path: Sequence[str], values: Mapping[str, float | int | Non
     for key in path:
         tree = tree.setdefault(key, {})
     tree.update({name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in values.items()})
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    return None if None in values else float(np.mean(values))
 
 
 def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:

@@ -38,9 +38,7 @@ def load_oracle(folder: Path, grid, oracle, cohorts: Sequence[str]) -> list[Orac
         tables = [read_table(folder / f"{cell_name(segmenter, labels, r, arm)}.csv") for r in grid.replicates]
         for cohort in cohorts:
             rows = [row for table in tables for row in table if row["cohort"] == cohort]
-            sam, ellipse = (
-                float(np.mean([float(row[name]) for row in rows]))
-                for name in ("dice_oracle_box", "dice_ellipse_in_box")
-            )
-            found.append(OracleBox(cohort, segmenter, labels, arm, sam, ellipse, len(rows) // len(tables)))
+            columns = ("dice_oracle_box", "dice_ellipse_in_box")
+            means = [float(np.mean([float(row[name]) for row in rows])) for name in columns]
+            found.append(OracleBox(cohort, segmenter, labels, arm, *means, len(rows) // len(tables)))
     return sorted(found, key=lambda one: cohorts.index(one.cohort))

@@ -85,12 +85,9 @@ def load_scores(folder: Path, grid, evaluated: Mapping[str, Sequence[Case]], tas
         task: the section ``task``: structures with their roles, unions, the primary metric.
 
     Raises:
-        InputError: the primary is no metric with a better end; a cell's file is missing, holds no case of a cohort, a
-            case that the cohort does not have, or other rows than the first cell's; no case has the primary.
+        InputError: a cell's file is missing, holds no case of a cohort, a case that the cohort does not have, or other
+            rows than the first cell's; no case has the primary.
     """
-    if task.primary not in METRICS or METRICS[task.primary].better is None:
-        ranked = ", ".join(name for name, metric in METRICS.items() if metric.better)
-        raise InputError(f"key 'task.primary' is '{task.primary}'; it has to be one of {ranked}")
     head = next((name for name, role in task.structures.items() if role == "head"), None)
     about, scores, keys, members = (METRICS[task.primary], tuple(task.structures), head), {}, {}, {}
     for cell in product(grid.segmenters, grid.labels, grid.arms):

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
+from scipy.ndimage import binary_erosion
 
 from pipeline.arms.copy_paste import exchange
-from pipeline.arms.derived import KINDS, derived_examples
+from pipeline.arms.derived import KINDS, derived_cases
 from pipeline.arms.rendering import render
 from pipeline.config.augmentation import Warp
+from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.imaging.moments import area_moments
 
 STILL = Warp(rotate_deg=0, scale=0, aspect=0, shift=0, elastic=0)
@@ -34,30 +36,43 @@ def labels(ring):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_is_a_function_of_labels_seed_and_number(kind, labels):
-    few = list(derived_examples(kind, labels, 4, 32, WARP, 1))
-    more = list(derived_examples(kind, labels, 9, 32, WARP, 1))
-    other = list(derived_examples(kind, labels, 4, 32, WARP, 2))
-    for (name, image, mask), (same, again, equal) in zip(few, more, strict=False):
-        assert name == same
-        np.testing.assert_array_equal(image, again)
-        np.testing.assert_array_equal(mask, equal)
-    assert any((a[1] != b[1]).any() for a, b in zip(few, other, strict=True))
-    for i, (name, image, mask) in enumerate(more):
-        assert name == f"{kind}-{i}"
-        assert (image.shape, image.dtype, mask.shape, mask.dtype) == ((1, 32, 32), np.float32, (32, 32), np.uint8)
-        assert image.min() >= -1 and image.max() <= 1 and set(np.unique(mask)) == {0, 1}
+    few, more, other = (list(derived_cases(kind, labels, n, 32, WARP, seed)) for n, seed in ((4, 1), (9, 1), (4, 2)))
+    for case, same in zip(few, more, strict=False):
+        assert case.id == same.id
+        np.testing.assert_array_equal(case.image, same.image)
+        np.testing.assert_array_equal(case.mask, same.mask)
+    assert any((a.image != b.image).any() for a, b in zip(few, other, strict=True))
+    for i, case in enumerate(more):
+        assert case.id == f"{kind}-{i:06d}" and case.parent == labels[i % 5].id
+        # 48 x 64 pixels in a square of 32, without the padding.
+        assert case.image.shape == case.mask.shape == (24, 32) and set(np.unique(case.mask)) == {0, 1}
 
 
 @pytest.mark.parametrize("kind", ["copy_paste", "rendered"])
 def test_one_patient_is_enough(kind, labels):
-    assert len(list(derived_examples(kind, labels[:1], 3, 32, WARP, 0))) == 3
+    assert len(list(derived_cases(kind, labels[:1], 3, 32, WARP, 0))) == 3
 
 
-@pytest.mark.parametrize("kind", ["warped", "rendered"])
-def test_masks_are_the_labels_own_where_nothing_is_bent(kind, labels):
-    own = [mask for _, _, mask in derived_examples("warped", labels, 5, 32, STILL, 0)]
-    for (_, _, mask), same in zip(derived_examples(kind, labels, 5, 32, STILL, 0), own, strict=True):
-        np.testing.assert_array_equal(mask, same)
+def test_masks_are_the_labels_own_where_nothing_is_bent(labels):
+    warped, rendered = (derived_cases(kind, labels, 5, 32, STILL, 0) for kind in ("warped", "rendered"))
+    for own, drawn, label in zip(warped, rendered, labels, strict=True):
+        np.testing.assert_array_equal(own.mask, drawn.mask)
+        np.testing.assert_array_equal(stack_masks([own], 32), stack_masks([label], 32))
+        assert np.abs(stack_images([own], 32) - stack_images([label], 32)).max() <= 1 / 127
+
+
+def test_warped_pairs_change_shape_together(labels):
+    real = stack_masks(labels, 32)
+    for i, case in enumerate(derived_cases("warped", labels, 10, 32, WARP, 0)):
+        assert (stack_masks([case], 32)[0] != real[i % 5]).any()
+        inside, core = (binary_erosion(case.mask > 0, iterations=n) for n in (2, 4))
+        rim = case.image[(case.mask > 0) & ~inside].mean()
+        assert rim > case.image[core].mean() + 60, "the bright ring must move with its mask"
+
+
+def test_what_comes_in_from_beyond_the_image_is_black(ring):
+    white = [ring(i, height=64, image=np.full((64, 64), 255, np.uint8)) for i in range(5)]
+    assert np.median([case.image.min() for case in derived_cases("warped", white, 10, 32, WARP, 0)]) == 0
 
 
 def test_a_structure_takes_the_place_of_the_other_one():

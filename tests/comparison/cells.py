@@ -11,7 +11,7 @@ from pipeline.data.tables import read_table, write_table
 from pipeline.tasks.metrics import METRICS
 from tests.comparison.world import long_rows
 
-ARMS = {"real": Arm(extra="none", ratio=0), "synthetic": Arm(extra="synthetic", ratio=2)}
+ARMS = {"real": Arm(extra="none"), "synthetic": Arm(extra="synthetic", ratio=2)}
 
 
 def task(structures=("head",), unions=None, primary="dice", roles=None):

@@ -22,7 +22,7 @@ def html(world):
 def large(tmp_path_factory):
     """Two segmenters, two numbers of labels, two replicates, two countries, boxes; with a generous arm."""
     arms = {
-        "real": {"extra": "none", "ratio": 0},
+        "real": {"extra": "none"},
         "synthetic_1": {"extra": "synthetic", "ratio": 1, "curated": True, "generous": True},
         "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
         "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},

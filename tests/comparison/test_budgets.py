@@ -2,11 +2,16 @@
 
 from dataclasses import replace
 
-from pipeline.comparison.statistics.comparison import compare_arms
-from pipeline.quality.curation import CRITERIA
-from tests.comparison.world import ARMS, World
+import pytest
 
-REAL_AND_SYNTHETIC = {name: ARMS[name] for name in ("real", "synthetic")}
+from pipeline.comparison.budgets import load_budgets
+from pipeline.comparison.statistics.comparison import compare_arms
+from pipeline.config.arms import Arm
+from pipeline.quality.curation import CRITERIA
+from pipeline.run.errors import InputError
+from pipeline.run.files import write_json
+from tests.comparison.cells import grid
+from tests.comparison.world import ARMS, training_facts
 
 
 def by_arm(world):
@@ -18,19 +23,23 @@ def test_the_generator_and_the_segmenter_share_their_labels(world):
     found = by_arm(world)
     assert [one.seen for one in found.values()] == [(4, 4)] * 4
     real, synthetic, shuffled = (found[4, arm] for arm in ("real", "synthetic", "shuffled"))
-    assert (real.unlabelled, synthetic.unlabelled, real.extra, synthetic.extra) == ((0, 0), (3, 3), 0, 8)
+    assert (real.unlabelled, synthetic.unlabelled, real.extra, synthetic.extra) == ((0, 0), (3, 3), (0, 0), (8, 8))
     assert (real.available, synthetic.available, shuffled.available) == (None, (5, 5), (16, 16))
     assert (synthetic.sampled, shuffled.dropped) == ((16, 16), None)
     assert synthetic.dropped == {CRITERIA[0]: (9, 9), CRITERIA[2]: (4, 4)}
     assert (real.trainable, real.parameters) == (1234, 9000)
 
 
-def test_labels_that_chose_weights_are_counted_once(tmp_path):
-    world = World(tmp_path, arms=REAL_AND_SYNTHETIC, selected_on=2).build()
-    assert {arm: one.seen for (_, arm), one in by_arm(world).items()} == {"real": (4, 4), "synthetic": (6, 6)}
-    (tmp_path / "both").mkdir()
-    both = World(tmp_path / "both", arms=REAL_AND_SYNTHETIC, chosen_on=3, selected_on=2).build()
-    assert {one.seen for one in both.budgets()} == {(7, 7)} and all(one.exceeded for one in both.budgets())
+def test_ranges_are_over_replicates_and_labels_that_chose_weights_count(tmp_path):
+    cells, arms = grid(labels=(4,), replicates=(0, 1), arms=("synthetic",)), {"synthetic": Arm(**ARMS["synthetic"])}
+    for replicate in cells.replicates:
+        facts = training_facts(ARMS["synthetic"], 4, 4, chosen_on=3 * replicate)
+        write_json(tmp_path / f"sam-4-{replicate}-synthetic.json", facts | {"parameters": 9, "trainable_parameters": 5})
+    (found,) = load_budgets(cells, arms, tmp_path)
+    assert found.seen == (4, 7) and found.exceeded and (found.trainable, found.parameters) == (5, 9)
+    write_json(tmp_path / "sam-4-1-synthetic.json", {"labels": 4, "parameters": 9, "trainable_parameters": 5})
+    with pytest.raises(InputError, match=r"sam-4-1-synthetic.json: key 'unlabelled' is missing; run `dvc repro`"):
+        load_budgets(cells, arms, tmp_path)
 
 
 def test_a_generous_arm_says_how_many_labels_it_has_seen(large):

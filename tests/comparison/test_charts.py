@@ -14,7 +14,7 @@ from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS
 
 SPECS = {
-    "real": Arm(extra="none", ratio=0),
+    "real": Arm(extra="none"),
     "one": Arm(extra="synthetic", ratio=1, curated=True),
     "four": Arm(extra="synthetic", ratio=4, curated=True),
     "warped": Arm(extra="warped", ratio=4),
@@ -123,11 +123,11 @@ def test_arms_in_words():
         "synthetic ×4, curated",
         "synthetic ×4, shuffled masks",
     ]
-    strong = Arm(extra="none", ratio=0, augment="strong")
+    strong = Arm(extra="none", augment="strong")
     first = Arm(extra="synthetic", ratio=4, pretrain=0.5)
     assert arm_in_words(strong) == "labelled images only, strongly augmented" == series(strong)[0]
     assert arm_in_words(first) == "synthetic ×4, 50% of the steps before the labelled ones"
-    chosen = Arm(extra="none", ratio=0, validated=True)
+    chosen = Arm(extra="none", validated=True)
     assert arm_in_words(chosen) == "labelled images only, weights chosen on val"
 
 

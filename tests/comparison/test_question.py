@@ -26,7 +26,7 @@ def test_the_question_is_asked_of_arms_that_differ_in_their_synthetic_cases_alon
 
 
 def test_a_strong_baseline_is_asked_about_strong_arms():
-    strong = Arm(extra="none", ratio=0, augment="strong")
+    strong = Arm(extra="none", augment="strong")
     assert in_question(Arm(extra="synthetic", ratio=2, augment="strong"), strong)
     assert not in_question(ARMS["synthetic"], strong)
 

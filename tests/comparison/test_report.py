@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from pipeline.comparison.report import page as report
-from pipeline.config.params import RESERVED
+from pipeline.config.consistency import RESERVED
 from pipeline.data.tables import read_table, write_table
 from pipeline.quality.curation import CRITERIA
 from pipeline.run.errors import InputError
@@ -197,7 +197,9 @@ def test_prompts_are_those_of_the_sams():
 def test_a_weights_path_stays_at_home(tmp_path):
     world = World(tmp_path).build()
     params = yaml.safe_load((tmp_path / "params.yaml").read_text())
-    params["segmenters"]["sam"]["base"]["weights"] = "own/place/sam.pth"
+    base = params["segmenters"]["sam"]["base"]
+    own = {"weights": "own/place/sam.pth", "window": None, "detail": []}
+    params["segmenters"]["sam"]["base"] = {key: value for key, value in base.items() if key != "compact"} | own
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
     page = world.run()
     assert "own/place" not in page and "weights: sam.pth" in page

@@ -115,12 +115,6 @@ def test_where_lower_is_better_a_smaller_value_helps(tmp_path):
     assert (higher.verdict.word, higher.n_cases) == ("hurts", 13)
 
 
-@pytest.mark.parametrize("primary", ["reference_share", "beauty"])
-def test_the_primary_is_a_metric_that_ranks(folder, primary):
-    with pytest.raises(InputError, match="key 'task.primary'"):
-        load(folder, GRID, about=task(primary=primary))
-
-
 def test_a_cohort_in_which_no_case_has_the_primary_is_an_error(folder):
     with pytest.raises(InputError, match="no case of cohort 'far' has the metric 'hc_error_mm'"):
         load(folder, GRID, about=task(primary="hc_error_mm"))
@@ -156,7 +150,7 @@ def test_metrics_are_small_nested_and_finite(folder):
 
     quality = [
         ReplicatedMeasure(10, (kid(0.2), kid(0.4))),
-        ReplicatedMeasure(10, (Measure("privacy", "novelty", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
+        ReplicatedMeasure(10, (Measure("privacy", "training_distance", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
     ]
     shapes = [
         Shape(10, structure, descriptor, ({"synthetic": {"distance": distance}},))
@@ -184,7 +178,7 @@ def test_metrics_are_small_nested_and_finite(folder):
         "kid_domain": 0.3,
         "kid_domain_best": 0.01,
         "kid_domain_worst": 0.9,
-        "novelty": 0.8,
+        "training_distance": 0.8,
         "mask_area": 0.3,
         "mask_angle": 0.5,
         "mask_row": None,

@@ -13,9 +13,10 @@ from pipeline.comparison.budgets import load_budgets
 from pipeline.comparison.scores import load_scores
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
-from pipeline.data.dataset import open_dataset, read_dataset
+from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.predictions import write_predictions
+from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.curation import CRITERIA
@@ -25,9 +26,9 @@ from pipeline.run.files import write_json
 from pipeline.tasks.metrics import METRICS
 from pipeline.tools.preset import compose
 
-CLASSES = ["background", "head"]
+STRUCTURES = (Structure("head", "head"),)
 ARMS = {
-    "real": {"extra": "none", "ratio": 0},
+    "real": {"extra": "none"},
     "synthetic": {"extra": "synthetic", "ratio": 2, "curated": True},
     "warped": {"extra": "warped", "ratio": 2},
     "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
@@ -99,6 +100,33 @@ def measures(replicate):
     ]
 
 
+SOURCES = ("labels", "generated", "generous")
+
+
+def source(arm):
+    if arm["extra"] != "synthetic":
+        return "labels"
+    return "generous" if arm.get("generous") else "generated"
+
+
+def training_facts(arm, labels, most, chosen_on=0):
+    """What `finetune` writes of the label budget: a generous generator has seen ``most`` labels."""
+    synthetic, seen = arm["extra"] == "synthetic", most if arm.get("generous") else labels
+    curated = {
+        "kept": 5,
+        "of": 16,
+        "thresholds": dict(zip(CRITERIA, (0.8, None, 0.2), strict=True)),
+        "dropped": dict(zip(CRITERIA, (9, 0, 4), strict=True)),
+    }
+    samples = {"available": 5, "curated": curated} if arm.get("curated") else {"available": 16, "curated": None}
+    return {
+        "labels": seen + chosen_on,
+        "unlabelled": 3 if synthetic else 0,
+        "extra": round(arm.get("ratio", 0) * labels),
+        "samples": samples if synthetic else None,
+    }
+
+
 @dataclass
 class World:
     """Inputs of the stage under ``root``; ``gain`` is what each arm's Dice is above the baseline's."""
@@ -127,6 +155,11 @@ class World:
         config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
+        config["assemble"]["generous_labels"] = max(self.labels)
+        config["kinds"] = {
+            **{kind: [name for name, one in self.arms.items() if source(one) == kind] for kind in SOURCES},
+            **{kind: [name for name in self.segmenters if name.startswith(kind)] for kind in ("sam", "unet")},
+        }
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
@@ -134,8 +167,8 @@ class World:
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", classes=CLASSES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", classes=CLASSES)
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
+        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -149,13 +182,10 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "classes": CLASSES, "labels": [one.id for one in own]}
+        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        thresholds = dict(zip(CRITERIA, (0.8, None, 0.2), strict=True))
-        dropped = dict(zip(CRITERIA, (9, 0, 4), strict=True))
-        curated = {"curated": {"kept": 5, "of": 16, "thresholds": thresholds, "dropped": dropped}}
-        write_dataset(self.root / "curated" / name, made[:5], **shared, provenance=curated)
+        write_json(self.root / "curated" / name / "dataset.json", {})
         scored = [
             {
                 "set": "synthetic",
@@ -181,8 +211,8 @@ class World:
         write_json(self.root / "usefulness" / f"{name}.json", {"measures": as_json([useful])})
         for segmenter, arm in product(self.segmenters, self.arms):
             cell = cell_name(segmenter, n, r, arm)
-            trainable = 4321 if segmenter == "unet" else 1234
-            facts = {"labels": n + self.chosen_on, "parameters": 9000, "trainable_parameters": trainable}
+            facts = {"parameters": 9000, "trainable_parameters": 4321 if segmenter == "unet" else 1234}
+            facts |= training_facts(self.arms[arm], n, max(self.labels), self.chosen_on)
             write_json(self.root / "training" / f"{cell}.json", facts)
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
@@ -208,9 +238,8 @@ class World:
 
     def budgets(self):
         """What `compare` counts."""
-        sets = {path.name: open_dataset(path) for path in sorted((self.root / "synthetic").iterdir())}
-        train = read_dataset(self.root / "cohorts/phantom_a", splits=["train"]).cases
-        return load_budgets(self.params(), train, sets, self.root / "curated", self.root / "training")
+        params = self.params()
+        return load_budgets(params.grid, params.arms, self.root / "training")
 
     def scores(self):
         """What `compare` reads of the cells."""

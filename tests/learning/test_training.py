@@ -16,13 +16,14 @@ from pipeline.learning.loop import made_ahead, train
 from pipeline.learning.recipe import Recipe, cosine, trapezoid
 from pipeline.learning.segmentation import ImagePool, dice_loss, extra_first, fit, mean_loss, one_hot
 from pipeline.networks.parameters import trained_state
-from pipeline.networks.sam.checkpoint import build_sam
+from pipeline.networks.sam import checkpoint
 from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.networks.small_unet import bottleneck, build_unet, load_unet, save_unet
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
 from pipeline.tasks.segmentation.inference import class_map, dice, predict_native, probabilities
+from tests.tiny_sam import sam_settings
 
 CPU = torch.device("cpu")
 STRUCTURES = (Structure("head", "head"),)
@@ -53,8 +54,8 @@ def segmenter(base, params, n_structures=1, seed=0, **settings):
     """A SAM ready for fine-tuning, and the settings that say how."""
     torch.manual_seed(seed)
     folder, of_base = base
-    settings = params.segmenters["sam"].model_copy(update={"base": of_base, **settings})
-    return build_sam(folder, settings, n_structures), settings
+    settings = sam_settings(of_base, **settings)
+    return checkpoint.build(folder, settings, n_structures), settings
 
 
 def fit_pool(network, pool, steps, *, n_structures=1, batch=4, learning_rate=3e-3, every=100, **options):
@@ -456,7 +457,7 @@ def test_unet_of_another_architecture_is_refused(tmp_path, smoke_config):
 
 
 def saved(folder, network, base, settings, structures=STRUCTURES):
-    save_segmenter(folder, network, structures, name="sam", base=base[0], settings=settings, trained_on={})
+    save_segmenter(checkpoint, folder, network, structures, name="sam", base=base[0], settings=settings, trained_on={})
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -471,7 +472,7 @@ def test_segmenter_round_trip(pool, bases, smoke_config, tmp_path, base, strateg
     assert load_file(tmp_path / "segmenter.safetensors").keys() == trained_state(network).keys()
 
     state = torch.get_rng_state()
-    loaded, config = load_segmenter(tmp_path, CPU, base[0])
+    loaded, config = load_segmenter(checkpoint, tmp_path, CPU, base[0])
     assert torch.equal(torch.get_rng_state(), state), "building the adapters draws nothing from others' numbers"
     found = probabilities(loaded, images, CPU)
     np.testing.assert_allclose(found, probabilities(network, images, CPU), rtol=0, atol=1e-5)
@@ -486,14 +487,14 @@ def test_another_base_is_refused(bases, smoke_config, tmp_path):
     network, settings = segmenter(bases["compact"], smoke_config, train="decoder")
     saved(tmp_path, network, bases["compact"], settings)
     with pytest.raises(InputError, match=r"was fine-tuned from base \w{32}, .*official is \w{32}; give the SAM"):
-        load_segmenter(tmp_path, CPU, bases["official"][0])
+        load_segmenter(checkpoint, tmp_path, CPU, bases["official"][0])
 
 
 def test_a_compact_sam_of_other_sizes_is_refused(bases, smoke_config):
     folder, settings = bases["compact"]
     compact = settings.compact.model_copy(update={"layers": settings.compact.layers + 1})
     other = settings.model_copy(update={"compact": compact})
-    with pytest.raises(InputError, match=rf"with layers {settings.compact.layers}, .*dvc repro base_weights"):
+    with pytest.raises(InputError, match=rf"with layers {settings.compact.layers}, .*dvc repro base_sam"):
         segmenter((folder, other), smoke_config)
 
 
@@ -501,12 +502,12 @@ def test_a_segmenter_of_an_earlier_version_is_refused(tmp_path, bases):
     about = {"architecture": "SAM, promptless", "sam": {}, "image_size": 32, "structures": to_json(STRUCTURES)}
     (tmp_path / "segmenter.json").write_text(json.dumps(about))
     with pytest.raises(InputError, match=r"segmenter\.json: .*fine-tune again"):
-        load_segmenter(tmp_path, CPU, bases["compact"][0])
+        load_segmenter(checkpoint, tmp_path, CPU, bases["compact"][0])
 
 
 def test_no_segmenter_says_what_to_run(tmp_path):
     with pytest.raises(InputError, match="run the stage that trains this network"):
-        load_segmenter(tmp_path, CPU)
+        load_segmenter(checkpoint, tmp_path, CPU)
 
 
 def test_truncated_weights_are_named(bases, smoke_config, tmp_path):
@@ -515,28 +516,28 @@ def test_truncated_weights_are_named(bases, smoke_config, tmp_path):
     path = tmp_path / "segmenter.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(InputError, match=r"segmenter\.safetensors: not a safetensors file"):
-        load_segmenter(tmp_path, CPU, bases["compact"][0])
+        load_segmenter(checkpoint, tmp_path, CPU, bases["compact"][0])
 
 
 def test_weights_of_another_strategy_are_refused(bases, smoke_config, tmp_path):
     network, settings = segmenter(bases["compact"], smoke_config, train="decoder")
-    saved(tmp_path, network, bases["compact"], settings.model_copy(update={"train": "full"}))
+    saved(tmp_path, network, bases["compact"], sam_settings(settings.base))
     with pytest.raises(InputError, match=r"weights of another architecture \(.* is missing\)"):
-        load_segmenter(tmp_path, CPU, bases["compact"][0])
+        load_segmenter(checkpoint, tmp_path, CPU, bases["compact"][0])
 
 
 @pytest.mark.parametrize("strategy", ["full", "decoder"])
 def test_the_initialisation_of_a_compact_sam_belongs_to_the_replicate(bases, smoke_config, tmp_path, strategy):
     folder, base = bases["compact"]
-    settings = smoke_config.segmenters["sam"].model_copy(update={"base": base, "train": strategy})
+    settings = sam_settings(base, strategy)
     started = []
     for seed in (0, 0, 1):
         torch.manual_seed(seed)
-        started.append(build_sam(folder, settings, 1).eval())
+        started.append(checkpoint.build(folder, settings, 1).eval())
     images = np.random.default_rng(0).uniform(-1, 1, (2, 1, 32, 32)).astype(np.float32)
     first, again, other = (probabilities(network, images, CPU) for network in started)
     assert np.array_equal(first, again)
     assert np.array_equal(first, other) == (strategy == "decoder")
     saved(tmp_path, started[2], (folder, base), settings)
-    loaded, _ = load_segmenter(tmp_path, CPU, folder)
+    loaded, _ = load_segmenter(checkpoint, tmp_path, CPU, folder)
     np.testing.assert_allclose(probabilities(loaded, images, CPU), other, atol=1e-6)

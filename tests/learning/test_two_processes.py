@@ -9,23 +9,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from pipeline.arms.pool import training_pool
 
-from pipeline.config.arms import Arm
 from pipeline.config.params import Config, load_params
 from pipeline.data.dataset import read_dataset
+from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
-from pipeline.features.embeddings import embedding_pool, encode, examples_of
+from pipeline.learning.embedding_pool import embedding_pool
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import Examples, ImagePool, fit
-from pipeline.networks.sam.checkpoint import base_digest, build_sam, load_base, save_compact_base
+from pipeline.networks.sam import checkpoint
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.run import processes
 from pipeline.run.errors import InputError
-from pipeline.run.resume import Scratch
 from pipeline.tools.preset import compose
+from tests.tiny_sam import sam_settings
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -48,16 +47,12 @@ class InDouble:
 
 
 def prepare(folder: Path) -> None:
-    """The inputs of :func:`train_all`: parameters, a base, real cases, and their embeddings."""
+    """The inputs of :func:`train_all` beside the cases: parameters and a base."""
     (folder / "params.yaml").write_text(compose(ROOT / "presets", "smoke"))
     params = load_params(folder / "params.yaml")
     torch.manual_seed(0)
     base = params.segmenters["sam"].base
-    size = base.image_size
-    save_compact_base(folder / "base", build_compact_sam(base.compact, size, 1), base)
-    cases = read_dataset(folder / "train").cases
-    encode(load_base(folder / "base", base, 1), examples_of(cases, size), len(cases), folder / "store",
-           base=base_digest(folder / "base"), views=2, augmentation=params.augment, seed=0, device=CPU)  # fmt: skip
+    checkpoint.save_compact_base(folder / "base", build_compact_sam(base.compact, base.image_size, 1), base)
 
 
 def train_all(folder: Path, name: str) -> None:
@@ -71,16 +66,14 @@ def train_all(folder: Path, name: str) -> None:
 
 
 def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
-    arm = training_pool("warped", Arm(extra="warped", ratio=1), read_dataset(folder / "train").cases,
-                        (), params.segmenters["sam"].base.image_size, params.warp, 0)  # fmt: skip
+    cases = read_dataset(folder / "train").cases
     torch.manual_seed(0)
-    settings = params.segmenters["sam"].model_copy(update={"train": strategy})
-    network = build_sam(folder / "base", settings, 1)
+    settings = sam_settings(params.segmenters["sam"].base, strategy)
+    network = checkpoint.build(folder / "base", settings, 1)
     if strategy == "decoder":
-        scratch = Scratch(folder, f"scratch-{name}", [])
-        pool = embedding_pool(network, arm, [folder / "store"], folder / "base", 2, params.augment, 0, scratch)
+        pool = embedding_pool(folder / f"store-{name}", folder / "base", 2, 0)(network, cases, 32, params.augment)
     else:
-        pool = ImagePool(*arm.stacked(), params.augment)
+        pool = ImagePool(stack_images(cases, 32), stack_masks(cases, 32), params.augment)
     sizes, losses = [], []
     network.double().register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
     options = {"n_structures": 1, "seed": 0, "device": CPU}

@@ -10,7 +10,8 @@ from PIL import Image
 
 from pipeline.data.structures import Structure, to_json
 from pipeline.networks.parameters import trained_state
-from pipeline.networks.segmenter import build_segmenter, load_segmenter, prepare_base, save_segmenter
+from pipeline.networks.segmenter import load_segmenter, save_segmenter
+from pipeline.networks.unet import checkpoint
 from pipeline.networks.unet.strategies import STRATEGIES
 from pipeline.run.errors import InputError
 from pipeline.tools import export
@@ -18,7 +19,6 @@ from pipeline.tools import segment as from_images
 from pipeline.tools.onnx_export import export_onnx
 
 CPU = torch.device("cpu")
-IMAGES = torch.zeros(2, 1, 32, 32)
 STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
 
 
@@ -28,7 +28,7 @@ def settings(smoke_config):
 
 
 def prepared(folder, settings):
-    prepare_base(folder, settings, 0)
+    checkpoint.save_base(folder, settings)
     return folder
 
 
@@ -36,20 +36,20 @@ def tuned(tmp_path, settings, n_structures=2):
     """A U-Net with moved weights and statistics, on disk."""
     base = prepared(tmp_path / "base", settings)
     torch.manual_seed(0)
-    network = build_segmenter(base, settings, n_structures, IMAGES)
+    network = checkpoint.build(base, settings, n_structures)
     network.train()(torch.rand(4, 1, 32, 32) * 2 - 1)
     with torch.no_grad():
         for weight in trained_state(network).values():
             weight.add_(0.1 * torch.randn_like(weight))
     about = {"name": "unet", "base": base, "settings": settings, "trained_on": {}}
-    save_segmenter(tmp_path / "model", network, STRUCTURES[:n_structures], **about)
+    save_segmenter(checkpoint, tmp_path / "model", network, STRUCTURES[:n_structures], **about)
     return network.eval()
 
 
 @pytest.mark.parametrize("deep_supervision", [False, True])
 def test_round_trip_needs_no_base(tmp_path, settings, deep_supervision):
     network = tuned(tmp_path, settings.model_copy(update={"deep_supervision": deep_supervision}))
-    loaded, about = load_segmenter(tmp_path / "model", CPU)
+    loaded, about = load_segmenter(checkpoint, tmp_path / "model", CPU)
     x = torch.rand(2, 1, 32, 32) * 2 - 1
     assert torch.equal(loaded(x), network(x))
     assert not any(weight.requires_grad for weight in loaded.parameters())
@@ -78,7 +78,7 @@ def test_the_base_holds_the_encoder(tmp_path, settings, train):
     torch.save(encoder_state(), tmp_path / "m.pth")
     base = settings.base.model_copy(update={"weights": str(tmp_path / "m.pth")})
     own = settings.model_copy(update={"base": base, "train": train})
-    network = build_segmenter(prepared(tmp_path / "base", own), own, 1, IMAGES)
+    network = checkpoint.build(prepared(tmp_path / "base", own), own, 1)
     same = torch.equal(network.encoder.state_dict()["features.0.0.weight"], encoder_state()["features.0.0.weight"])
     assert same == (train != "scratch")
 
@@ -88,7 +88,7 @@ def test_replicates_draw_their_own_decoder(tmp_path, settings):
 
     def drawn(seed):
         torch.manual_seed(seed)
-        return build_segmenter(base, settings, 1, IMAGES).unet.decoder.blocks[0].conv1[0].weight
+        return checkpoint.build(base, settings, 1).unet.decoder.blocks[0].conv1[0].weight
 
     assert torch.equal(drawn(0), drawn(0)) and not torch.equal(drawn(0), drawn(1))
 
@@ -96,23 +96,16 @@ def test_replicates_draw_their_own_decoder(tmp_path, settings):
 def test_the_base_of_another_backbone_is_refused(tmp_path, settings):
     base = prepared(tmp_path, settings)
     other = settings.base.model_copy(update={"backbone": "resnet18"})
-    with pytest.raises(InputError, match="backbone mobilenet_v2, not resnet18; run `dvc repro base_weights`"):
-        build_segmenter(base, settings.model_copy(update={"base": other}), 1, IMAGES)
+    with pytest.raises(InputError, match="backbone mobilenet_v2, not resnet18; run `dvc repro base_unet`"):
+        checkpoint.build(base, settings.model_copy(update={"base": other}), 1)
 
 
 def test_a_random_encoder_that_stays_is_said(tmp_path, settings, caplog):
     base = prepared(tmp_path, settings)
     for train in STRATEGIES:
         caplog.clear()
-        build_segmenter(base, settings.model_copy(update={"train": train}), 1, IMAGES)
+        checkpoint.build(base, settings.model_copy(update={"train": train}), 1)
         assert ("stays as it was drawn" in caplog.text) == (train in ("frozen_encoder", "decoder", "last_blocks"))
-
-
-def test_only_a_sam_has_embeddings(smoke_config):
-    sam, unet = smoke_config.segmenters["sam"], smoke_config.segmenters["unet"]
-    assert not unet.model_copy(update={"train": "decoder"}).frozen_encoder
-    assert not sam.frozen_encoder
-    assert sam.model_copy(update={"train": "decoder"}).frozen_encoder
 
 
 def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):

@@ -2,11 +2,10 @@ import shutil
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 from safetensors.torch import save_file
 from segment_anything import SamPredictor, sam_model_registry
 
-from pipeline.config.segmenters import PretrainedBase, SamSegmenter, Tuning
+from pipeline.config.segmenters import PretrainedBase
 from pipeline.data.structures import Structure
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam import checkpoint
@@ -19,13 +18,7 @@ from pipeline.networks.segmenter import save_segmenter
 from pipeline.networks.weights import load_tensors
 from pipeline.run.errors import InputError
 from pipeline.tools import command, export
-from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures
-
-OPTIONS = {
-    "decoder": {"views": 1},
-    "lora": {"lora_rank": 4, "checkpointing": False},
-    "full": {"checkpointing": False},
-}
+from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures, sam_settings
 
 
 @pytest.fixture
@@ -47,10 +40,7 @@ def base(tmp_path_factory):
 def fine_tuned(folder, base, config, strategy, *, image_size=SIZE, detail=(), n_structures=1, prompt="none"):
     """Saved as after training, which moves every trained tensor."""
     sam = PretrainedBase(weights="tiny.pth", image_size=image_size, window=None, detail=detail)
-    common = {name: getattr(config.segmenters["sam"], name) for name in Tuning.model_fields}
-    settings = TypeAdapter(SamSegmenter).validate_python(
-        {"kind": "sam", "base": sam, "train": strategy, "prompt": prompt} | common | OPTIONS[strategy]
-    )
+    settings = sam_settings(sam, strategy, prompt=prompt)
     network = checkpoint.build(base, settings, n_structures)
     torch.manual_seed(1)
     for weight in trained_state(network).values():

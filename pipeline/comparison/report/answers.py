@@ -105,7 +105,7 @@ def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
     worth = ""
     if found is not None and result.verdict.word == "helps" and found.low > result.labels:
         value, low, high = (in_labels(number, found.ends) for number in (found.value, found.low, found.high))
-        worth = f", worth {value} labels ({low} to {high})"
+        worth = f", worth {value} labels" + (f" ({low} to {high})" if low != high else "")
     return f"{_difference(result)} on {result.cohort}{worth}"
 
 

@@ -3,7 +3,9 @@
 import html
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -13,37 +15,28 @@ from pipeline.comparison.statistics.summary import Result
 from pipeline.tasks.metrics import Metric
 
 _INK = "#33414b"
-_STYLE = {
-    "svg.hashsalt": "fetal-head",
-    "svg.fonttype": "none",
-    "font.family": "sans-serif",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9aa5ad",
-    "axes.labelcolor": _INK,
-    "axes.titlesize": 10,
-    "axes.titleweight": "bold",
-    "axes.axisbelow": True,
-    "xtick.color": "#55636d",
-    "ytick.color": "#55636d",
-    "grid.color": "#e6eaed",
-    "legend.frameon": False,
-}
+_STYLE = Path(__file__).with_name("charts.mplstyle")
 _COLUMNS = 3
 """Panels side by side in a chart: more would be too small to read."""
 _CURVES = 5
 _DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
 
 
+@contextmanager
+def _figure(width: float, height: float) -> Iterator:
+    """A figure of that size in inches, to be drawn and saved in the report's style."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(fname=_STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
 def charts_of(cohort: str, results: Sequence[Result], baseline: str) -> dict[str, str]:
     """The SVG charts of one cohort: ratio; difference where there is any; curve from two numbers of labels."""
     title = results[0].metric.title
-    charts = {
-        "ratio": score_against_ratio(
-            results, baseline, f"ratio-{cohort}", f"Mean {title} against ratio, cohort {cohort}"
-        )
-    }
+    words = f"Mean {title} against ratio, cohort {cohort}"
+    charts = {"ratio": score_against_ratio(results, baseline, f"ratio-{cohort}", words)}
     if any(one.difference for one in results):
         words = f"{title} differences from {baseline}, cohort {cohort}"
         charts["difference"] = differences(results, f"difference-{cohort}", words)
@@ -59,17 +52,13 @@ def score_against_ratio(results: Sequence[Result], baseline: str, name: str, tit
     Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
     The axis is made for the other arms: where the shuffled control lies beyond it, its number stands at the edge.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     several, columns = _several(results), min(_COLUMNS, len(shown))
     rows, metric = -(-len(shown) // columns), results[0].metric
     others = [one for one in results if not one.spec.shuffled]
     values = [value for one in others for value in (one.score.mean, *one.of_replicates)]
     limits = _limits(values, [one.score.patients for one in others], 0.08, metric)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(1.7 + 3.4 * columns, 3.3 * rows), layout="constrained")
+    with _figure(1.7 + 3.4 * columns, 3.3 * rows) as figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for panel, (segmenter, labels) in zip(grid.flat, shown, strict=False):
             own = [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)]
@@ -146,11 +135,10 @@ def _beside_each_other(results: Sequence[Result], step: float) -> dict[str, floa
     of_ratio: dict[float, list[str]] = {}
     for one in results:
         of_ratio.setdefault(one.spec.ratio, []).append(one.arm)
-    return {
-        arm: ratio + step * (place - (len(arms) - 1) / 2)
-        for ratio, arms in of_ratio.items()
-        for place, arm in enumerate(arms)
-    }
+    places = {}
+    for ratio, arms in of_ratio.items():
+        places |= {arm: ratio + step * (place - (len(arms) - 1) / 2) for place, arm in enumerate(arms)}
+    return places
 
 
 def differences(results: Sequence[Result], name: str, title: str) -> str:
@@ -159,9 +147,6 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
     The thick bar is the interval over patients, the thin one over replicates. The axis is made for the other arms:
     where the shuffled control lies beyond it, its number stands at the edge.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     rows, several = [one for one in results if one.difference is not None], _several(results)
     metric = results[0].metric
     display, factor = Display(metric), metric.factor
@@ -169,8 +154,7 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
     shown = [one.difference for one in rows if not one.spec.shuffled] or [one.difference for one in rows]
     intervals = [interval for one in shown for interval in (one.patients, one.replicates)]
     low, high = _limits([0.0, *(one.mean for one in shown)], intervals, 0.12, metric)
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(5.1, 1.15 + 0.34 * len(rows)), layout="constrained")
+    with _figure(5.1, 1.15 + 0.34 * len(rows)) as figure:
         panel = figure.subplots()
         panel.set_xlim(low, high)
         for y, one in enumerate(rows):
@@ -202,12 +186,8 @@ def learning_curves(results: Sequence[Result], baseline: str, name: str, title: 
     The baseline with its interval over patients (and replicates, where there are several) as a band, and the arms with
     synthetic data; of more than ``_CURVES`` those with the best means.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     segmenters = list(dict.fromkeys(one.segmenter for one in results))
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(1.7 + 3.6 * len(segmenters), 3.5), layout="constrained")
+    with _figure(1.7 + 3.6 * len(segmenters), 3.5) as figure:
         panels = figure.subplots(1, len(segmenters), sharey=True, squeeze=False)[0]
         for panel, segmenter in zip(panels, segmenters, strict=True):
             _curves_panel(panel, [one for one in results if one.segmenter == segmenter], baseline)

@@ -17,11 +17,11 @@ from pipeline.comparison.report.series import arm_in_words, legend
 from pipeline.comparison.scores import SIZE
 from pipeline.comparison.statistics.comparison import Comparison
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES, POWER
-from pipeline.comparison.statistics.summary import COUNTED, RegionMeans
+from pipeline.comparison.statistics.summary import COUNTED
+from pipeline.config.cohorts import held_out_names
 from pipeline.config.segmenters import Segmenter
-from pipeline.quality.measures import CATALOGUE, QUESTIONS
-from pipeline.quality.page import SHAPES
-from pipeline.quality.set_card import short
+from pipeline.quality.measures import CATALOGUE, QUESTIONS, short
+from pipeline.quality.page import DESCRIPTORS
 from pipeline.quality.templates import environment
 from pipeline.tasks.metrics import METRICS
 
@@ -51,19 +51,6 @@ def embedded_json(value: dict) -> str:
     return Markup(json.dumps(value, separators=(",", ":")).replace("</", "<\\/"))
 
 
-def mean_and_std(mean: float | None, std: float | None, factor: float) -> str:
-    """``32.3 ± 11.9``; a dash where there is no value."""
-    return "–" if None in (mean, std) else f"{short(factor * mean)} ± {short(factor * std)}"
-
-
-def region_value(part: RegionMeans, name: str) -> str:
-    """Mean of a metric in the unit shown; of the metrics that are 0 or 1 the number of predictions."""
-    value = part.means.get(name)
-    if name in COUNTED and value is not None:
-        return f"{round(value * part.n_predictions)} of {part.n_predictions}"
-    return Display(METRICS[name]).value(value)
-
-
 def render(params, comparison: Comparison, unseen: str, **context) -> str:
     """The page: everything it shows is inside it.
 
@@ -78,7 +65,7 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
     drawn = {name: charts_of(name, ones, baseline) for name, ones in of_cohort.items()}
     in_regions = {name for one in results for part in one.regions for name in part.means} - {SIZE}
     templates = environment("pipeline.comparison.report")
-    for form in (fixed, short, span, claim, p_value, in_labels, shade, embedded_json, arm_in_words, region_value):
+    for form in (fixed, short, span, claim, p_value, in_labels, shade, embedded_json, arm_in_words):
         templates.filters[form.__name__] = form
     templates.filters |= {
         "score": display.value,
@@ -89,7 +76,13 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         "percent": Display(METRICS["dice"]).value,
         "base64": lambda data: base64.b64encode(data).decode(),
     }
-    names = {"CATALOGUE": CATALOGUE, "QUESTIONS": QUESTIONS, "SHAPES": SHAPES, "METRICS": METRICS, "COUNTED": COUNTED}
+    names = {
+        "CATALOGUE": CATALOGUE,
+        "QUESTIONS": QUESTIONS,
+        "SHAPES": DESCRIPTORS,
+        "METRICS": METRICS,
+        "COUNTED": COUNTED,
+    }
     names |= {"MIN_REPLICATES": MIN_REPLICATES, "POWER": POWER, "infinity": float("inf"), "COLOURS": COLOURS}
     return templates.get_template("report.html.j2").render(
         **names,
@@ -97,9 +90,9 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         params=params,
         comparison=comparison,
         unseen=unseen,
+        held_out=held_out_names(params.cohorts),
         answers=answers,
         Display=Display,
-        mean_and_std=mean_and_std,
         metric=display.metric,
         display=display,
         results=of_cohort,

@@ -1,7 +1,7 @@
 """Pictures of samples beside their masks and the real images they resemble most."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.data.case import Case
-from pipeline.data.dataset import Dataset, LazyCases
+from pipeline.data.dataset import LazyCases, open_dataset
 from pipeline.data.tables import read_table
 from pipeline.imaging.contact_sheet import evenly_spaced
 from pipeline.run.cells import cell_name
@@ -28,16 +28,18 @@ class Picture:
     badge: str | None
 
 
-def sample_sheets(grid, samples: Path, made: Mapping[str, Dataset], train: Sequence[Case]) -> dict[int, list[Picture]]:
+def sample_sheets(grid, samples: Path, synthetic: Path, train: Sequence[Case]) -> dict[int, list[Picture]]:
     """Number of labels → samples of the set of the first replicate.
 
     Args:
-        samples: folder of the tables of samples. made: cell name → synthetic set. train: the real train cases.
+        samples, synthetic: folders of the tables of samples and of the sets. train: the real train cases.
     """
-    cells = {labels: cell_name(labels, grid.replicates[0]) for labels in grid.labels}
-    tables = {labels: read_table(samples / f"{name}.csv") for labels, name in cells.items()}
-    rows = {labels: [row for row in table if row["set"] == "synthetic"] for labels, table in tables.items()}
-    return {labels: sample_pictures(rows[labels], made[cells[labels]].cases, train) for labels in grid.labels}
+    sheets = {}
+    for labels in grid.labels:
+        name = cell_name(labels, grid.replicates[0])
+        rows = [row for row in read_table(samples / f"{name}.csv") if row["set"] == "synthetic"]
+        sheets[labels] = sample_pictures(rows, open_dataset(synthetic / name).cases, train)
+    return sheets
 
 
 def sample_pictures(samples: Sequence[dict], cases: LazyCases, train: Sequence[Case]) -> list[Picture]:

@@ -23,35 +23,26 @@ class Worth:
     high: float
     ends: tuple[int, int]
 
-    @property
-    def replaced(self) -> float:
-        """Labels that the arm's extra cases stand for."""
-        return self.value - self.result.labels
 
-
-def equivalent(labels: Sequence[int], curve: np.ndarray, value: float) -> float:
-    """The number of labels at which the curve reaches ``value``.
-
-    The curve is made monotone first (isotonic regression: more labels are not believed to hurt) and is straight over
-    the logarithm of the number of labels between its points.
-
-    Args:
-        labels: K numbers, ascending.
-        curve: float (K,), mean score of the baseline, higher is better.
-
-    Returns:
-        0 below the curve's first point, inf above its last.
-    """
-    return _reached(labels, _rising(curve), value)
-
-
-def _rising(curve: np.ndarray) -> np.ndarray:
+def monotone(curve: np.ndarray) -> np.ndarray:
+    """A curve that does not fall, nearest to float (K,) in squares: more labels are not believed to hurt."""
     from scipy.optimize import isotonic_regression
 
     return isotonic_regression(curve).x
 
 
-def _reached(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
+def equivalent(labels: Sequence[int], rising: np.ndarray, value: float) -> float:
+    """The number of labels at which a monotone curve reaches ``value``.
+
+    The curve is straight over the logarithm of the number of labels between its points.
+
+    Args:
+        labels: K numbers, ascending.
+        rising: float (K,), mean score of the baseline, higher is better.
+
+    Returns:
+        0 below the curve's first point, inf above its last.
+    """
     if value < rising[0]:
         return 0.0
     if value > rising[-1]:
@@ -81,11 +72,11 @@ def worth(scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: 
         if where not in curves:
             values = [one.better * scores[*where, n, baseline].primary for n in counts]
             resampled = np.stack([drawn_from.means_with_replicates(row) for row in values], axis=1)
-            curves[where] = _rising(np.array([row.mean() for row in values])), [_rising(row) for row in resampled]
+            curves[where] = monotone(np.array([row.mean() for row in values])), [monotone(row) for row in resampled]
         curve, resampled = curves[where]
         arm = one.better * scores[*where, one.labels, one.arm].primary
         levels = zip(resampled, drawn_from.means_with_replicates(arm), strict=True)
-        reached = [_reached(counts, rising, level) for rising, level in levels]
+        reached = [equivalent(counts, rising, level) for rising, level in levels]
         limits = percentile_limits(reached, "inverted_cdf")
-        found.append(Worth(one, _reached(counts, curve, arm.mean()), *limits, (counts[0], counts[-1])))
+        found.append(Worth(one, equivalent(counts, curve, arm.mean()), *limits, (counts[0], counts[-1])))
     return found

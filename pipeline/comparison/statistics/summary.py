@@ -6,14 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.comparison.scores import SIZE, Scores, ScoreTable, direction
-from pipeline.comparison.statistics.estimates import (
-    Estimate,
-    Verdict,
-    estimate,
-    mean_of_known,
-    paired_difference,
-    verdicts,
-)
+from pipeline.comparison.statistics import estimates
+from pipeline.comparison.statistics.estimates import Estimate, Verdict, mean_of_known
 from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS, Metric
@@ -125,7 +119,7 @@ def summarise(
         drawn, beside = patients[key[0]], [name for *others, name in scores if others == key]
         twin = _warped_twin(arm, arms, beside)
         difference, beyond_warped = (
-            paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
+            estimates.paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
             for other in (baseline if arm != baseline else None, twin)
         )
         regions = tuple(_region_means(one))
@@ -137,7 +131,7 @@ def summarise(
                 spec=arms[arm],
                 metric=one.metric,
                 n_cases=one.primary.shape[1],
-                score=estimate(one.primary, drawn),
+                score=estimates.estimate(one.primary, drawn),
                 difference=difference,
                 beyond_warped=beyond_warped,
                 verdict=None,
@@ -148,7 +142,7 @@ def summarise(
             )
         )
     for family in families(results, held_out):
-        found = verdicts([results[place].difference for place in family], direction(results[0].metric))
+        found = estimates.verdicts([results[place].difference for place in family], direction(results[0].metric))
         for place, verdict in zip(family, found, strict=True):
             results[place] = replace(results[place], verdict=verdict)
     return results

@@ -13,11 +13,6 @@ def agreement(a: np.ndarray, b: np.ndarray, n_structures: int) -> tuple[np.ndarr
 
     A structure absent from one map lies the image diagonal away; absent from both, its distance is nan.
     """
-    distances = []
-    for k in range(1, n_structures + 1):
-        p, q = a == k, b == k
-        if p.any() and q.any():
-            distances.append(surface_scores(p, q)[1])
-        else:
-            distances.append(math.hypot(*a.shape) if p.any() or q.any() else math.nan)
+    pairs = [(a == k, b == k) for k in range(1, n_structures + 1)]
+    distances = [surface_scores(p, q)[1] if p.any() or q.any() else math.nan for p, q in pairs]
     return dice(a, b, n_structures), np.array(distances)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
@@ -21,6 +22,10 @@ class Region:
     name: str
     indices: tuple[int, ...]
     is_head: bool = False
+
+    def mask(self, class_map: np.ndarray) -> np.ndarray:
+        """bool [H, W] from class indices."""
+        return reduce(np.logical_or, (class_map == index for index in self.indices))
 
 
 def regions_of(structures: Sequence[Structure], unions: Mapping[str, Sequence[str]]) -> list[Region]:
@@ -45,7 +50,7 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region]) ->
         raise InputError(f"case '{case.id}': prediction {prediction.shape}, mask {case.mask.shape}; predict it again")
     rows = []
     for region in regions:
-        found, reference = (np.isin(mask, region.indices) for mask in (prediction, case.mask))
+        found, reference = region.mask(prediction), region.mask(case.mask)
         scores = score_region(found, reference, case.pixel_mm, hc_mm=case.hc_mm, is_head=region.is_head)
         rows += [
             {"case": case.id, "region": region.name, "metric": name, "value": value, "unit": METRICS[name].unit}
@@ -74,13 +79,9 @@ def score_region(
         hc_mm: the published head circumference, or None. is_head: whether the region has a circumference.
     """
     predicted, present = bool(prediction.any()), bool(reference.any())
-    if predicted and present:
-        dice, iou = overlap(prediction, reference)
-        hd95, assd = surface_scores(prediction, reference)
-    else:
-        dice = iou = float(predicted == present)
-        hd95 = assd = 0.0 if predicted == present else math.hypot(*reference.shape)
-    values = {"dice": dice, "iou": iou, "hd95_px": hd95, "assd_px": assd}
+    values = dict(zip(("dice", "iou"), overlap(prediction, reference), strict=True))
+    hd95, assd = surface_scores(prediction, reference)
+    values |= {"hd95_px": hd95, "assd_px": assd}
     values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
     values["reference_share"] = float(reference.mean())
     if pixel_mm is not None:
@@ -105,18 +106,21 @@ def _circumference_errors(
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Dice and IoU of two bool masks, not both empty."""
+    """Dice and IoU of two bool masks; 1 where both are empty."""
     common = np.count_nonzero(a & b)
     total = np.count_nonzero(a) + np.count_nonzero(b)
-    return float(2 * common / total), float(common / (total - common))
+    return (float(2 * common / total), float(common / (total - common))) if total else (1.0, 1.0)
 
 
 def surface_scores(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """HD95 and ASSD in pixels, of two bool [H, W] masks with at least one pixel each.
+    """HD95 and ASSD in pixels of two bool [H, W] masks; the image diagonal where one is empty, 0 where both are.
 
     Surfaces are a mask's pixels with a 4-neighbour outside it (or on the rim of the image), as in MONAI, whose
     definitions these are; each directed distance is computed once for both scores.
     """
+    if not (a.any() and b.any()):
+        worst = math.hypot(*a.shape) if a.any() or b.any() else 0.0
+        return worst, worst
     window = bounding_window(a | b)
     points_a, points_b = np.argwhere(outline(a[window])), np.argwhere(outline(b[window]))
     to_b, to_a = nearest(points_a, points_b), nearest(points_b, points_a)
