@@ -1,8 +1,8 @@
 """Which score of a synthetic set foretells what the set does for training?
 
     python -m benchmarks.quality_variants --train data/cohorts/train/hc18 --held-out data/cohorts/held_out/spanish \\
-        --foreign data/cohorts/foreign/psfhs --instrument models/instrument --unlabelled data/unlabelled/40-0 \\
-        --models 1600=models/diffusion/40-0 800=... 300=... 100=... --labels 40
+        --foreign data/cohorts/foreign/psfhs --evaluation-network models/evaluation_network \\
+        --unlabelled data/unlabelled/40-0 --models 1600=models/diffusion/40-0 800=... 300=... 100=... --labels 40
 
 Cheap variants of one generator: checkpoints (``--models steps=folder``), sampler steps, guidance, blur, noise, shuffled
 and displaced masks, few images, copies of the labels. Each set is scored by the stage `score`, and a small U-Net is
@@ -33,11 +33,9 @@ from pipeline.data.writer import write_dataset
 from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.diffusion.sampling import synthetic_cases
-from pipeline.features import extractor
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.small_unet import build_unet
-from pipeline.quality import measurement
 from pipeline.quality.measures import read_measures
 from pipeline.run import files, seeds
 from pipeline.run.compute import setup
@@ -127,29 +125,10 @@ def variants(models: list[str]) -> dict[str, tuple[str, dict, Callable]]:
     )
 
 
-def once(function: Callable, variants: Path) -> Callable:
-    """Remembers what ``function`` gave for lazily opened cases, but for those of a variant's own folder."""
-    known = {}
-
-    def call(*arguments, **options):
-        cases = next(getattr(one, "source", one) for one in arguments if not isinstance(one, str))
-        if variants in cases.path.parents:
-            return function(*arguments, **options)
-        key = cases.path, tuple(cases.column("id")[:2]), len(cases)
-        if key not in known:
-            known[key] = function(*arguments, **options)
-        return known[key]
-
-    return call
-
-
 class Runner:
     def __init__(self, args: argparse.Namespace):
         self.args, self.config = args, load_params(args.params)
         self.device = setup(self.config.compute)
-        # The real sets are the same for every variant.
-        measurement.measure = once(measurement.measure, args.out)
-        extractor.extract = once(extractor.extract, args.out)
         self.models = dict(one.split("=", 1) for one in args.models)
         self.real = read_dataset(args.train, ["train", "val", "test"])
         self.labels = label_subset(self.real.split("train"), args.labels, args.replicate, self.config.seed)
@@ -200,7 +179,7 @@ class Runner:
         arguments |= {"unlabelled": self.args.unlabelled, "foreign": self.args.foreign}
         outputs = {"out": folder / "quality.json", "samples": folder / "samples.csv"}
         config = self.config.model_copy(update={"score": self.config.score.model_copy(update={"resamples": 0})})
-        score.run(View(config, score.PARAMS), **arguments, instrument=self.args.instrument, **outputs)
+        score.run(View(config, score.PARAMS), **arguments, evaluation_network=self.args.evaluation_network, **outputs)
         return {
             one.name if one.view in (None, "domain") else f"{one.name}_{one.view}": one.value
             for one in read_measures(outputs["out"], "")
@@ -269,7 +248,7 @@ def table(folder: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    for name in ("train", "held-out", "foreign", "instrument", "unlabelled"):
+    for name in ("train", "held-out", "foreign", "evaluation-network", "unlabelled"):
         parser.add_argument(f"--{name}", type=Path, required=True)
     parser.add_argument("--models", nargs="+", required=True, help="name=folder, the fullest training first")
     parser.add_argument("--labels", type=int, required=True)

@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,10 @@ from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.config.augmentation import Augment
-from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, packed
+from pipeline.data.case import Case
+from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.features import embeddings
+from pipeline.learning.embedding_pool import EmbeddingPool
 from pipeline.learning.recipe import Recipe, cosine
 from pipeline.learning.segmentation import fit, mean_loss, one_hot
 from pipeline.networks.sam.model import Sam
@@ -50,17 +54,20 @@ def vit_b(size: int) -> Sam:
             if weight.ndim > 1:
                 weight.normal_(0, 0.02)
     network = Sam(at_resolution(config, model.state_dict(), size), 1)
-    choose_trained(network, "decoder", 1)
+    choose_trained(network, "decoder")
     return network.train()
 
 
-def examples(count: int, size: int):
+def examples(count: int, size: int) -> list[Case]:
+    """Noisy discs."""
     y, x = np.mgrid[:size, :size] / size
+    cases = []
     for i in range(count):
         rng = np.random.default_rng(i)
         inside = np.hypot(y - rng.uniform(0.4, 0.6), x - rng.uniform(0.4, 0.6)) < rng.uniform(0.2, 0.35)
-        image = np.where(inside, 0.3, -0.3) + rng.normal(0, 0.1, inside.shape)
-        yield f"case-{i}", image[None].astype(np.float32).clip(-1, 1), inside.astype(np.uint8)
+        image = np.where(inside, 166, 89) + rng.normal(0, 13, inside.shape)
+        cases.append(Case(f"case-{i}", "", "", image.clip(0, 255).astype(np.uint8), inside.astype(np.uint8)))
+    return cases
 
 
 def order(count: int, steps: int) -> list[int]:
@@ -95,25 +102,24 @@ class PlainLoop:
         return time.perf_counter() - start
 
 
-def pool_of(folder: Path, data, size: int) -> EmbeddingPool:
-    masks = [[packed(mask)] for _, _, mask in data]
-    return EmbeddingPool([Embeddings(folder, "random")], [name for name, *_ in data], masks, size, False)
+def store_of(folder: str, network: Sam, kind: type) -> embeddings.EmbeddingStore:
+    """A store of this kind of number."""
+    embeddings.DTYPE = kind
+    return embeddings.EmbeddingStore(Path(folder) / kind.__name__, Path(folder) / "base", network)
 
 
 def compare(size: int, images: int, steps: int) -> dict:
     network = vit_b(size)
-    data = list(examples(images, size))
+    cases = examples(images, size)
     with tempfile.TemporaryDirectory() as folder:
-        found = {}
+        found, pools = {}, {}
         for kind in (np.float32, np.float16):
             start = time.perf_counter()
-            encode(network, ((name, image) for name, image, _ in data), images, Path(folder) / kind.__name__,
-                   base="random", views=1, augmentation=STILL, seed=SEED, device=torch.device("cpu"),
-                   dtype=kind)  # fmt: skip
+            pools[kind] = EmbeddingPool.of(store_of(folder, network, kind), cases, 1, STILL, SEED)
             found["encode_s_per_image"] = (time.perf_counter() - start) / images
         network.train()
-        held = [torch.from_numpy(Embeddings(Path(folder) / "float32", "random").read("embedding", name))[None]
-                for name, *_ in data]  # fmt: skip
+        inputs, masks = (torch.from_numpy(make(cases, size)) for make in (stack_images, stack_masks))
+        held = torch.from_numpy(pools[np.float32].store.embeddings(inputs.numpy()))
         plain, bare = (PlainLoop(copy.deepcopy(network), steps) for _ in range(2))
         seconds = {"encode_every_step": [], "bare": [], "ours": []}
         marks: list[float] = []
@@ -125,19 +131,22 @@ def compare(size: int, images: int, steps: int) -> dict:
             seconds["ours"].append(time.perf_counter() - marks[-1])
             losses.append(loss)
             i = next(pending)
-            image, mask = torch.from_numpy(data[i][1])[None], torch.from_numpy(data[i][2])[None]
-            seconds["encode_every_step"].append(plain(image, mask))
-            seconds["bare"].append(bare(image, mask, held[i]))
+            seconds["encode_every_step"].append(plain(inputs[i : i + 1], masks[i : i + 1]))
+            seconds["bare"].append(bare(inputs[i : i + 1], masks[i : i + 1], held[i : i + 1]))
             marks.append(time.perf_counter())
 
-        pool = pool_of(Path(folder) / "float32", data, size)
         marks.append(time.perf_counter())
         recipe = Recipe(steps, 1, RATE, 1e-4, 0)
         options = {"n_structures": 1, "seed": SEED, "device": torch.device("cpu")}
-        fit(copy.deepcopy(network), pool, recipe, **options, on_step=on_step)
+        fit(copy.deepcopy(network), pools[np.float32], recipe, **options, on_step=on_step)
         half: list[float] = []
-        fit(copy.deepcopy(network), pool_of(Path(folder) / "float16", data, size), recipe, **options,
-            on_step=lambda step, loss: half.append(loss))  # fmt: skip
+        fit(
+            copy.deepcopy(network),
+            pools[np.float16],
+            recipe,
+            **options,
+            on_step=lambda step, loss: half.append(loss),
+        )
     # The first step pays for warming up.
     medians = {name: statistics.median(values[1:]) for name, values in seconds.items()}
     return {
@@ -151,31 +160,26 @@ def compare(size: int, images: int, steps: int) -> dict:
 
 
 def peak_memory(size: int, images: int) -> None:
-    """A decoder run over ``images`` different rows, and the peak of this process on stdout."""
+    """A decoder run over ``images`` different files, and the peak of this process on stdout."""
     network = vit_b(size)
-    data = [(f"case-{i}", None, mask) for i, (_, _, mask) in zip(range(images), _few_masks(size, images), strict=True)]
-    channels, grid = 256, size // 16
+    few = [zlib.compress(np.ascontiguousarray(case.mask).tobytes(), 1) for case in examples(4, size)]
+    names = [f"{i:040x}"[::-1] for i in range(images)]
     with tempfile.TemporaryDirectory() as folder:
-        rows = 64
-        # One shard under many names, written row by row: making them is not to set the peak.
-        first = Path(folder) / "embedding-00000.npy"
-        shard = np.lib.format.open_memmap(first, "w+", np.float16, (rows, channels, grid, grid))
-        for i in range(rows):
-            shard[i] = np.random.default_rng(i).standard_normal(shard.shape[1:], np.float32)
-        del shard
-        for number in range(1, -(-images // rows)):
-            os.link(first, first.with_name(f"embedding-{number:05d}.npy"))
-        index = {"base": "random", "views": 1, "rows": rows, "ids": [name for name, *_ in data],
-                 "arrays": {"embedding": {"dtype": "float16", "shape": [channels, grid, grid]}}}  # fmt: skip
-        (Path(folder) / "index.json").write_text(json.dumps(index))
-        fit(network, pool_of(Path(folder), data, size), Recipe(20, 4, RATE), n_structures=1, seed=SEED,
-            device=torch.device("cpu"))  # fmt: skip
+        store = store_of(folder, network, np.float16)
+        # 64 embeddings under many names, written one by one: making them is not to set the peak.
+        written = []
+        for i, name in enumerate(names):
+            path = store._path(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if i < 64:
+                drawn = np.random.default_rng(i).standard_normal((256, size // 16, size // 16), np.float32)
+                np.savez(path, embedding=drawn.astype(np.float16))
+                written.append(path)
+            else:
+                os.link(written[i % 64], path)
+        pool = EmbeddingPool(store, [[name] for name in names], [[few[i % len(few)]] for i in range(images)])
+        fit(network, pool, Recipe(20, 4, RATE), n_structures=1, seed=SEED, device=torch.device("cpu"))
     print(json.dumps({"images": images, "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000}))
-
-
-def _few_masks(size: int, count: int):
-    few = list(examples(4, size))
-    return (few[i % len(few)] for i in range(count))
 
 
 def main() -> None:

@@ -22,7 +22,8 @@ from benchmarks.sam_decoder import STILL, vit_b
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.features.embeddings import EmbeddingPool, Embeddings, encode, examples_of, packed
+from pipeline.features.embeddings import EmbeddingStore
+from pipeline.learning.embedding_pool import EmbeddingPool
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import fit
 from pipeline.networks.sam.model import Sam
@@ -69,29 +70,22 @@ def drift(nets: dict[int, Sam], train: Path, labels: int, steps: int, replicates
     dataset = read_dataset(train, splits=["train", "val", "test"])
     scored = {name: dataset.split(name) for name in ("val", "test")}
     rows = []
-    subsets = [label_subset(dataset.cases, labels, r, 0) for r in range(replicates)]
-    needed = list({case.id: case for cases in subsets for case in cases}.values())
     with tempfile.TemporaryDirectory() as folder:
-        for window, network in nets.items():
-            for name, cases in (("train", needed), *scored.items()):
-                encode(network, examples_of(cases, SIZE), len(cases), Path(folder) / f"{name}-{window}", base="random",
-                       views=1, augmentation=STILL, seed=0, device=CPU)  # fmt: skip
-        for r, chosen in enumerate(subsets):
-            masks = [[packed(mask)] for mask in stack_masks(chosen, SIZE)]
+        stores = {window: EmbeddingStore(Path(folder) / str(window), Path(folder) / "base", network)
+                  for window, network in nets.items()}  # fmt: skip
+        for r in range(replicates):
+            chosen = label_subset(dataset.cases, labels, r, 0)
             for trained_at in nets:
                 network = copy.deepcopy(nets[trained_at])
-                choose_trained(network, "decoder", 1)
-                store = Embeddings(Path(folder) / f"train-{trained_at}", "random")
-                pool = EmbeddingPool([store], [case.id for case in chosen], masks, SIZE, False)
+                choose_trained(network, "decoder")
+                pool = EmbeddingPool.of(stores[trained_at], chosen, 1, STILL, 0)
                 fit(network, pool, Recipe(steps, 8, 5e-4), n_structures=1, seed=r, device=CPU)
                 for used_at in nets:
                     row = {"replicate": r, "trained_at": trained_at, "used_at": used_at}
                     for name, cases in scored.items():
-                        known = Embeddings(Path(folder) / f"{name}-{used_at}", "random")
-                        rows_of = np.stack([known.read("embedding", case.id) for case in cases])
-                        maps = probabilities(network, stack_images(cases, SIZE), CPU, rows_of)
-                        scores = [dice(class_map(p), m, 1)[0] for p, m in
-                                  zip(maps, stack_masks(cases, SIZE), strict=True)]  # fmt: skip
+                        images, masks = stack_images(cases, SIZE), stack_masks(cases, SIZE)
+                        maps = probabilities(network, images, CPU, stores[used_at].embeddings(images))
+                        scores = [dice(class_map(p), mask, 1)[0] for p, mask in zip(maps, masks, strict=True)]
                         row[name] = round(100 * float(np.mean(scores)), 2)
                     rows.append(row)
     return rows

@@ -1,11 +1,11 @@
 """Quality and speed against network calls: the project's samplers beside DDPM and DDIM with the same trained network.
 
     python -m benchmarks.sampling --model models/diffusion/40-0 --train data/cohorts/train/hc18 \\
-        --instrument models/instrument --labels 40 --count 96
+        --evaluation-network models/evaluation_network --labels 40 --count 96
 
-One row a sampler: network calls an image, images a second, KID of the instrument's features against the test split
-(standard deviation over random halves), mask obedience. Masks, sectors and seeds are the same in every row. DDPM and
-DDIM run through diffusers' own schedulers on the same denoiser, D(x; σ) with σ² = (1 - ᾱ) / ᾱ.
+One row a sampler: network calls an image, images a second, KID of the evaluation network's features against the test
+split (standard deviation over random halves), mask agreement. Masks, sectors and seeds are the same in every row. DDPM
+and DDIM run through diffusers' own schedulers on the same denoiser, D(x; σ) with σ² = (1 - ᾱ) / ᾱ.
 """
 
 import argparse
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--instrument", type=Path, required=True)
+    parser.add_argument("--evaluation-network", type=Path, required=True)
     parser.add_argument("--labels", type=int, required=True)
     parser.add_argument("--replicate", type=int, default=0)
     parser.add_argument("--count", type=int, default=96)
@@ -134,9 +134,9 @@ def main() -> None:
     source = MaskSource(labels, dataset.n_structures, size, config.sample.masks, config.warp, 0)
     draws = [source.draw(i) for i in range(args.count)]
     masks = np.stack([draw.mask for draw in draws])
-    network, settings = load_unet(args.instrument, "instrument", "cpu")
+    network, settings = load_unet(args.evaluation_network, "evaluation_network", "cpu")
     if settings["image_size"] != size:
-        parser.error(f"the instrument works at {settings['image_size']} px, the model at {size}")
+        parser.error(f"the evaluation network works at {settings['image_size']} px, the model at {size}")
 
     @torch.inference_mode()
     def features(images: np.ndarray) -> np.ndarray:
@@ -149,7 +149,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     halves = [rng.permutation(args.count)[: args.count // 2] for _ in range(40)]
     rows = []
-    print(f"{'sampler':14} steps guidance interval     calls images/s   KID ± sd        obedience")
+    print(f"{'sampler':14} steps guidance interval     calls images/s   KID ± sd        agreement")
     for row in ROWS:
         if row["sampler"] == "ddpm" and args.without_ddpm:
             continue
@@ -161,7 +161,7 @@ def main() -> None:
         codes = (features(unit) - mean) / std
         spread = float(np.std([kid(codes[half], reference) for half in halves]))
         maps = [class_map(p) for p in probabilities(network, unit, "cpu")]
-        obeyed = np.mean([dice(a, b, dataset.n_structures).mean() for a, b in zip(maps, masks, strict=True)])
+        agreement = np.mean([dice(a, b, dataset.n_structures).mean() for a, b in zip(maps, masks, strict=True)])
         rows.append(
             {
                 **row,
@@ -169,13 +169,13 @@ def main() -> None:
                 "images_per_s": args.count / seconds,
                 "kid": kid(codes, reference),
                 "kid_sd": spread,
-                "obedience": float(obeyed),
+                "mask_agreement": float(agreement),
             }
         )
         last = rows[-1]
         print(
             f"{row['sampler']:14} {row['steps']:5} {row['guidance']:8} {row.get('interval', '-')!s:12} "
-            f"{last['calls']:5} {last['images_per_s']:8.2f}   {last['kid']:.3f} ± {spread:.3f}   {obeyed:.4f}",
+            f"{last['calls']:5} {last['images_per_s']:8.2f}   {last['kid']:.3f} ± {spread:.3f}   {agreement:.4f}",
             flush=True,
         )
     if args.out:

@@ -3,7 +3,7 @@
     python -m benchmarks.scoring --count 1000 --size 256
 
 The sets are simulated phantoms under random flips, grey levels and noise, ``count`` synthetic ones against ``count`` of
-the train split, a quarter of that unseen and as many foreign; the instrument is an untrained network of the preset's
+the train split, a quarter of that unseen and as many foreign; the evaluation network is untrained and of the preset's
 size, which costs what a trained one does.
 """
 
@@ -78,20 +78,19 @@ def main() -> None:
         )
         write_dataset(root / "unlabelled", [], role="unlabelled", structures=STRUCTURES)
         save_unet(
-            root / "instrument",
-            "instrument",
-            build_unet(config.instrument.channels, 1),
-            config.instrument,
+            root / "evaluation_network",
+            "evaluation_network",
+            build_unet(config.evaluation_network.channels, 1),
+            config.evaluation_network,
             STRUCTURES,
             {},
         )
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         start = time.perf_counter()
-        names = ("synthetic", "variety", "train", "unlabelled", "foreign")
+        names = ("synthetic", "variety", "train", "unlabelled", "foreign", "evaluation_network")
         score.run(
             View(config, score.PARAMS),
             **{name: root / name for name in names},
-            evaluation_network=root / "instrument",
             out=root / "quality.json",
             samples=root / "samples.csv",
         )

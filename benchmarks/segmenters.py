@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +29,6 @@ from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters
-from pipeline.networks.segmenter import build_segmenter, prepare_base
 from pipeline.networks.small_unet import build_unet
 from pipeline.run import seeds
 from pipeline.tasks.segmentation.inference import predict_native
@@ -48,19 +48,20 @@ class Model:
             self.size = config.filter.image_size
             return
         segmenter, _, train = name.partition(":")
-        settings = config.segmenter(segmenter)
+        settings = config.segmenters[segmenter]
         changes = {"train": train} if train else {}
         if encoder and settings.kind == "unet":
             changes["base"] = settings.base.model_copy(update={"weights": encoder})
         self.settings = settings.model_copy(update=changes)
         self.size = settings.base.image_size
         self.base = bases / name.replace(":", "-")
-        prepare_base(self.base, self.settings, config.seed)
+        self.kind = import_module(f"pipeline.networks.{settings.kind}.checkpoint")
+        self.kind.save_base(self.base, self.settings, *([config.seed] if settings.kind == "sam" else []))
 
-    def build(self, images: np.ndarray):
+    def build(self):
         if self.settings is None:
             return build_unet(self.config.filter.channels, 1)
-        return build_segmenter(self.base, self.settings, 1, torch.from_numpy(images))
+        return self.kind.build(self.base, self.settings, 1)
 
     def recipe(self, steps: int) -> Recipe:
         return replace(Recipe.of(self.settings or self.config.filter), steps=steps)
@@ -69,7 +70,7 @@ class Model:
 def seconds_per_step(model: Model, pool: ImagePool) -> float:
     """Processor time of a step, from a few; what comes before the first one is not counted."""
     marks: list[float] = []
-    fit(model.build(pool.images), pool, model.recipe(TRIAL), n_structures=1, seed=0, device=CPU,
+    fit(model.build(), pool, model.recipe(TRIAL), n_structures=1, seed=0, device=CPU,
         on_step=lambda step, loss: marks.append(time.process_time()))  # fmt: skip
     return statistics.median(np.diff(marks))
 
@@ -121,7 +122,7 @@ def main() -> None:
                     seed = seeds.derive(config.seed, "finetune", n, replicate)
                     torch.manual_seed(seed)
                     pool = pool_of(model, n, replicate)
-                    network = model.build(pool.images)
+                    network = model.build()
                     about = {"labels": n, "model": model.name, **count_parameters(network)}
                     start = time.process_time()
                     fit(network, pool, model.recipe(steps[model.name]), n_structures=1, seed=seed, device=CPU)
