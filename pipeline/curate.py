@@ -17,8 +17,8 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     import logging
 
     from pipeline.data.writer import write_dataset
-    from pipeline.quality import curation
-    from pipeline.quality.label_budget import LabelBudget, score, scores
+    from pipeline.quality.selection import curation
+    from pipeline.quality.selection.label_budget import LabelBudget, score, scores
     from pipeline.run import seeds
     from pipeline.run.compute import setup
 

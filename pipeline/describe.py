@@ -22,9 +22,10 @@ def run(
     """Write what people read before they use a set or share it, and its distributions for `dvc plots`."""
     from pipeline.data.dataset import open_dataset
     from pipeline.data.tables import write_table
-    from pipeline.quality import page, samples_table, set_card
-    from pipeline.quality.croissant import croissant
+    from pipeline.quality import samples_table
     from pipeline.quality.measures import read_measures
+    from pipeline.quality.pages import page, set_card
+    from pipeline.quality.pages.croissant import croissant
     from pipeline.run import files
 
     remedy = "run `dvc repro score`"

@@ -14,8 +14,8 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     The output holds no score: curation and training depend on it, and run again only when the limits change.
     ``page`` is the folder of the set's own page, made before anything is stopped, so that one can look; it is not read.
     """
-    from pipeline.quality.gate import broken_limits
-    from pipeline.quality.label_budget import LabelBudget
+    from pipeline.quality.selection.gate import broken_limits
+    from pipeline.quality.selection.label_budget import LabelBudget
     from pipeline.run import files
     from pipeline.run.compute import setup
     from pipeline.run.errors import InputError

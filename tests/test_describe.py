@@ -13,7 +13,7 @@ from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table, write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import Measure, as_json
-from pipeline.quality.page import choose_samples, feature_in_words
+from pipeline.quality.pages.page import choose_samples, feature_in_words
 from pipeline.quality.samples_table import read_samples
 from pipeline.run.errors import InputError
 from pipeline.run.files import write_json

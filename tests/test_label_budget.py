@@ -289,7 +289,7 @@ def test_the_gate_reads_nothing_but_the_labels_and_the_images_shown(world, ring)
 
 
 def test_with_fewer_than_ten_labels_the_limit_of_rims_is_left_out_with_a_warning(world, ring, monkeypatch, caplog):
-    monkeypatch.setattr("pipeline.quality.gate.MIN_REAL", N + 1)
+    monkeypatch.setattr("pipeline.quality.selection.gate.MIN_REAL", N + 1)
     off = dict.fromkeys(LIMITS) | {"imprint": 0.2}
     assert judged(world, only(world, ring, "rim"), limits=off) == {"passed": off}
     assert "gate.imprint is left out: it needs 17 labels, the set has 16" in caplog.text

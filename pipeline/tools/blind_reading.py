@@ -163,7 +163,7 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     """The page of PNG images of one shape in the order they are shown; it holds nothing about them but their pixels."""
     import base64
 
-    from pipeline.quality.templates import environment
+    from pipeline.quality.pages.templates import environment
 
     images = [base64.b64encode(png).decode() for png in pngs]
     height, width = shape

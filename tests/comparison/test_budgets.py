@@ -7,7 +7,7 @@ import pytest
 from pipeline.comparison.budgets import load_budgets
 from pipeline.comparison.statistics.comparison import compare_arms
 from pipeline.config.arms import Arm
-from pipeline.quality.curation import CRITERIA
+from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.errors import InputError
 from pipeline.run.files import write_json
 from tests.comparison.cells import grid

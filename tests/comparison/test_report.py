@@ -11,7 +11,7 @@ import yaml
 from pipeline.comparison.report import page as report
 from pipeline.config.consistency import RESERVED
 from pipeline.data.tables import read_table, write_table
-from pipeline.quality.curation import CRITERIA
+from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.errors import InputError
 from pipeline.run.files import write_json
 from tests.comparison.world import ARMS, OUTPUTS, World

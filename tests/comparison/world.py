@@ -19,8 +19,8 @@ from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
-from pipeline.quality.curation import CRITERIA
 from pipeline.quality.measures import QUESTIONS, Measure, as_json
+from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
 from pipeline.tasks.metrics import METRICS

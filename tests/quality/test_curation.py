@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.data.case import _PATH_SAFE
-from pipeline.quality.curation import (
+from pipeline.quality.selection.curation import (
     CRITERIA,
     drops,
     feature_distances,

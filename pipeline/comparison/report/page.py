@@ -21,8 +21,8 @@ from pipeline.comparison.statistics.summary import COUNTED
 from pipeline.config.cohorts import held_out_names
 from pipeline.config.segmenters import Segmenter
 from pipeline.quality.measures import CATALOGUE, QUESTIONS, short
-from pipeline.quality.page import DESCRIPTORS
-from pipeline.quality.templates import environment
+from pipeline.quality.pages.page import DESCRIPTORS
+from pipeline.quality.pages.templates import environment
 from pipeline.tasks.metrics import METRICS
 
 PROMPTS = {

@@ -18,7 +18,7 @@ from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import bottleneck
 from pipeline.quality import neighbours
-from pipeline.quality.curation import feature_distances
+from pipeline.quality.selection.curation import feature_distances
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import class_map, dice, probabilities
 from pipeline.tasks.segmentation.label_filter import LabelFilter

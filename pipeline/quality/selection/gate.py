@@ -15,9 +15,9 @@ from pipeline.config.quality import Gate
 from pipeline.data.case import Case
 from pipeline.data.structures import names
 from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
-from pipeline.quality.label_budget import LabelBudget, score, scores
 from pipeline.quality.measurement import at_size
 from pipeline.quality.measures import position
+from pipeline.quality.selection.label_budget import LabelBudget, score, scores
 from pipeline.quality.training_distance import copy_threshold
 
 log = logging.getLogger("pipeline.gate")

@@ -15,8 +15,8 @@ from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
 from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, find, short
+from pipeline.quality.pages.templates import environment
 from pipeline.quality.samples_table import NUMBERS, known_pairs
-from pipeline.quality.templates import environment
 from pipeline.run.errors import InputError
 
 TILE_HEIGHT = 120
@@ -104,7 +104,7 @@ def render(
     """
     from jinja2 import UndefinedError
 
-    pages = environment("pipeline.quality")
+    pages = environment("pipeline.quality.pages")
     pages.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
     pages.globals["aspect"] = _aspect
     try:

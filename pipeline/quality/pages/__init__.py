@@ -1,0 +1,1 @@
+"""What people read of a set before they use or share it."""
