@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipeline.data.dataset import read_images
+from pipeline.tools.preset import sorted_by_kind
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 ENVIRONMENT = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": "", "GIT_CONFIG_GLOBAL": os.devnull}
@@ -37,6 +40,11 @@ def edit(repo: Path, change) -> None:
     params = yaml.safe_load(path.read_text())
     change(params)
     path.write_text(yaml.safe_dump(params, sort_keys=False))
+    path.write_text(sorted_by_kind(path))
+
+
+def cells_of(kind: str, *cells: str) -> set[str]:
+    return {f"{stage}@{cell}" for stage in (f"finetune_{kind}", f"predict_{kind}", "evaluate") for cell in cells}
 
 
 def lock_hashes(repo: Path) -> dict[str, dict[str, str]]:
@@ -100,33 +108,47 @@ def test_every_set_has_a_page_a_card_and_metadata(repo):
     assert json.loads((repo / "results/gate/8-0.json").read_text())["passed"]["copies"] is None
 
 
-def test_a_set_that_the_gate_rejects_stops_the_run_before_anything_is_trained_on_it(clone):
-    edit(clone, lambda p: p["gate"].update(mask_agreement=0.0))
-    output = sh(clone, "dvc", "repro", check=False)
+def test_a_set_that_the_gate_rejects_stops_the_arms_that_use_it_alone(clone):
+    def change(params):
+        params["gate"].update(mask_agreement=0.0)
+        params["arms"]["warped"].update(ratio=1)
+
+    edit(clone, change)
+    output = sh(clone, "dvc", "repro", "--keep-going", check=False)
     assert "results/sets/8-0/index.html is rejected: mask agreement of 'head' is" in output
     assert "gate.mask_agreement allows 0" in output and "Traceback" not in output
-    assert "Running stage 'curate" not in output and "Running stage 'finetune" not in output
+    run = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+    assert run == {"gate@8-0", "assemble_labels@8-0-warped"} | cells_of("sam", "sam-8-0-warped")
 
 
-def test_other_limits_that_hold_run_the_gate_and_its_curation_and_train_nothing(clone):
+def test_other_limits_that_hold_assemble_again_and_train_nothing(clone):
     edit(clone, lambda p: p["gate"].update(mask_agreement=99.0))
-    # Curation repeats, to the same bytes, because the limits are part of what it rests on.
-    assert stages_run(clone) == {"gate@8-0", "curate@8-0"}
+    # Assembled to the same bytes: the limits that a set kept to are part of what the gate says.
+    assert stages_run(clone) == {"gate@8-0", *(f"assemble_generated@8-0-{arm}" for arm in ("synthetic", "shuffled"))}
 
 
 def test_a_second_run_runs_nothing(repo):
     assert "Data and pipelines are up to date" in sh(repo, "dvc", "repro")
 
 
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [
+        ("comparison/report/answers.py", {"compare"}),
+        ("tools/export.py", set()),
+        ("networks/unet/model.py", set()),
+        ("diffusion/shape_model.py", {"sample@8-0"}),
+    ],
+)
+def test_an_edit_of_the_code_runs_again_what_depends_on_it(clone, file, again):
+    with (clone / "pipeline" / file).open("a") as module:
+        module.write("# edited\n")
+    assert stages_run(clone, "--dry") == again
+
+
 def test_changing_one_ratio_runs_that_arm_only(clone):
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
-    assert stages_run(clone) == {
-        "generous@0",
-        "finetune@sam-8-0-synthetic",
-        "predict@sam-8-0-synthetic",
-        "evaluate@sam-8-0-synthetic",
-        "compare",
-    }
+    assert stages_run(clone) == {"assemble_generated@8-0-synthetic", "compare", *cells_of("sam", "sam-8-0-synthetic")}
 
 
 def test_adding_arms_runs_those_arms_only(clone):
@@ -136,66 +158,38 @@ def test_adding_arms_runs_those_arms_only(clone):
         "generous": {"extra": "synthetic", "ratio": 2, "curated": True, "generous": True},
     }
 
-    def change(params, names):
-        params["arms"] |= new
-        params["grid"]["arms"] += names
-
-    edit(clone, lambda p: change(p, ["pasted", "alone"]))
-    cells = {f"{stage}@sam-8-0-{arm}" for stage in ("finetune", "predict", "evaluate") for arm in ("pasted", "alone")}
-    assert stages_run(clone) == cells | {"generous@0", "compare"}
-    page = (clone / "results/report.html").read_text()
-    assert "control: copy-paste" in page and "synthetic ×2, no real ones" in page
-    edit(clone, lambda p: change(p, ["generous"]))
-    cell = "finetune@sam-8-0-generous"
-    assert stages_run(clone, "--dry", cell) == {"generous@0", cell}
-
-
-def test_a_frozen_encoder_sees_every_image_once_for_all_arms(clone):
-    def freeze(params):
-        params["segmenters"]["sam"].update(train="decoder")
-        params["grid"]["arms"] = ["real", "synthetic"]
-
-    edit(clone, freeze)
-    encoded = {"encode_cohorts@sam", "encode_synthetic@sam-8-0"}
-    assert encoded <= stages_run(clone)
-    assert (clone / "data/embeddings/sam/synthetic/8-0/embedding-00000.npy").is_file()
-    trained = json.loads((clone / "results/training/sam-8-0-real.json").read_text())
-    assert 0 < trained["trainable_parameters"] < trained["parameters"]
-
     def change(params):
-        params["arms"]["synthetic_1"] = {"extra": "synthetic", "ratio": 1}
-        params["grid"]["arms"].append("synthetic_1")
-        params["segmenters"]["sam"].update(steps=10)
+        params["arms"] |= new
+        params["grid"]["arms"] += list(new)
+        params["assemble"]["generous_labels"] = 8
 
     edit(clone, change)
-    for cell in ("finetune@sam-8-0-real", "finetune@sam-8-0-synthetic_1"):
-        assert stages_run(clone, "--dry", cell) == {"generous@0", cell}
+    assembled = {"assemble_labels@8-0-pasted", "assemble_generated@8-0-alone", "assemble_generous@8-0-generous"}
+    assert stages_run(clone) == assembled | cells_of("sam", *(f"sam-8-0-{arm}" for arm in new)) | {"compare"}
+    page = (clone / "results/report.html").read_text()
+    assert "control: copy-paste" in page and "synthetic ×2" in page
 
 
-def test_a_second_segmenter_runs_its_own_cells_alone(clone):
+def test_a_second_segmenter_runs_its_own_cells_alone_and_a_frozen_encoder_sees_an_image_once(clone):
     def change(params):
         params["grid"].update(segmenters=["sam", "unet"], arms=["real"])
         params["oracle"]["arms"] = []
+        sam = params["segmenters"]["sam"]
+        sam.update(train="decoder", views=2)
+        del sam["checkpointing"]
 
     edit(clone, change)
-    assert stages_run(clone) == {
-        "generous@0",
-        "base_weights@unet",
-        "encode_cohorts@unet",
-        "encode_synthetic@unet-8-0",
-        "finetune@unet-8-0-real",
-        "predict@unet-8-0-real",
-        "evaluate@unet-8-0-real",
-        "compare",
-    }
+    cells = cells_of("sam", "sam-8-0-real") | cells_of("unet", "unet-8-0-real")
+    assert stages_run(clone) == {"base_unet@unet", "compare", *cells}
     metrics = json.loads((clone / "results/metrics.json").read_text())
     assert set(metrics["phantom_b"]) == {"sam", "unet"}
-    edit(clone, lambda p: p["segmenters"]["unet"].update(train="decoder"))
-    assert stages_run(clone, "--dry", "finetune@unet-8-0-real") == {
-        "encode_cohorts@unet",
-        "encode_synthetic@unet-8-0",
-        "finetune@unet-8-0-real",
-    }
+    trained = json.loads((clone / "results/training/sam-8-0-real.json").read_text())
+    assert 0 < trained["trainable_parameters"] < trained["parameters"]
+    tested = sum(
+        len(read_images(path, ["test"]))
+        for path in (clone / "data/cohorts/train/phantom_a", *(clone / "data/cohorts/held_out").iterdir())
+    )
+    assert len(list((clone / ".scratch/embeddings").rglob("*.npz"))) == 2 * 8 + tested
 
 
 def test_changing_the_sampler_runs_nothing_before_sample(clone):
@@ -310,8 +304,8 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
     for name in ("phantom_b", "phantom_c"):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)
     rewrite(repo / "data/cohorts/train/phantom_a", tmp_path / "phantom_a")
-    command = [sys.executable, "-m", "pipeline.predict", "--segmenter", "models/segmenter/sam-8-0-real"]
-    command += ["--base", "models/base/sam", "--embeddings", "data/embeddings/sam/cohorts"]
+    command = [sys.executable, "-m", "pipeline.predict_sam", "--segmenter", "models/segmenter/sam-8-0-real"]
+    command += ["--base", "models/base/sam"]
     command += [
         "--test",
         str(tmp_path / "phantom_a"),
@@ -354,7 +348,7 @@ def test_a_training_killed_five_times_ends_with_the_same_weights(repo, tmp_path)
     killed = tmp_path / "killed"
     edit(killed, lambda p: p["diffusion"].update(steps=600, checkpoint_every=20))
     command = [sys.executable, "-m", "pipeline.train_diffusion", "--train", "data/cohorts/train/phantom_a"]
-    command += ["--unlabelled", "data/unlabelled/8-0", "--labels", "8", "--replicate", "0"]
+    command += ["--unlabelled", "data/pseudo/8-0", "--labels", "8", "--replicate", "0"]
     sh(killed, *command, "--out", "whole", "--live", "live_whole")
     command += ["--out", "resumed", "--live", "live_resumed"]
     moments = random.Random(0)
