@@ -16,22 +16,14 @@ from torch import Tensor, nn
 
 from pipeline.imaging.decoding import decode_grey
 from pipeline.imaging.letterbox import letterbox, to_unit_range
-from pipeline.networks.unet.encoder_weights import load_encoder
+from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet
-
-
-def is_folded(network: BackboneUNet) -> bool:
-    """Whether the encoder's batch norms do nothing but add."""
-    norms = batch_norms(network)
-    return bool(norms) and all(
-        (norm.running_mean == 0).all() and (norm.running_var == 1).all() and (norm.weight == 1).all() for norm in norms
-    )
 
 
 @torch.no_grad()
 def unfold(network: BackboneUNet, images: Tensor, batch: int = 16) -> None:
     """Give folded batch norms the statistics of ``images``, float [N, 1, S, S], without changing what they compute."""
-    norms = batch_norms(network)
+    norms = [module for module in network.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
     sums = {norm: torch.zeros(3, norm.num_features, dtype=torch.float64) for norm in norms}
 
     def note(norm, inputs):
@@ -55,10 +47,6 @@ def unfold(network: BackboneUNet, images: Tensor, batch: int = 16) -> None:
         norm.running_var.copy_(variance)
 
 
-def batch_norms(network: BackboneUNet) -> list[nn.BatchNorm2d]:
-    return [module for module in network.encoder.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -73,7 +61,7 @@ def main() -> None:
     images = [letterbox(decode_grey(path.read_bytes(), path.name), args.size)[0] for path in paths]
     network = BackboneUNet(args.backbone, 1).eval()
     load_encoder(network, args.weights)
-    if not is_folded(network):
+    if not is_folded(network.encoder):
         parser.error(f"{args.weights}: its batch norms have statistics already; use it as it is")
     unfold(network, torch.from_numpy(to_unit_range(np.stack(images))[:, None]))
     torch.save(network.encoder.state_dict(), args.out)

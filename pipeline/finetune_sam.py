@@ -9,22 +9,13 @@ PARAMS = ("seed", "compute", "segmenters", "augment", "strong_augment", "arms")
 
 
 def run(
-    params,
-    *,
-    segmenter: str,
-    base: Path,
-    train: Path,
-    extra: Path,
-    labels: int,
-    replicate: int,
-    arm: str,
-    out: Output,
-    metrics: Output,
-    live: Path,
-) -> None:
+    params, *, segmenter: str, base: Path, train: Path, extra: Path, labels: int, replicate: int, arm: str,
+    out: Output, metrics: Output, live: Path,
+) -> None:  # fmt: skip
     """Fine-tune for the same number of steps in every arm, without a prompt unless told otherwise."""
     from pipeline.config.segmenters import chosen_segmenter
     from pipeline.networks.sam import checkpoint
+    from pipeline.run.cells import Cell
     from pipeline.tasks.segmentation.finetuning import finetune, image_pool
 
     settings, pool_of = chosen_segmenter(params.segmenters, segmenter, "sam"), image_pool
@@ -32,23 +23,8 @@ def run(
         from pipeline.learning.embedding_pool import embedding_pool
 
         pool_of = embedding_pool(SCRATCH / "embeddings", base, settings.views, params.seed)
-    finetune(
-        checkpoint,
-        settings,
-        params,
-        segmenter=segmenter,
-        base=base,
-        train=train,
-        extra=extra,
-        labels=labels,
-        replicate=replicate,
-        arm=arm,
-        out=out,
-        metrics=metrics,
-        live=live,
-        scratch_root=SCRATCH,
-        pool_of=pool_of,
-    )
+    cell = Cell(segmenter, labels, replicate, arm)
+    finetune(checkpoint, settings, params, cell, base, train, extra, out, metrics, live, pool_of)
 
 
 if __name__ == "__main__":

@@ -74,5 +74,10 @@ def _kinds(config) -> Iterator[str]:
             yield f"kinds.{key} must be [{', '.join(names)}] for this grid; `python -m pipeline.tools.preset` writes it"
     if wanted.generous and config.assemble.generous_labels not in grid.labels:
         yield f"assemble.generous_labels is {config.assemble.generous_labels}, which is not in grid.labels"
+    for name in wanted.sam:
+        if getattr(segmenters[name], "views", 2) == 1 and (
+            strong := [a for a in grid.arms if arms[a].augment == "strong"]
+        ):
+            yield f"segmenters.{name}.views is 1, the image as it is, so arm '{strong[0]}' could augment nothing; raise it"
     for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
         yield f"oracle.segmenters names '{name}', which is no SAM"

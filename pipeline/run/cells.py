@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 from pipeline.run import files
 
@@ -23,6 +24,19 @@ def prune_datasets(folder: Path, keep: Collection[str]) -> None:
     for path in sorted(folder.glob("*")):
         if (path / "dataset.json").is_file() and path.name not in keep:
             _remove(path)
+
+
+class Cell(NamedTuple):
+    """A cell of the comparison: one fine-tuned segmenter."""
+
+    segmenter: str
+    labels: int
+    replicate: int
+    arm: str
+
+    @property
+    def name(self) -> str:
+        return cell_name(*self)
 
 
 def cell_name(*parts: str | int) -> str:

@@ -6,13 +6,13 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
-from benchmarks.unfold_batch_norms import is_folded, unfold
+from benchmarks.unfold_batch_norms import unfold
 from pipeline.config.segmenters import UNetBase, UNetSegmenter
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters, trained_state
-from pipeline.networks.unet.encoder_weights import hub_file, load_encoder
+from pipeline.networks.unet.encoder_weights import hub_file, is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
 from pipeline.networks.unet.strategies import STRATEGIES, choose_parts
 from pipeline.run.errors import InputError
@@ -245,11 +245,11 @@ def test_folded_batch_norms_are_unfolded_without_changing_a_mask(tmp_path, pool)
     torch.save(folded(classifier()), tmp_path / "folded.pth")
     network = unet().eval()
     load_encoder(network, str(tmp_path / "folded.pth"))
-    assert is_folded(network)
+    assert is_folded(network.encoder)
     images = torch.from_numpy(pool.images)
     before = network(images)
     unfold(network, images)
-    assert not is_folded(network)
+    assert not is_folded(network.encoder)
     torch.testing.assert_close(network(images), before, rtol=1e-3, atol=1e-4)
     # In training, over all the images at once, the encoder computes the same too.
     pixels = ((images + 1) / 2 - network.mean) / network.std

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from pipeline.config.segmenters import UNetSegmenter
-from pipeline.networks.unet.encoder_weights import load_encoder
+from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
 from pipeline.networks.unet.strategies import choose_parts
 from pipeline.networks.weights import load_tensors, load_weights, read_config, save_tensors
@@ -24,6 +24,11 @@ def save_base(folder: Path, settings: UNetSegmenter) -> None:
     if base.weights is not None:
         network = BackboneUNet(base.backbone, 1, input_channels=base.input_channels)
         load_encoder(network, base.weights)
+        if is_folded(network.encoder):
+            raise InputError(
+                f"{base.weights}: its batch norms were folded away, and training would normalise away what it learnt; "
+                "give them statistics again with `python -m benchmarks.unfold_batch_norms`"
+            )
         state = network.encoder.state_dict()
     about = {
         "architecture": ENCODER,

@@ -85,3 +85,11 @@ def _adapted(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
         summed = state[first].sum(dim=1, keepdim=True) / wanted
         state = state | {first: summed.expand(-1, wanted, -1, -1).contiguous()}
     return state
+
+
+def is_folded(encoder: nn.Module) -> bool:
+    """Whether batch norms do nothing but add: a converter moved their statistics into the convolutions."""
+    norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+    return bool(norms) and all(
+        (norm.running_mean == 0).all() and (norm.running_var == 1).all() and (norm.weight == 1).all() for norm in norms
+    )

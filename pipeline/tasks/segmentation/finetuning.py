@@ -18,11 +18,12 @@ from pipeline.learning.segmentation import Examples, ImagePool, extra_first, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.segmenter import Kind, save_segmenter
 from pipeline.run import files, processes, seeds
-from pipeline.run.cells import cell_name
+from pipeline.run.cells import Cell
 from pipeline.run.compute import check_precision, setup
 from pipeline.run.errors import InputError
 from pipeline.run.progress import progress
 from pipeline.run.resume import Scratch
+from pipeline.run.stage import SCRATCH
 from pipeline.tasks.segmentation.inference import mean_dice
 
 PoolOf = Callable[[nn.Module, Sequence[Case], int, Augment], Examples]
@@ -35,23 +36,9 @@ def image_pool(network: nn.Module, cases: Sequence[Case], size: int, augmentatio
 
 
 def finetune(
-    kind: Kind,
-    settings,
-    params,
-    *,
-    segmenter: str,
-    base: Path,
-    train: Path,
-    extra: Path,
-    labels: int,
-    replicate: int,
-    arm: str,
-    out: Path,
-    metrics: Path,
-    live: Path,
-    scratch_root: Path,
-    pool_of: PoolOf = image_pool,
-) -> None:
+    kind: Kind, settings, params, cell: Cell, base: Path, train: Path, extra: Path,
+    out: Path, metrics: Path, live: Path, pool_of: PoolOf = image_pool,
+) -> None:  # fmt: skip
     """Train for the same number of steps in every arm; write the segmenter and what it was trained on.
 
     Args:
@@ -60,48 +47,46 @@ def finetune(
         extra: the dataset of what the arm adds, which may be empty.
         pool_of: makes what is trained on of the cases, the real ones first.
     """
+    key, spec, size = f"segmenters.{cell.segmenter}", params.arms[cell.arm], settings.base.image_size
     device = setup(params.compute)
-    check_precision(f"segmenters.{segmenter}.mixed_precision", settings.mixed_precision, device)
-    spec = params.arms[arm]
+    check_precision(f"{key}.mixed_precision", settings.mixed_precision, device)
     dataset = read_dataset(train, splits=["train", "val"] if spec.validated else ["train"])
-    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    cases = label_subset(dataset.cases, cell.labels, cell.replicate, params.seed)
     added = open_dataset(extra)
-    seed = seeds.derive(params.seed, "finetune", labels, replicate)
+    seed = seeds.derive(params.seed, "finetune", cell.labels, cell.replicate)
     # The same initial weights and the same order of random numbers in every arm of a replicate.
     torch.manual_seed(seed)
     network = kind.build(base, settings, dataset.n_structures).to(device)
-    real = real_count(arm, spec, labels)
+    real = real_count(cell.arm, spec, cell.labels)
     augmentation = params.augment if spec.augment == "standard" else params.strong_augment
-    pool = pool_of(network, [*cases[:real], *added.cases], settings.base.image_size, augmentation)
+    pool = pool_of(network, [*cases[:real], *added.cases], size, augmentation)
     validation = dataset.split("val") if spec.validated else []
-    cell = cell_name(segmenter, labels, replicate, arm)
-    scratch = Scratch(scratch_root, f"finetune-{cell}", [train, base, extra], params.as_dict(), processes.count())
-    with progress(f"finetune {cell}", settings.steps, live) as tick:
+    scratch = Scratch(SCRATCH, f"finetune-{cell.name}", [train, base, extra], params.as_dict(), processes.count())
+    with progress(f"finetune {cell.name}", settings.steps, live) as tick:
         fit(
             network,
             pool,
-            Recipe.of(settings, f"segmenters.{segmenter}"),
+            Recipe.of(settings, key),
             n_structures=dataset.n_structures,
             cases=extra_first(real, len(pool), settings.steps, spec.pretrain),
             seed=seed,
             device=device,
             scratch=scratch,
-            validate=_validator(validation, settings.base.image_size, dataset.n_structures, device),
+            validate=_validator(validation, size, dataset.n_structures, device),
             on_step=tick,
         )
     if not processes.is_main():
         return
     trained_on = {
         "cohort": cases[0].cohort,
-        "arm": arm,
+        "arm": cell.arm,
         "labels": [case.id for case in cases],
         "selected_on": [case.id for case in validation],
         "extra": spec.extra,
         "extra_cases": len(added.cases),
     }
-    save_segmenter(
-        kind, out, network, dataset.structures, name=segmenter, base=base, settings=settings, trained_on=trained_on
-    )
+    about = {"name": cell.segmenter, "base": base, "settings": settings, "trained_on": trained_on}
+    save_segmenter(kind, out, network, dataset.structures, **about)
     files.write_json(metrics, label_budget(trained_on, added) | count_parameters(network))
     scratch.clear()
 
