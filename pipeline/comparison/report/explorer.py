@@ -6,7 +6,7 @@ scores are of one replicate; changes are means over replicates, so that what is 
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,6 @@ OUTLINES = 4500
 def explorer(
     scores: ScoreTable,
     results: Sequence[Result],
-    cases: Mapping[str, Sequence[Case]],
     predictions: Path,
     baseline: str,
     replicate: int,
@@ -41,8 +40,8 @@ def explorer(
     """Everything the explorer shows, ready for JSON.
 
     Args:
-        results: of the cohorts of ``cases``, whose order and models they give.
-        cases: by cohort, its cases with their masks.
+        scores: of every cohort, in the order of the page, with its cases and their masks.
+        predictions: the folder of every cell's predictions.
         replicate: the first of the grid, whose scores come first in ``scores``.
 
     Returns:
@@ -50,14 +49,14 @@ def explorer(
         [{id, picture, size, truth}], "views": [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the
         baseline first among ``arms``; score and change in the unit shown.
     """
-    total = sum(map(len, cases.values()))
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
+    cases = {cohort: one.cases for (cohort, *_), one in scores.items()}
+    total = sum(map(len, cases.values()))
     most = max(1, OUTLINES // max(1, total * len(views)) - 1)
     arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
     metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
-        by_id, content = {case.id: case for case in own}, []
-        pictures = {id_: _picture(by_id[id_]) for id_ in scores[name, *views[0], baseline].cases.ids}
+        pictures, content = {case.id: _picture(case) for case in own}, []
         for view in views:
             base, shown = scores[name, *view, baseline].primary, []
             for arm in (baseline, *arms[view]):

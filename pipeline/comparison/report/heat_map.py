@@ -17,27 +17,30 @@ class HeatMap:
 
     cohort: str
     segmenter: str
-    labels: tuple[int, ...]
-    rows: tuple[tuple[str, Arm, tuple[Result | None, ...]], ...]
+    cells: dict[tuple[str, int], Result]
+
+    @property
+    def labels(self) -> list[int]:
+        return sorted({labels for _, labels in self.cells})
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """By what the arm is and then by ratio."""
+        specs = {arm: one.spec for (arm, _), one in self.cells.items()}
+        return dict(sorted(specs.items(), key=lambda item: _rank(item[1])))
+
+
+def _rank(spec: Arm) -> tuple:
+    return spec.generous, spec.real < 1, spec.augment, spec.pretrain, spec.curated, spec.ratio
 
 
 def heat_maps(results: Sequence[Result]) -> list[HeatMap]:
-    """One map per cohort and segmenter, rows by what the arm is and then by ratio, from results with a difference."""
-    maps: dict[tuple[str, str], dict[tuple[str, int], Result]] = {}
+    """One map per cohort and segmenter, from results with a difference."""
+    maps: dict[tuple[str, str], HeatMap] = {}
     for one in results:
-        maps.setdefault((one.cohort, one.segmenter), {})[one.arm, one.labels] = one
-    return [HeatMap(*where, *_cells(found)) for where, found in maps.items()]
-
-
-def _cells(found: dict[tuple[str, int], Result]) -> tuple[tuple, tuple]:
-    labels = tuple(sorted({n for _, n in found}))
-    specs = {one.arm: one.spec for one in found.values()}
-    order = sorted(specs, key=lambda arm: (_kind(specs[arm]), specs[arm].ratio))
-    return labels, tuple((arm, specs[arm], tuple(found.get((arm, n)) for n in labels)) for arm in order)
-
-
-def _kind(spec: Arm) -> tuple:
-    return spec.generous, spec.real < 1, spec.augment, spec.pretrain, spec.curated
+        where = one.cohort, one.segmenter
+        maps.setdefault(where, HeatMap(*where, {})).cells[one.arm, one.labels] = one
+    return list(maps.values())
 
 
 def shade(gain: float, largest: float) -> str:

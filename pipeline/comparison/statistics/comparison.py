@@ -10,6 +10,7 @@ from pipeline.comparison.statistics.standings import Standing, between_segmenter
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
 from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
 from pipeline.config.cohorts import held_out_names
+from pipeline.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Comparison:
     standings: list[Standing]
     subgroups: list[Subgroup]
     worths: list[Worth]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics that any result has."""
+        return [name for name in METRICS if any(name in one.replicate_means for one in self.results)]
 
     @property
     def with_synthetic(self) -> list[Result]:
@@ -45,7 +51,7 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
     return Comparison(
         results,
         [len(family) for family in families(results, held_out_names(params.cohorts))],
-        {cohort: one.cases.left_out for (cohort, *_), one in scores.items()},
+        {cohort: one.left_out for (cohort, *_), one in scores.items()},
         between_segmenters(scores, params.grid.segmenters, baseline, patients),
         by_subgroup(scores, shown, baseline, resamples, params.seed),
         worth(scores, asked, baseline, patients),

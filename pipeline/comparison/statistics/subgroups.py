@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
+from pipeline.comparison.scores import Scores, ScoreTable
 from pipeline.comparison.statistics.estimates import Estimate, estimate, paired_difference
 from pipeline.comparison.statistics.resampling import Patients
 
+GROUPS = ("country", "device")
 MIN_CASES = 9
 """With fewer heads of known size a cohort is not cut into thirds."""
 
@@ -38,7 +39,7 @@ def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamp
             for value, members in _groups(own, kind) if arm in arms else ():
                 key, values = (cohort, kind, value), own.primary[:, members]
                 if key not in drawn:
-                    drawn[key] = Patients(np.array(own.cases.patients)[members], resamples, seed, *key)
+                    drawn[key] = Patients(np.array(own.patients)[members], resamples, seed, *key)
                 difference = paired_difference(values, base[:, members], drawn[key]) if arm != baseline else None
                 score = estimate(values, drawn[key])
                 found.append(Subgroup(*key, *where, arm, values.shape[1], score, difference))
@@ -50,7 +51,7 @@ def _groups(scores: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
     if kind not in GROUPS:
         yield from _thirds(scores.head_sizes())
         return
-    values = np.array(scores.cases.groups[kind])
+    values = np.array([getattr(case, kind) or "" for case in scores.cases])
     known = sorted(set(values) - {""})
     for value in known if len(known) > 1 else ():
         yield value, values == value

@@ -17,20 +17,6 @@ COUNTED = ("missing", "spurious")
 
 
 @dataclass(frozen=True)
-class RegionMeans:
-    """Means of a region's metrics over cases and replicates, None where no case has one.
-
-    known: how many of the cases have each metric.
-    """
-
-    region: str
-    means: dict[str, float | None]
-    known: dict[str, int]
-    n_cases: int
-    n_replicates: int
-
-
-@dataclass(frozen=True)
 class Result:
     """One cohort, segmenter, number of labels and arm.
 
@@ -38,6 +24,7 @@ class Result:
     segmenter and number of labels, paired.
     beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
         else alike, if there is one.
+    regions: region → metric → mean over cases and replicates, None where no case has it, and how many of the cases do.
     replicate_means: of every metric, its mean over cases in each replicate.
     asked: whether the question is about it, as ``in_question`` says.
     """
@@ -53,7 +40,7 @@ class Result:
     difference: Estimate | None
     beyond_warped: Estimate | None
     verdict: Verdict | None
-    regions: tuple[RegionMeans, ...]
+    regions: dict[str, dict[str, tuple[float | None, int]]]
     replicate_means: dict[str, list[float | None]]
     counts: dict[str, int]
     asked: bool
@@ -85,11 +72,11 @@ def in_question(spec: Arm, baseline: Arm) -> bool:
     They were made with the arm's own labels and are mixed with all of the labelled cases, in one training of the
     baseline's schedule, augmentation and validation.
     """
+    return _synthetic(spec) and not spec.generous and not spec.pretrain and _trained_alike(spec, baseline)
 
-    def rest(arm):
-        return arm.augment, arm.validated, arm.real, arm.pretrain
 
-    return _synthetic(spec) and not spec.generous and not spec.pretrain and rest(spec) == rest(baseline)
+def _trained_alike(one: Arm, other: Arm) -> bool:
+    return all(getattr(one, key) == getattr(other, key) for key in ("real", "augment", "pretrain", "validated"))
 
 
 def _synthetic(spec: Arm) -> bool:
@@ -98,7 +85,7 @@ def _synthetic(spec: Arm) -> bool:
 
 def patients_of(scores: ScoreTable, resamples: int, seed: int) -> dict[str, Patients]:
     """The patients of each cohort, resampled alike for every arm and segmenter: intervals differ by these alone."""
-    of_cases = {cohort: one.cases.patients for (cohort, *_), one in scores.items()}
+    of_cases = {cohort: one.patients for (cohort, *_), one in scores.items()}
     return {cohort: Patients(names, resamples, seed, cohort) for cohort, names in of_cases.items()}
 
 
@@ -122,8 +109,7 @@ def summarise(
             estimates.paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
             for other in (baseline if arm != baseline else None, twin)
         )
-        regions = tuple(_region_means(one))
-        names = [name for name in METRICS if name != SIZE and any(name in part.means for part in regions)]
+        names = [name for name in METRICS if name != SIZE and name in {metric for _, metric in one.values}]
         results.append(
             Result(
                 *key,
@@ -135,7 +121,7 @@ def summarise(
                 difference=difference,
                 beyond_warped=beyond_warped,
                 verdict=None,
-                regions=regions,
+                regions=_region_means(one),
                 replicate_means={name: [mean_of_known(row) for row in one.per_case(name)] for name in names},
                 counts={name: _count(one, name) for name in COUNTED if name in names},
                 asked=in_question(arms[arm], arms[baseline]),
@@ -157,26 +143,19 @@ def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list
 
 def _warped_twin(arm: str, arms: Mapping[str, Arm], names: Sequence[str]) -> str | None:
     """The arm of warped labelled images that is in all else like this one of synthetic cases."""
-
-    def rest(spec):
-        return spec.ratio, spec.real, spec.augment, spec.pretrain, spec.validated
-
-    if not _synthetic(arms[arm]):
-        return None
-    twins = (name for name in names if arms[name].extra == "warped" and rest(arms[name]) == rest(arms[arm]))
-    return next(twins, None)
+    spec = arms[arm]
+    for name, other in ((name, arms[name]) for name in names if _synthetic(spec)):
+        if other.extra == "warped" and other.ratio == spec.ratio and _trained_alike(other, spec):
+            return name
+    return None
 
 
-def _region_means(scores: Scores) -> list[RegionMeans]:
+def _region_means(scores: Scores) -> dict[str, dict[str, tuple[float | None, int]]]:
     """Of every structure and union, in the order they are scored in."""
-    found = []
-    for region in dict.fromkeys(region for region, _ in scores.values):
-        own = {metric: matrix for (name, metric), matrix in scores.values.items() if name == region}
-        known = {metric: int(np.isfinite(matrix[0]).sum()) for metric, matrix in own.items()}
-        means = {metric: mean_of_known(matrix) for metric, matrix in own.items()}
-        n_replicates, n_cases = scores.primary.shape
-        found.append(RegionMeans(region, means, known, n_cases, n_replicates))
-    return found
+    regions: dict[str, dict[str, tuple[float | None, int]]] = {}
+    for (region, metric), matrix in scores.values.items():
+        regions.setdefault(region, {})[metric] = mean_of_known(matrix), int(np.isfinite(matrix[0]).sum())
+    return regions
 
 
 def _count(scores: Scores, metric: str) -> int:
