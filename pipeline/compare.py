@@ -68,7 +68,7 @@ def run(
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
-    write_table(table, exports.long_table(comparison, grid.replicates, params.compare.baseline))
+    write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
     read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic)}
     for folder, suffix in {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv"}.items():

@@ -44,9 +44,9 @@ class Budget:
 
     @property
     def criteria(self) -> list[str]:
-        """The criteria that its samples were curated by."""
-        curated = (self.records[0]["samples"] or {}).get("curated") or {"thresholds": {}}
-        return [name for name, threshold in curated["thresholds"].items() if threshold is not None]
+        """The criteria that the samples of a curated arm were chosen by."""
+        thresholds = self.records[0]["samples"]["curated"]["thresholds"]
+        return [name for name, threshold in thresholds.items() if threshold is not None]
 
 
 def load_budgets(grid, arms: Mapping[str, Arm], training: Path) -> list[Budget]:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.quality import SyntheticSets
-from pipeline.comparison.statistics.comparison import Comparison
+from pipeline.comparison.scores import CELL
 from pipeline.comparison.statistics.estimates import mean_of_known
-from pipeline.comparison.statistics.summary import COUNTED, Result
+from pipeline.comparison.statistics.summary import COUNTED, Result, measured
 
 
 def metrics(
@@ -25,7 +25,7 @@ def metrics(
         leaf = {name: mean_of_known(values) for name, values in one.replicate_means.items() if name not in COUNTED}
         if one.difference is not None:
             leaf[f"{one.metric.name}_minus_baseline"] = one.difference.mean
-        counts = one.counts | {"n_cases": one.n_cases, "n_replicates": one.score.n_replicates}
+        counts = one.counts | {"n_cases": one.score.n_cases, "n_replicates": one.score.n_replicates}
         _put(tree, (one.cohort, one.segmenter, f"n{one.labels}", one.arm), leaf | counts)
     for labels, measures in sets.measures.items():
         leaf = {}
@@ -57,23 +57,17 @@ def _put(tree: dict, path: Sequence[str], values: Mapping[str, float | int | Non
     tree.update({name: float(f"{one:.6g}") if isinstance(one, float) else one for name, one in values.items()})
 
 
-def long_table(comparison: Comparison, replicates: Sequence[int], baseline: str) -> list[dict]:
+def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
     """One row per cohort, segmenter, labels, arm and replicate, for plots; ``difference`` is of the primary."""
-    results = comparison.results
+    unknown, names = [None] * len(replicates), measured(results)
     base = {(one.cohort, one.segmenter, one.labels): one.of_replicates for one in results if one.arm == baseline}
     return [
         {
-            "cohort": one.cohort,
-            "segmenter": one.segmenter,
-            "labels": one.labels,
-            "arm": one.arm,
+            **{key: getattr(one, key) for key in CELL},
             "extra": one.spec.extra,
             "ratio": float(one.spec.ratio),
             "replicate": replicate,
-            **{
-                name: one.replicate_means[name][i] if name in one.replicate_means else None
-                for name in comparison.metrics
-            },
+            **{name: one.replicate_means.get(name, unknown)[i] for name in names},
             "difference": one.of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],
         }
         for one in results

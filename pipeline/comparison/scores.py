@@ -62,8 +62,9 @@ class Scores:
         return shares.get(self.head, max(shares.values(), key=np.nanmean))
 
 
+CELL = ("cohort", "segmenter", "labels", "arm")
 ScoreTable = dict[tuple[str, str, int, str], Scores]
-"""By (cohort, segmenter, labels, arm)."""
+"""By the parts of ``CELL``."""
 
 
 def direction(metric: Metric) -> int:

@@ -76,8 +76,7 @@ def _several(results: Sequence[Result]) -> bool:
 
 
 def _axis_title(metric: Metric) -> str:
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    return f"mean {metric.title}{unit}" + "\nlower is better" * (metric.better == "lower")
+    return f"mean {Display(metric).heading}" + "\nlower is better" * (metric.better == "lower")
 
 
 def _limits(values: Sequence[float], intervals: Sequence, share: float, metric: Metric) -> tuple[float, float]:

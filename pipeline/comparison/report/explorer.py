@@ -45,14 +45,13 @@ def explorer(
         replicate: the first of the grid, whose scores come first in ``scores``.
 
     Returns:
-        {"scale", "arms" of the grid, "shown" of each view, "metric": how scores are shown, "cohorts": {name: {"cases":
-        [{id, picture, size, truth}], "views": [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the
-        baseline first among ``arms``; score and change in the unit shown.
+        {"scale", "metric": how scores are shown, "cohorts": {name: {"cases": [{id, picture, size, truth}], "views":
+        [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the baseline first among ``arms``; score and
+        change in the unit shown.
     """
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     cases = {cohort: one.cases for (cohort, *_), one in scores.items()}
-    total = sum(map(len, cases.values()))
-    most = max(1, OUTLINES // max(1, total * len(views)) - 1)
+    most = max(1, OUTLINES // (sum(map(len, cases.values())) * len(views)) - 1)
     arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
     metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
@@ -74,15 +73,8 @@ def explorer(
                 )
             content.append({"segmenter": view[0], "labels": view[1], "arms": shown})
         cohorts[name] = {"cases": list(pictures.values()), "views": content}
-    count, better = len({one.arm for one in results}), results[0].better
-    shown_as = {"title": metric.title, "unit": metric.shown_unit, "digits": metric.digits, "better": better}
-    return {
-        "scale": SCALE,
-        "arms": count,
-        "shown": min(most + 1, count),
-        "metric": shown_as,
-        "cohorts": cohorts,
-    }
+    shown_as = {"title": metric.title, "unit": metric.shown_unit, "digits": metric.digits}
+    return {"scale": SCALE, "metric": shown_as | {"better": results[0].better}, "cohorts": cohorts}
 
 
 def _shown(results: Sequence[Result], most: int) -> list[str]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.scores import ScoreTable
+from pipeline.comparison.statistics.estimates import Compared
 from pipeline.comparison.statistics.learning_curve import Worth, worth
-from pipeline.comparison.statistics.standings import Standing, between_segmenters
+from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
 from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
 from pipeline.config.cohorts import held_out_names
-from pipeline.tasks.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,9 @@ class Comparison:
     results: list[Result]
     family_sizes: list[int]
     left_out: dict[str, int]
-    standings: list[Standing]
+    standings: list[Compared]
     subgroups: list[Subgroup]
     worths: list[Worth]
-
-    @property
-    def metrics(self) -> list[str]:
-        """The metrics that any result has."""
-        return [name for name in METRICS if any(name in one.replicate_means for one in self.results)]
 
     @property
     def with_synthetic(self) -> list[Result]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.comparison.scores import SIZE, Scores, ScoreTable, direction
+from pipeline.comparison.scores import CELL, SIZE, Scores, ScoreTable, direction
 from pipeline.comparison.statistics import estimates
-from pipeline.comparison.statistics.estimates import Estimate, Verdict, mean_of_known
+from pipeline.comparison.statistics.estimates import Compared, Estimate, mean_of_known
 from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS, Metric
@@ -16,12 +16,11 @@ COUNTED = ("missing", "spurious")
 """Metrics that are 0 or 1: the page and the metrics give how many of the predictions are."""
 
 
-@dataclass(frozen=True)
-class Result:
-    """One cohort, segmenter, number of labels and arm.
+@dataclass(frozen=True, kw_only=True)
+class Result(Compared):
+    """One cohort, segmenter, number of labels and arm, held against the baseline arm of the same segmenter and labels.
 
-    metric: the primary, which ``score`` is of; values are in its unit. difference: from the baseline arm of the same
-    segmenter and number of labels, paired.
+    metric: the primary, which ``score`` is of; values are in its unit.
     beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
         else alike, if there is one.
     regions: region → metric → mean over cases and replicates, None where no case has it, and how many of the cases do.
@@ -29,17 +28,9 @@ class Result:
     asked: whether the question is about it, as ``in_question`` says.
     """
 
-    cohort: str
-    segmenter: str
-    labels: int
-    arm: str
     spec: Arm
     metric: Metric
-    n_cases: int
-    score: Estimate
-    difference: Estimate | None
     beyond_warped: Estimate | None
-    verdict: Verdict | None
     regions: dict[str, dict[str, tuple[float | None, int]]]
     replicate_means: dict[str, list[float | None]]
     counts: dict[str, int]
@@ -101,26 +92,23 @@ def summarise(
     Verdicts are corrected for the number of comparisons: among the arms in question on the cohorts ``held_out``, and
     among all the others.
     """
-    results = []
-    for (*key, arm), one in scores.items():
-        drawn, beside = patients[key[0]], [name for *others, name in scores if others == key]
-        twin = _warped_twin(arm, arms, beside)
+    results, listed = [], {arm: arms[arm] for *_, arm in scores}
+    for cell, one in scores.items():
+        *where, arm = cell
+        drawn, twin = patients[cell[0]], _warped_twin(arms[arm], listed)
         difference, beyond_warped = (
-            estimates.paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
+            estimates.paired_difference(one.primary, scores[*where, other].primary, drawn) if other else None
             for other in (baseline if arm != baseline else None, twin)
         )
-        names = [name for name in METRICS if name != SIZE and name in {metric for _, metric in one.values}]
+        names = [name for name in METRICS if name != SIZE and any(name == metric for _, metric in one.values)]
         results.append(
             Result(
-                *key,
-                arm,
+                **dict(zip(CELL, cell, strict=True)),
                 spec=arms[arm],
                 metric=one.metric,
-                n_cases=one.primary.shape[1],
                 score=estimates.estimate(one.primary, drawn),
                 difference=difference,
                 beyond_warped=beyond_warped,
-                verdict=None,
                 regions=_region_means(one),
                 replicate_means={name: [mean_of_known(row) for row in one.per_case(name)] for name in names},
                 counts={name: _count(one, name) for name in COUNTED if name in names},
@@ -134,6 +122,11 @@ def summarise(
     return results
 
 
+def measured(results: Sequence[Result]) -> list[str]:
+    """The metrics that any result has."""
+    return [name for name in METRICS if any(name in one.replicate_means for one in results)]
+
+
 def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
@@ -141,11 +134,11 @@ def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list
     return sorted(asked), [place for place in compared if place not in asked]
 
 
-def _warped_twin(arm: str, arms: Mapping[str, Arm], names: Sequence[str]) -> str | None:
+def _warped_twin(spec: Arm, arms: Mapping[str, Arm]) -> str | None:
     """The arm of warped labelled images that is in all else like this one of synthetic cases."""
-    spec = arms[arm]
-    for name, other in ((name, arms[name]) for name in names if _synthetic(spec)):
-        if other.extra == "warped" and other.ratio == spec.ratio and _trained_alike(other, spec):
+    for name, other in arms.items():
+        warped = other.extra == "warped" and other.ratio == spec.ratio
+        if _synthetic(spec) and warped and _trained_alike(other, spec):
             return name
     return None
 
