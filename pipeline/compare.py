@@ -16,7 +16,6 @@ def run(
     usefulness: Path,
     samples: Path,
     synthetic: Path,
-    curated: Path,
     predictions: Path,
     live: Path,
     training: Path,
@@ -54,17 +53,15 @@ def run(
     with_box = [cell_name(*one) for one in grid.cells() if one[0] in boxed.segmenters and one[3] in boxed.arms]
     kept = {
         **dict.fromkeys((evaluation, predictions, training), cells),
-        **dict.fromkeys((quality, usefulness, samples, synthetic, curated), sets),
+        **dict.fromkeys((quality, usefulness, samples, synthetic), sets),
         **{folder: [*sets, *cells] for folder in live.glob("*")},
         oracle: with_box,
     }
     for folder, names in kept.items():
         prune_cells(folder, names)
 
-    own = read_dataset(test, splits=["train", "test"])
     away = [held_out / name for name in held_out_names(params.cohorts)]
-    cases = {path.name: read_dataset(path, splits=["test"]).cases for path in away}
-    cases[test.name] = own.split("test")
+    cases = {path.name: read_dataset(path, splits=["test"]).cases for path in (*away, test)}
     scores = load_scores(evaluation, grid, cases, params.task)
     budgets = load_budgets(grid, params.arms, training)
     comparison = compare_arms(scores, params, budgets)
@@ -73,7 +70,7 @@ def run(
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
-    read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic, curated)}
+    read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic)}
     for folder, suffix in {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv"}.items():
         read[folder.name] = [folder / f"{name}.{suffix}" for name in kept[folder]]
     read |= {f"cohort {path.name}": [path] for path in (test, *away)}
@@ -84,8 +81,8 @@ def run(
         budgets=budgets,
         boxes=boxes,
         sets=worth,
-        sheets=sample_sheets(grid, samples, synthetic, own.split("train")),
-        explorer=explorer(scores, comparison.results, cases, predictions, params.compare.baseline, grid.replicates[0]),
+        sheets=sample_sheets(grid, samples, synthetic, test),
+        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0]),
         **provenance(params, read),
     )
     files.write_bytes(report, html.encode())

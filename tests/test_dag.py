@@ -99,7 +99,7 @@ SMALL_NETWORKS = {"train_evaluation_network", "train_filter", "usefulness"}
 EDITS = {
     "comparison/report/answers.py": {"compare"},
     "comparison/statistics/crossed.py": {"compare"},
-    "quality/pages/page.py": PAGES,
+    "quality/pages/page.py": {*PAGES, "compare"},
     "quality/pages/croissant.py": PAGES,
     "tools/export.py": set(),
     "tools/segment.py": set(),

@@ -1,48 +1,52 @@
 """How many labels each arm has seen in all, and what else it was trained on: what its training wrote down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
+from pipeline.comparison.records import read_record
 from pipeline.config.arms import Arm
 from pipeline.run.cells import cell_name
-from pipeline.run.errors import InputError
-from pipeline.run.files import read_json
 
-Range = tuple[int, int]
-"""Least and most over replicates."""
-REMEDY = "run `dvc repro` of its finetune stage"
+KEYS = ("trainable_parameters", "parameters", "labels", "unlabelled", "extra", "samples")
 
 
 @dataclass(frozen=True)
 class Budget:
     """What an arm was trained on.
 
-    trainable, parameters: of the segmenter, those that were trained and all.
-    seen: labelled real cases seen in all, by generator, filter and segmenter, those that chose weights among them.
-    unlabelled: real images seen without their label. extra: extra cases in the training pool.
-    available: different samples these were drawn from; None where none are. sampled, dropped: curated arms only, of how
-    many samples, and how many each criterion in use dropped (some by more than one).
+    records: of each replicate, what its training wrote: see ``label_budget`` in tasks/segmentation/finetuning.py.
+    Its labels are all real cases seen with labels, by generator, filter and segmenter, also those that chose weights.
     """
 
     segmenter: str
     labels: int
     arm: str
     spec: Arm
-    trainable: int
-    parameters: int
-    seen: Range
-    unlabelled: Range
-    extra: Range
-    available: Range | None = None
-    sampled: Range | None = None
-    dropped: Mapping[str, Range] | None = None
+    records: tuple[dict, ...]
+
+    def range(self, *keys: str) -> tuple[int, int] | None:
+        """Least and most over replicates of the number under these keys, one inside the other; None where none has it.
+
+        Of curated arms: how many samples there were (``samples curated of``), and how many each criterion dropped,
+        some by more than one (``samples curated dropped`` and its name).
+        """
+        values = list(self.records)
+        for key in keys:
+            values = [value[key] for value in values if value is not None]
+        return (min(values), max(values)) if values else None
 
     @property
     def exceeded(self) -> bool:
         """Whether more labels were seen than the arm's own, in any replicate."""
-        return self.seen[1] > self.labels
+        return self.range("labels")[1] > self.labels
+
+    @property
+    def criteria(self) -> list[str]:
+        """The criteria that the samples of a curated arm were chosen by."""
+        thresholds = self.records[0]["samples"]["curated"]["thresholds"]
+        return [name for name, threshold in thresholds.items() if threshold is not None]
 
 
 def load_budgets(grid, arms: Mapping[str, Arm], training: Path) -> list[Budget]:
@@ -53,32 +57,7 @@ def load_budgets(grid, arms: Mapping[str, Arm], training: Path) -> list[Budget]:
     """
     budgets = []
     for segmenter, labels, arm in product(grid.segmenters, grid.labels, grid.arms):
-        facts = [_read(training / f"{cell_name(segmenter, labels, r, arm)}.json") for r in grid.replicates]
-        budgets.append(_budget(segmenter, labels, arm, arms[arm], facts))
+        paths = [training / f"{cell_name(segmenter, labels, replicate, arm)}.json" for replicate in grid.replicates]
+        records = tuple(read_record(path, "run `dvc repro` of its finetune stage", *KEYS) for path in paths)
+        budgets.append(Budget(segmenter, labels, arm, arms[arm], records))
     return budgets
-
-
-def _read(path: Path) -> dict:
-    facts = read_json(path, REMEDY)
-    for key in ("trainable_parameters", "parameters", "labels", "unlabelled", "extra", "samples"):
-        if key not in facts:
-            raise InputError(f"{path}: key '{key}' is missing; {REMEDY}")
-    return facts
-
-
-def _budget(segmenter: str, labels: int, arm: str, spec: Arm, facts: Sequence[dict]) -> Budget:
-    counts = facts[0]["trainable_parameters"], facts[0]["parameters"]
-    ranges = (_range(one[key] for one in facts) for key in ("labels", "unlabelled", "extra"))
-    samples = [one["samples"] for one in facts if one["samples"]]
-    of_samples = {"available": _range(one["available"] for one in samples)} if samples else {}
-    if spec.curated:
-        applied = [one["curated"] for one in samples]
-        used = [name for name, value in applied[0]["thresholds"].items() if value is not None]
-        of_samples["sampled"] = _range(one["of"] for one in applied)
-        of_samples["dropped"] = {name: _range(one["dropped"][name] for one in applied) for name in used}
-    return Budget(segmenter, labels, arm, spec, *counts, *ranges, **of_samples)
-
-
-def _range(values) -> Range:
-    ordered = sorted(values)
-    return ordered[0], ordered[-1]

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.quality import SyntheticSets
+from pipeline.comparison.scores import CELL
 from pipeline.comparison.statistics.estimates import mean_of_known
-from pipeline.comparison.statistics.summary import COUNTED, Result
-from pipeline.tasks.metrics import METRICS
+from pipeline.comparison.statistics.summary import COUNTED, Result, measured
 
 
 def metrics(
@@ -25,22 +25,24 @@ def metrics(
         leaf = {name: mean_of_known(values) for name, values in one.replicate_means.items() if name not in COUNTED}
         if one.difference is not None:
             leaf[f"{one.metric.name}_minus_baseline"] = one.difference.mean
-        counts = one.counts | {"n_cases": one.n_cases, "n_replicates": one.score.n_replicates}
+        counts = one.counts | {"n_cases": one.score.n_cases, "n_replicates": one.score.n_replicates}
         _put(tree, (one.cohort, one.segmenter, f"n{one.labels}", one.arm), leaf | counts)
-    for measure in sets.measures:
-        mean, where = measure.mean, ("synthetic", f"n{measure.labels}")
-        name = mean.name if mean.view is None else f"{mean.name}_{mean.view}"
-        _put(tree, where, {name: mean.value})
-        if mean.question != "privacy":
+    for labels, measures in sets.measures.items():
+        leaf = {}
+        for mean, _ in measures:
+            name = mean.name if mean.view is None else f"{mean.name}_{mean.view}"
+            leaf[name] = mean.value
             # The ends of those of privacy are the same by definition.
-            _put(tree, where, {f"{name}_best": mean.best, f"{name}_worst": mean.worst})
-    distances: dict[tuple[int, str], list[float | None]] = {}
-    for shape in sets.shapes:
-        distances.setdefault((shape.labels, shape.descriptor), []).append(shape.mean("synthetic", "distance"))
-    for (labels, descriptor), values in distances.items():
-        _put(tree, ("synthetic", f"n{labels}"), {f"mask_{descriptor}": mean_of_known(values)})
+            if mean.question != "privacy":
+                leaf |= {f"{name}_best": mean.best, f"{name}_worst": mean.worst}
+        distances: dict[str, list[float | None]] = {}
+        for shape in sets.shapes[labels]:
+            distances.setdefault(f"mask_{shape.descriptor}", []).append(shape.mean("synthetic", "distance"))
+        means = {name: mean_of_known(values) for name, values in distances.items()}
+        _put(tree, ("synthetic", f"n{labels}"), leaf | means)
     for one in budgets:
-        leaf = {"trainable_parameters": one.trainable, "parameters": one.parameters, "labels_seen": one.seen[1]}
+        leaf = {key: one.records[0][key] for key in ("trainable_parameters", "parameters")}
+        leaf["labels_seen"] = one.range("labels")[1]
         _put(tree, ("training", one.segmenter, f"n{one.labels}", one.arm), leaf)
     for one in boxes:
         leaf = {"dice_oracle_box": one.sam, "dice_ellipse_in_box": one.ellipse}
@@ -57,18 +59,15 @@ def _put(tree: dict, path: Sequence[str], values: Mapping[str, float | int | Non
 
 def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: str) -> list[dict]:
     """One row per cohort, segmenter, labels, arm and replicate, for plots; ``difference`` is of the primary."""
+    unknown, names = [None] * len(replicates), measured(results)
     base = {(one.cohort, one.segmenter, one.labels): one.of_replicates for one in results if one.arm == baseline}
-    columns = [name for name in METRICS if any(name in one.replicate_means for one in results)]
     return [
         {
-            "cohort": one.cohort,
-            "segmenter": one.segmenter,
-            "labels": one.labels,
-            "arm": one.arm,
+            **{key: getattr(one, key) for key in CELL},
             "extra": one.spec.extra,
             "ratio": float(one.spec.ratio),
             "replicate": replicate,
-            **{name: one.replicate_means[name][i] if name in one.replicate_means else None for name in columns},
+            **{name: one.replicate_means.get(name, unknown)[i] for name in names},
             "difference": one.of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],
         }
         for one in results

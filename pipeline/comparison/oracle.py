@@ -33,12 +33,11 @@ def load_oracle(folder: Path, grid, oracle, cohorts: Sequence[str]) -> list[Orac
     Raises:
         InputError: the table of a cell is missing.
     """
-    found = []
-    for segmenter, labels, arm in product(oracle.segmenters, grid.labels, oracle.arms):
-        tables = [read_table(folder / f"{cell_name(segmenter, labels, r, arm)}.csv") for r in grid.replicates]
-        for cohort in cohorts:
-            rows = [row for table in tables for row in table if row["cohort"] == cohort]
-            columns = ("dice_oracle_box", "dice_ellipse_in_box")
-            means = [float(np.mean([float(row[name]) for row in rows])) for name in columns]
-            found.append(OracleBox(cohort, segmenter, labels, arm, *means, len(rows) // len(tables)))
-    return sorted(found, key=lambda one: cohorts.index(one.cohort))
+    boxes, columns = [], ("dice_oracle_box", "dice_ellipse_in_box")
+    for cohort, *cell in product(cohorts, oracle.segmenters, grid.labels, oracle.arms):
+        segmenter, labels, arm = cell
+        paths = [folder / f"{cell_name(segmenter, labels, replicate, arm)}.csv" for replicate in grid.replicates]
+        rows = [row for path in paths for row in read_table(path) if row["cohort"] == cohort]
+        means = (float(np.mean([float(row[name]) for row in rows])) for name in columns)
+        boxes.append(OracleBox(cohort, *cell, *means, len(rows) // len(paths)))
+    return boxes

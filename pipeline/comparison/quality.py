@@ -2,51 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from pipeline.comparison.records import read_record
 from pipeline.comparison.statistics.estimates import mean_of_known
 from pipeline.quality.measures import QUESTIONS, Measure, read_measures
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
-from pipeline.run.files import read_json
 
 REMEDY = "run `dvc repro score`"
 
 
 @dataclass(frozen=True)
-class ReplicatedMeasure:
-    """One measure of the synthetic sets of one number of labels; a record for each replicate."""
-
-    labels: int
-    records: tuple[Measure, ...]
-
-    @cached_property
-    def mean(self) -> Measure:
-        """Means over the replicates that have a value, a best, a worst; ``n`` is the smallest, limits the first's."""
-        means = {
-            name: mean_of_known([getattr(one, name) for one in self.records])
-            for name in ("value", "best", "worst", "spread")
-        }
-        return replace(self.records[0], n=min(one.n for one in self.records), **means)
-
-    @property
-    def values(self) -> list[float]:
-        return [one.value for one in self.records if one.value is not None]
-
-
-@dataclass(frozen=True)
 class Shape:
-    """One descriptor of one structure of the masks, for one number of labels; a record for each replicate.
+    """One descriptor of one structure of the masks; a record for each replicate.
 
     A record holds the groups reference (train split), synthetic (sampled masks), unseen (real ones), labels (the arm's
     own) and sources (the sampled ones by origin), each with mean, std, n and distance: Wasserstein, from the train
     split in its standard deviations. None where undefined.
     """
 
-    labels: int
     structure: str
     descriptor: str
     records: tuple[dict, ...]
@@ -65,21 +42,18 @@ class Shape:
         found = {name: [one["sources"].get(name, {}).get("distance") for one in self.records] for name in names}
         return {name: mean_of_known(values) for name, values in found.items()}
 
-    @property
-    def n(self) -> int:
-        """Sampled masks that have this descriptor, in each replicate; the smallest number."""
-        return min(one["synthetic"]["n"] for one in self.records)
-
 
 @dataclass(frozen=True)
 class SyntheticSets:
-    """Measures in the order of the questions, and the shapes of the masks.
+    """Quality of the synthetic sets.
 
+    measures: number of labels → in the order of the questions, each measure's mean over replicates and its values.
+    shapes: number of labels → the shapes of the masks.
     verdicts: (labels, replicate) → question → its word and sentence; see quality/verdicts.py.
     """
 
-    measures: Sequence[ReplicatedMeasure]
-    shapes: Sequence[Shape]
+    measures: dict[int, list[tuple[Measure, list[float]]]]
+    shapes: dict[int, list[Shape]]
     verdicts: dict[tuple[int, int], dict[str, dict[str, str]]]
 
 
@@ -89,7 +63,7 @@ def load_quality(quality: Path, usefulness: Path, grid) -> SyntheticSets:
     Raises:
         InputError: a file is missing or of another version of the code, or the replicates were not scored alike.
     """
-    measures, shapes, verdicts = [], [], {}
+    sets = SyntheticSets({}, {}, {})
     for labels in grid.labels:
         by_key: dict[tuple[str, str, str | None], list[Measure]] = {}
         masks = []
@@ -98,20 +72,26 @@ def load_quality(quality: Path, usefulness: Path, grid) -> SyntheticSets:
             own = read_measures(quality / name, REMEDY)
             for one in [*own, *read_measures(usefulness / name, "run `dvc repro usefulness`")]:
                 by_key.setdefault((one.question, one.name, one.view), []).append(one)
-            masks.append(_block(quality / name, "masks"))
-            verdicts[labels, replicate] = _block(quality / name, "verdicts")
-        for key in sorted(by_key, key=lambda key: list(QUESTIONS).index(key[0])):
-            if len(by_key[key]) != len(grid.replicates):
-                raise InputError(f"{quality}: not every replicate has a measure '{key[1]}'; {REMEDY}")
-            measures.append(ReplicatedMeasure(labels, tuple(by_key[key])))
-        for structure, descriptors in masks[0].items():
-            for name in descriptors:
-                shapes.append(Shape(labels, structure, name, tuple(one[structure][name] for one in masks)))
-    return SyntheticSets(measures, shapes, verdicts)
+            scored = read_record(quality / name, REMEDY, "masks", "verdicts")
+            masks.append(scored["masks"])
+            sets.verdicts[labels, replicate] = scored["verdicts"]
+        if uneven := [key for key, records in by_key.items() if len(records) != len(grid.replicates)]:
+            raise InputError(f"{quality}: not every replicate has a measure '{uneven[0][1]}'; {REMEDY}")
+        ordered = sorted(by_key, key=lambda key: list(QUESTIONS).index(key[0]))
+        sets.measures[labels] = [_over_replicates(by_key[key]) for key in ordered]
+        sets.shapes[labels] = [
+            Shape(structure, name, tuple(one[structure][name] for one in masks))
+            for structure, descriptors in masks[0].items()
+            for name in descriptors
+        ]
+    return sets
 
 
-def _block(path: Path, key: str) -> dict:
-    content = read_json(path, REMEDY)
-    if key not in content:
-        raise InputError(f"{path}: key '{key}' is missing; {REMEDY}")
-    return content[key]
+def _over_replicates(records: Sequence[Measure]) -> tuple[Measure, list[float]]:
+    """Means over the replicates that have a value, a best, a worst, and the values; ``n`` is the smallest number of
+    images, limits are the first's."""
+    means = {
+        name: mean_of_known([getattr(one, name) for one in records]) for name in ("value", "best", "worst", "spread")
+    }
+    values = [one.value for one in records if one.value is not None]
+    return replace(records[0], n=min(one.n for one in records), **means), values

@@ -14,37 +14,31 @@ from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS, Metric
 
-GROUPS = ("country", "device")
 SIZE = "reference_share"
 REMEDY = "run `dvc repro evaluate`"
-
-
-@dataclass(frozen=True)
-class EvaluatedCases:
-    """The C cases of a cohort that have the primary metric, in the order of the dataset.
-
-    groups: country and device of each case, empty where unknown. left_out: the number of cases without the primary.
-    """
-
-    ids: tuple[str, ...]
-    patients: tuple[str, ...]
-    groups: dict[str, tuple[str, ...]]
-    left_out: int
 
 
 @dataclass(frozen=True)
 class Scores:
     """Scores of one cohort, segmenter, number of labels and arm.
 
+    cases: the C cases of the cohort that have the primary metric, in the order of the dataset.
+    left_out: the number of cases without the primary.
     metric: the primary. structures: the regions that are no unions. head: the structure with the role head, if any.
     values: (region, metric) → float (R, C), replicates by cases; nan where a case does not have the metric.
     """
 
-    cases: EvaluatedCases
+    cases: Sequence[Case]
+    left_out: int
     metric: Metric
     structures: tuple[str, ...]
     head: str | None
     values: dict[tuple[str, str], np.ndarray]
+
+    @property
+    def patients(self) -> list[str]:
+        """The patient of each case."""
+        return [case.patient for case in self.cases]
 
     def per_case(self, metric: str) -> np.ndarray:
         """float (R, C): the mean over those single structures that have the metric, nan where none has it."""
@@ -64,12 +58,13 @@ class Scores:
         nan where that is not known."""
         shares = {region: self.values[region, SIZE][0] for region in self.structures if (region, SIZE) in self.values}
         if not shares:
-            return np.full(len(self.cases.ids), np.nan)
+            return np.full(len(self.cases), np.nan)
         return shares.get(self.head, max(shares.values(), key=np.nanmean))
 
 
+CELL = ("cohort", "segmenter", "labels", "arm")
 ScoreTable = dict[tuple[str, str, int, str], Scores]
-"""By (cohort, segmenter, labels, arm)."""
+"""By the parts of ``CELL``."""
 
 
 def direction(metric: Metric) -> int:
@@ -106,7 +101,7 @@ def load_scores(folder: Path, grid, evaluated: Mapping[str, Sequence[Case]], tas
                         f"{path}: the cases of cohort '{cohort}' are not scored like those of the other cells, so "
                         f"differences cannot be paired; {REMEDY}"
                     )
-            scores[cohort, *cell] = Scores(members[cohort], *about, _matrices(tables, members[cohort].ids))
+            scores[cohort, *cell] = Scores(*members[cohort], *about, _matrices(tables, members[cohort][0]))
     return {key: scores[key] for cohort in evaluated for key in scores if key[0] == cohort}
 
 
@@ -121,8 +116,8 @@ def _by_cohort(path: Path) -> dict[str, _Table]:
     return tables
 
 
-def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) -> EvaluatedCases:
-    """Of the scored cases those that have the primary, with what the dataset knows of them."""
+def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) -> tuple[list[Case], int]:
+    """Of the scored cases those that have the primary, and the number of the others."""
     if unknown := {metric for *_, metric in table} - set(METRICS):
         raise InputError(f"{path}: metric '{min(unknown)}' is not known to this version; {REMEDY}")
     by_id, scored = {case.id: case for case in cases}, dict.fromkeys(id_ for id_, *_ in table)
@@ -132,16 +127,14 @@ def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) 
     kept = [by_id[id_] for id_ in scored if id_ in primary]
     if not kept:
         raise InputError(f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary)")
-    groups = {kind: tuple(getattr(case, kind) or "" for case in kept) for kind in GROUPS}
-    ids, patients = (tuple(getattr(case, name) for case in kept) for name in ("id", "patient"))
-    return EvaluatedCases(ids, patients, groups, len(scored) - len(kept))
+    return kept, len(scored) - len(kept)
 
 
-def _matrices(tables: Sequence[_Table], ids: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+def _matrices(tables: Sequence[_Table], cases: Sequence[Case]) -> dict[tuple[str, str], np.ndarray]:
     """(region, metric) → float (R, C), from the tables of the replicates."""
-    column, matrices = {id_: place for place, id_ in enumerate(ids)}, {}
+    column, matrices = {case.id: place for place, case in enumerate(cases)}, {}
     for id_, region, metric in tables[0]:
         if id_ in column:
-            matrix = matrices.setdefault((region, metric), np.full((len(tables), len(ids)), np.nan))
+            matrix = matrices.setdefault((region, metric), np.full((len(tables), len(cases)), np.nan))
             matrix[:, column[id_]] = [table[id_, region, metric] for table in tables]
     return matrices

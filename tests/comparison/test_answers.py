@@ -93,14 +93,14 @@ def test_a_metric_is_written_in_the_unit_it_is_shown_in():
     assert (dice.value(0.9537), dice.value(None), dice.heading, dice.unit_of_differences) == (
         "95.4", "–", "Dice, %", "points"
     )  # fmt: skip
-    assert (error.difference(-1.234), error.size(-1.234), error.value_with_unit(2)) == ("−1.23", "1.23", "2.00 mm")
+    assert (error.difference(-1.234), error.size(-1.234)) == ("−1.23", "1.23")
     assert (dice.better_side, error.better_side) == ("positive is better", "negative is better")
     assert numbers.span((3, 3)) == "3" and numbers.span((3, 5)) == "3–5" and numbers.span(None) == "–"
 
 
 def compared(word, mean, cohort="far", arm="four", ratio=4, metric="dice", **spec):
     spec = {"extra": "synthetic", "curated": True, **spec}
-    difference = Estimate(mean, None, None, Crossed(mean, 0.005, 10.0), 60, 5)
+    difference = Estimate(mean, None, None, Crossed(mean, 0.005, 10.0), 60, 60, 5)
     one = result(word, mean, metric=metric)
     detectable = None if word == "too few" else 0.019
     one.verdict = Verdict(word, {"too few": "too few replicates to say: 2 of 5"}.get(word, word), None, detectable)

@@ -21,13 +21,14 @@ def by_arm(world):
 
 def test_the_generator_and_the_segmenter_share_their_labels(world):
     found = by_arm(world)
-    assert [one.seen for one in found.values()] == [(4, 4)] * 4
+    assert [one.range("labels") for one in found.values()] == [(4, 4)] * 4
     real, synthetic, shuffled = (found[4, arm] for arm in ("real", "synthetic", "shuffled"))
-    assert (real.unlabelled, synthetic.unlabelled, real.extra, synthetic.extra) == ((0, 0), (3, 3), (0, 0), (8, 8))
-    assert (real.available, synthetic.available, shuffled.available) == (None, (5, 5), (16, 16))
-    assert (synthetic.sampled, shuffled.dropped) == ((16, 16), None)
-    assert synthetic.dropped == {CRITERIA[0]: (9, 9), CRITERIA[2]: (4, 4)}
-    assert (real.trainable, real.parameters) == (1234, 9000)
+    ranges = [[one.range(key) for one in (real, synthetic)] for key in ("unlabelled", "extra", "parameters")]
+    assert ranges == [[(0, 0), (3, 3)], [(0, 0), (8, 8)], [(9000, 9000)] * 2]
+    assert [one.range("samples", "available") for one in (real, synthetic, shuffled)] == [None, (5, 5), (16, 16)]
+    assert [one.range("samples", "curated", "of") for one in (real, synthetic, shuffled)] == [None, (16, 16), None]
+    assert synthetic.criteria == [CRITERIA[0], CRITERIA[2]]
+    assert [synthetic.range("samples", "curated", "dropped", name) for name in synthetic.criteria] == [(9, 9), (4, 4)]
 
 
 def test_ranges_are_over_replicates_and_labels_that_chose_weights_count(tmp_path):
@@ -36,7 +37,7 @@ def test_ranges_are_over_replicates_and_labels_that_chose_weights_count(tmp_path
         facts = training_facts(ARMS["synthetic"], 4, 4, chosen_on=3 * replicate)
         write_json(tmp_path / f"sam-4-{replicate}-synthetic.json", facts | {"parameters": 9, "trainable_parameters": 5})
     (found,) = load_budgets(cells, arms, tmp_path)
-    assert found.seen == (4, 7) and found.exceeded and (found.trainable, found.parameters) == (5, 9)
+    assert found.range("labels") == (4, 7) and found.exceeded
     write_json(tmp_path / "sam-4-1-synthetic.json", {"labels": 4, "parameters": 9, "trainable_parameters": 5})
     with pytest.raises(InputError, match=r"sam-4-1-synthetic.json: key 'unlabelled' is missing; run `dvc repro`"):
         load_budgets(cells, arms, tmp_path)
@@ -44,14 +45,13 @@ def test_ranges_are_over_replicates_and_labels_that_chose_weights_count(tmp_path
 
 def test_a_generous_arm_says_how_many_labels_it_has_seen(large):
     found = by_arm(large)
-    assert (found[4, "synthetic"].seen, found[4, "synthetic_1"].seen, found[6, "synthetic_1"].seen) == (
-        (4, 4), (6, 6), (6, 6)
-    )  # fmt: skip
+    seen = [found[key].range("labels") for key in ((4, "synthetic"), (4, "synthetic_1"), (6, "synthetic_1"))]
+    assert seen == [(4, 4), (6, 6), (6, 6)]
     assert [found[n, "synthetic_1"].exceeded for n in (4, 6)] == [True, False]
 
 
 def test_arms_that_saw_more_labels_stand_for_no_number_of_them(large):
     scores, budgets = large.scores(), large.budgets()
     fair = compare_arms(scores, large.params(), budgets)
-    over = compare_arms(scores, large.params(), [replace(one, seen=(9, 9)) for one in budgets])
+    over = compare_arms(scores, large.params(), [replace(one, records=({"labels": 9},)) for one in budgets])
     assert {one.result.arm for one in fair.worths} == {"synthetic"} and over.worths == []

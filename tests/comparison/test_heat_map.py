@@ -6,11 +6,10 @@ from tests.comparison.test_charts import results
 
 
 def test_a_row_for_each_synthetic_arm_by_ratio_and_a_column_for_each_number_of_labels():
-    first, second = heat_maps(asked(results(segmenter="sam") + results(segmenter="unet")))
-    assert (first.cohort, first.segmenter, first.labels) == ("far", "sam", (10, 40)) and second.segmenter == "unet"
-    assert [arm for arm, *_ in first.rows] == ["one", "four"]
-    for arm, _, cells in first.rows:
-        assert [(one.arm, one.labels) for one in cells] == [(arm, 10), (arm, 40)]
+    maps = heat_maps(asked(results(segmenter="sam") + results(segmenter="unet")))
+    assert list(maps) == [("far", "sam"), ("far", "unet")] and list(maps["far", "sam"]) == ["one", "four"]
+    for arm, cells in maps["far", "sam"].items():
+        assert {n: (one.arm, one.labels) for n, one in cells.items()} == {10: (arm, 10), 40: (arm, 40)}
 
 
 def luminance(colour):

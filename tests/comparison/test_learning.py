@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 
 from pipeline.comparison.report.numbers import in_labels
-from pipeline.comparison.scores import EvaluatedCases, Scores
+from pipeline.comparison.scores import Scores
 from pipeline.comparison.statistics.estimates import estimate
 from pipeline.comparison.statistics.learning_curve import equivalent, monotone, worth
 from pipeline.comparison.statistics.resampling import Patients
 from pipeline.comparison.statistics.summary import Result
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS
+from tests.comparison.cells import person
 
 SPEC = Arm(extra="synthetic", ratio=4)
 LABELS = (5, 10, 20, 40)
@@ -39,16 +40,16 @@ def test_a_dip_of_the_curve_is_levelled():
 
 
 def scores_of(patients, values, metric="dice"):
-    names = tuple(f"c{i}" for i in range(len(patients)))
-    cases = EvaluatedCases(names, tuple(patients), {}, 0)
-    return Scores(cases, METRICS[metric], ("head",), "head", {("head", metric): values})
+    cases = [person(f"c{i}", patient) for i, patient in enumerate(patients)]
+    return Scores(cases, 0, METRICS[metric], ("head",), "head", {("head", metric): values})
 
 
 def result(scores, patients):
     score = estimate(scores.primary, patients)
     return Result(
-        "far", "unet", 10, "more", SPEC, scores.metric, patients.n, score, score, None, None, (), {}, {}, True
-    )
+        cohort="far", segmenter="unet", labels=10, arm="more", score=score, difference=score, spec=SPEC,
+        metric=scores.metric, beyond_warped=None, regions={}, replicate_means={}, counts={}, asked=True,
+    )  # fmt: skip
 
 
 def world(draws, truth, metric="dice", n_replicates=5, n_patients=60):

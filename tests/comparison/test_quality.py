@@ -33,11 +33,11 @@ def test_quality_stands_between_its_ends(tmp_path):
     for replicate, kid in zip(GRID.replicates, (0.2, 0.4), strict=True):
         write_quality(tmp_path, f"10-{replicate}.json", kid, n=20 + replicate)
     found = loaded(tmp_path)
-    means = {one.mean.name: one.mean for one in found.measures}
+    means = {one.name: one for one, _ in found.measures[10]}
     assert list(means) == ["kid", "recall", "dice", "tstr"], "in the order of the questions"
     kid = means["kid"]
     assert (kid.value, kid.position, kid.n) == (pytest.approx(0.3), pytest.approx(0.3), 20)
-    assert found.measures[0].values == [0.2, 0.4]
+    assert found.measures[10][0][1] == [0.2, 0.4]
     assert means["recall"].position < 0, "better than the best end"
     assert means["dice"].position == pytest.approx(0.25) and means["tstr"].position is None
     assert found.verdicts[10, 3]["fidelity"]["word"] == "good"
@@ -76,9 +76,9 @@ def test_shapes_are_means_over_replicates(tmp_path):
     second = masks(area=(None, None), angle=(0.5, 5.0), sources=["parent", "shape_model"])
     write_quality(tmp_path, "10-0.json", masks=first)
     write_quality(tmp_path, "10-3.json", masks=second)
-    area, angle = loaded(tmp_path).shapes
+    area, angle = loaded(tmp_path).shapes[10]
     assert (area.structure, area.descriptor, area.mean("reference", "std")) == ("head", "area", 1.0)
-    assert (area.mean("synthetic", "distance"), area.mean("synthetic", "mean"), area.n) == (0.2, 5.0, 0)
+    assert (area.mean("synthetic", "distance"), area.mean("synthetic", "mean")) == (0.2, 5.0)
     assert (area.mean("unseen", "distance"), area.mean("labels", "distance")) == (
         pytest.approx(0.1),
         pytest.approx(0.2),

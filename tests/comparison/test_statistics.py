@@ -116,6 +116,7 @@ def difference(patients, replicates, n=5, error=0.001):
         patients=Interval(*patients, 20),
         replicates=Interval(*replicates, n) if n > 1 else None,
         crossed=Crossed(float(np.mean(patients)), error, 8.0) if n > 1 else None,
+        n_cases=20,
         n_patients=20,
         n_replicates=n,
     )

@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 
 from pipeline.comparison.exports import long_table, metrics
-from pipeline.comparison.quality import ReplicatedMeasure, Shape, SyntheticSets
+from pipeline.comparison.quality import Shape, SyntheticSets
 from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import by_subgroup
 from pipeline.comparison.statistics.summary import patients_of, summarise
@@ -14,7 +14,7 @@ from tests.comparison.cells import ARMS, grid, load, person, row, task, write_ce
 
 GRID = grid(replicates=(0, 3))
 ONE_CELL = grid(arms=("real",))
-NO_SETS = SyntheticSets([], [], {})
+NO_SETS = SyntheticSets({}, {}, {})
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_known_means_and_paired_differences(folder):
     assert (real.arm, synthetic.arm) == ("real", "synthetic")
     assert real.score.mean == pytest.approx(0.75)
     assert real.of_replicates == pytest.approx([0.7, 0.8])
-    assert (real.n_cases, real.score.n_replicates, real.score.n_patients) == (2, 2, 2)
+    assert (real.score.n_cases, real.score.n_replicates, real.score.n_patients) == (2, 2, 2)
     assert real.difference is None and real.verdict is None
     assert synthetic.difference.mean == pytest.approx(0.65 - 0.75)
     assert synthetic.difference.replicates.n == 2
@@ -58,20 +58,18 @@ def test_known_means_and_paired_differences(folder):
 def test_missing_predictions_are_counted_and_scored(folder):
     synthetic = summarised(load(folder, GRID))[1]
     assert synthetic.counts == {"missing": 1}
-    assert (synthetic.regions[0].known["missing"], synthetic.regions[0].n_replicates) == (2, 2)
+    assert synthetic.regions["head"]["missing"][1] == 2
     assert synthetic.score.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
 
 
 def test_millimetres_are_means_of_the_cases_that_have_them(folder):
-    part = summarised(load(folder, GRID))[0].regions[0]
-    assert part.means["hd95_mm"] == pytest.approx(5.0)
-    assert (part.known["hd95_mm"], part.n_cases) == (1, 2)
+    result = summarised(load(folder, GRID))[0]
+    assert (result.regions["head"]["hd95_mm"], result.score.n_cases) == ((pytest.approx(5.0), 1), 2)
 
 
 def test_unknown_pixel_sizes_give_no_millimetres(tmp_path):
     write_cells(tmp_path, {"sam-10-0-real": [row("a", 0.5), row("b", 0.7)]})
-    part = summarised(load(tmp_path, ONE_CELL))[0].regions[0]
-    assert "hd95_mm" not in part.means
+    assert "hd95_mm" not in summarised(load(tmp_path, ONE_CELL))[0].regions["head"]
 
 
 TWO_STRUCTURES = task(("symphysis", "fetal_head"), {"all": ("symphysis", "fetal_head")}, roles={"fetal_head": "head"})
@@ -85,15 +83,14 @@ def test_a_case_is_the_mean_of_its_structures_and_unions_stand_beside_them(tmp_p
     write_cells(tmp_path, {"sam-10-0-real": rows})
     scores = load(tmp_path, ONE_CELL, about=TWO_STRUCTURES)
     own = scores["far", "sam", 10, "real"]
-    assert own.cases.ids == ("b", "a")
+    assert [case.id for case in own.cases] == ["b", "a"]
     assert own.primary.tolist() == [[pytest.approx(0.6), 1.0]]
     assert own.head_sizes().tolist() == [0.3, 0.2], "of the structure whose role is head"
     (result,) = summarised(scores)
-    assert [(part.region, part.known["dice"]) for part in result.regions] == [
-        ("symphysis", 1), ("fetal_head", 2), ("all", 1)
-    ]  # fmt: skip
+    known = {region: values["dice"][1] for region, values in result.regions.items()}
+    assert known == {"symphysis": 1, "fetal_head": 2, "all": 1}
     assert result.replicate_means["hc_error_percent"] == [1.5]
-    assert result.regions[2].means["dice"] == 0.99 and "hc_error_percent" not in result.regions[2].means
+    assert result.regions["all"]["dice"][0] == 0.99 and "hc_error_percent" not in result.regions["all"]
     leaf = metrics([result], NO_SETS, [], [])["far"]["sam"]["n10"]["real"]
     assert (leaf["dice"], leaf["hc_error_percent"], leaf["missing"]) == (0.8, 1.5, 0)
 
@@ -108,11 +105,11 @@ def test_where_lower_is_better_a_smaller_value_helps(tmp_path):
     errors = load(tmp_path, cells, about=task(primary="hc_error_mm"))
     _, lower = summarised(errors)
     assert lower.difference.mean == pytest.approx(-0.98) and lower.gain == pytest.approx(0.98)
-    assert (lower.verdict.word, lower.n_cases) == ("helps", 12)
-    assert errors["far", "sam", 10, "real"].cases.left_out == 1, "a case without the primary"
+    assert (lower.verdict.word, lower.score.n_cases) == ("helps", 12)
+    assert errors["far", "sam", 10, "real"].left_out == 1, "a case without the primary"
     assert [one["difference"] for one in long_table([lower], range(5), "synthetic")] == [0] * 5
     _, higher = summarised(load(tmp_path, cells))
-    assert (higher.verdict.word, higher.n_cases) == ("hurts", 13)
+    assert (higher.verdict.word, higher.score.n_cases) == ("hurts", 13)
 
 
 def test_a_cohort_in_which_no_case_has_the_primary_is_an_error(folder):
@@ -145,15 +142,12 @@ def test_cells_that_score_other_cases_are_an_error(folder):
 
 
 def test_metrics_are_small_nested_and_finite(folder):
-    def kid(value):
-        return Measure("fidelity", "kid", "domain", value, 40, 0.01, "real", 0.9, "far")
-
-    quality = [
-        ReplicatedMeasure(10, (kid(0.2), kid(0.4))),
-        ReplicatedMeasure(10, (Measure("privacy", "training_distance", None, 0.8, 9, 1.0, "real", 0.0, "copies"),)),
+    measures = [
+        (Measure("fidelity", "kid", "domain", 0.3, 40, 0.01, "real", 0.9, "far"), [0.2, 0.4]),
+        (Measure("privacy", "training_distance", None, 0.8, 9, 1.0, "real", 0.0, "copies"), [0.8]),
     ]
     shapes = [
-        Shape(10, structure, descriptor, ({"synthetic": {"distance": distance}},))
+        Shape(structure, descriptor, ({"synthetic": {"distance": distance}},))
         for structure, descriptor, distance in (
             ("head", "area", 0.2),
             ("neck", "area", 0.4),
@@ -162,7 +156,7 @@ def test_metrics_are_small_nested_and_finite(folder):
             ("neck", "row", None),
         )
     ]
-    tree = metrics(summarised(load(folder, GRID)), SyntheticSets(quality, shapes, {}), [], [])
+    tree = metrics(summarised(load(folder, GRID)), SyntheticSets({10: measures}, {10: shapes}, {}), [], [])
     leaf = tree["far"]["sam"]["n10"]["real"]
     assert leaf == {
         "dice": 0.75,
@@ -252,7 +246,7 @@ def test_subgroups_are_means_of_their_own_cases(tmp_path):
     found = subgroups(two_segmenters(tmp_path))
     assert len(found) == 8, "two countries of two arms of two segmenters; a case of unknown country is in none"
     one, two = found[:2]
-    assert (one.kind, one.value, one.segmenter, one.arm, one.n_cases) == ("country", "DZA", "sam", "real", 1)
+    assert (one.kind, one.value, one.segmenter, one.arm, one.score.n_cases) == ("country", "DZA", "sam", "real", 1)
     assert (one.score.mean, two.value, two.score.mean) == (pytest.approx(0.6), "ESP", pytest.approx(0.8))
     assert one.score.patients is None and found[2].difference.mean == pytest.approx(0.2)
 
@@ -265,7 +259,7 @@ def test_head_sizes_are_thirds_of_the_cohort_with_paired_gains(tmp_path):
     write_cells(tmp_path, {"sam-10-0-real": real, "sam-10-0-synthetic": more})
     found = [one for one in subgroups(load(tmp_path, grid())) if one.arm == "synthetic"]
     assert [one.value.split()[0] for one in found] == ["small", "medium", "large"]
-    assert [one.n_cases for one in found] == [4, 4, 4]
+    assert [one.score.n_cases for one in found] == [4, 4, 4]
     assert [one.difference.mean for one in found] == pytest.approx([0.1, 0, 0])
     assert (found[0].difference.patients.low, found[0].difference.patients.high) == pytest.approx((0.1, 0.1))
 

@@ -20,6 +20,7 @@ from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import QUESTIONS, Measure, as_json
+from pipeline.quality.samples_table import NUMBERS
 from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
@@ -185,18 +186,12 @@ class World:
         shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        write_json(self.root / "curated" / name / "dataset.json", {})
+        empty = dict.fromkeys(NUMBERS, "") | {"copy": False, "imprinted": False, "distance": 1.0}
         scored = [
-            {
-                "set": "synthetic",
-                "id": one.id,
-                "mask_agreement": 0.5 + 0.03 * i,
-                "nearest": own[i % n].id,
-                "distance": 1.0,
-            }
+            empty | {"set": "synthetic", "id": one.id, "mask_agreement": 0.5 + 0.03 * i, "nearest": own[i % n].id}
             for i, one in enumerate(made)
         ]
-        real = {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id, "distance": 1.0}
+        real = empty | {"set": "unseen", "id": "a-9", "mask_agreement": 0.9, "nearest": own[0].id}
         write_table(self.root / "samples" / f"{name}.csv", [*scored, real])
         answers = {question: {"word": word, "text": f"{question}."} for question, word in WORDS.items()}
         write_json(
@@ -255,7 +250,6 @@ class World:
             "usefulness",
             "samples",
             "synthetic",
-            "curated",
             "predictions",
             "live",
             "training",

@@ -20,10 +20,8 @@ def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
     """The headline and one sentence below it, from the held-out results in question."""
     ones = asked(results)
     if not ones:
-        return (
-            "Not asked in this run",
-            f"It takes an arm with synthetic data that is in all else like the arm “{baseline}”.",
-        )
+        lead = f"It takes an arm with synthetic data that is in all else like the arm “{baseline}”."
+        return "Not asked in this run", lead
     words = [one.verdict.word for one in ones if one.verdict.word != "too few"]
     total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
     if not words:
@@ -66,14 +64,13 @@ def advice(results: Sequence[Result], baseline: str, worths: Sequence[Worth] = (
     The smallest ratio that helps in every cohort, and what it is worth in labels where it helps and there is a learning
     curve; the baseline where none is shown to help.
     """
-    known = {(one.result.cohort, one.result.segmenter, one.result.labels, one.result.arm): one for one in worths}
     groups: dict[tuple[str, int], dict[str, list[Result]]] = {}
     for one in asked(results):
         groups.setdefault((one.segmenter, one.labels), {}).setdefault(one.arm, []).append(one)
-    return [(*key, _advise(arms, baseline, known)) for key, arms in groups.items()]
+    return [(*key, _advise(arms, baseline, worths)) for key, arms in groups.items()]
 
 
-def _advise(arms: Mapping[str, Sequence[Result]], baseline: str, worths: Mapping[tuple, Worth]) -> str:
+def _advise(arms: Mapping[str, Sequence[Result]], baseline: str, worths: Sequence[Worth]) -> str:
     words = {arm: [one.verdict.word for one in ones] for arm, ones in arms.items()}
 
     def gains(arm):
@@ -93,9 +90,8 @@ def _advise(arms: Mapping[str, Sequence[Result]], baseline: str, worths: Mapping
     return f"stay with “{baseline}”: no ratio is shown to help; the best mean is that of “{best}”, {gains(best)}"
 
 
-def _gain(result: Result, worths: Mapping[tuple, Worth]) -> str:
-    found = worths.get((result.cohort, result.segmenter, result.labels, result.arm))
-    worth = ""
+def _gain(result: Result, worths: Sequence[Worth]) -> str:
+    worth, found = "", next((one for one in worths if one.result is result), None)
     if found is not None and result.verdict.word == "helps" and found.low > result.labels:
         value, low, high = (in_labels(number, found.ends) for number in (found.value, found.low, found.high))
         worth = f", worth {value} labels" + (f" ({low} to {high})" if low != high else "")
@@ -119,15 +115,11 @@ def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
     if shuffled:
         limits = [(one.better, one.difference.both or one.difference.patients) for one in shuffled]
         lost = all(found is not None and better * found.side < 0 for better, found in limits)
-        expected = "It has to be worse, and it is."
-        if not lost:
-            expected = "It has to be worse, but not every interval excludes zero: treat gains with suspicion."
-        sentences.append((lost, f"Control, synthetic images with shuffled masks: {_span(shuffled)}. {expected}"))
-    parts = []
-    for kind, (words, *_) in WITHOUT_GENERATOR.items():
-        if those := [one for one in compared if one.spec.extra == kind]:
-            parts.append(f"{words}, {_span(those)}")
-    if parts:
+        found = "and it is" if lost else "but not every interval excludes zero: treat gains with suspicion"
+        text = f"Control, synthetic images with shuffled masks: {_span(shuffled)}. It has to be worse, {found}."
+        sentences.append((lost, text))
+    kinds = {kind: [one for one in compared if one.spec.extra == kind] for kind in WITHOUT_GENERATOR}
+    if parts := [f"{WITHOUT_GENERATOR[kind][0]}, {_span(those)}" for kind, those in kinds.items() if those]:
         credit = "Diffusion adds something only where a synthetic arm is better than these."
         sentences.append((True, f"Controls without a generator: {'; '.join(parts)}. {credit}"))
     return sentences

@@ -32,45 +32,42 @@ def _figure(width: float, height: float) -> Iterator:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def charts_of(cohort: str, results: Sequence[Result], baseline: str) -> dict[str, str]:
+def charts_of(results: Sequence[Result], baseline: str) -> dict[str, str]:
     """The SVG charts of one cohort: ratio; difference where there is any; curve from two numbers of labels."""
-    title = results[0].metric.title
-    words = f"Mean {title} against ratio, cohort {cohort}"
-    charts = {"ratio": score_against_ratio(results, baseline, f"ratio-{cohort}", words)}
+    charts = {"ratio": score_against_ratio(results, baseline)}
     if any(one.difference for one in results):
-        words = f"{title} differences from {baseline}, cohort {cohort}"
-        charts["difference"] = differences(results, f"difference-{cohort}", words)
+        charts["difference"] = differences(results, baseline)
     if len({one.labels for one in results}) > 1:
-        words = f"{title} over number of labels, cohort {cohort}"
-        charts["curve"] = learning_curves(results, baseline, f"curve-{cohort}", words)
+        charts["curve"] = learning_curves(results, baseline)
     return charts
 
 
-def score_against_ratio(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
+def score_against_ratio(results: Sequence[Result], baseline: str) -> str:
     """Mean score of one cohort's arms over the ratio, one panel per segmenter and number of labels, as inline SVG.
 
     Bars are the intervals over patients, small dots the replicates; controls stand beside the line of synthetic arms.
     The axis is made for the other arms: where the shuffled control lies beyond it, its number stands at the edge.
     """
-    shown = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
-    several, columns = _several(results), min(_COLUMNS, len(shown))
-    rows, metric = -(-len(shown) // columns), results[0].metric
+    panels: dict[tuple[str, int], list[Result]] = {}
+    for one in results:
+        panels.setdefault((one.segmenter, one.labels), []).append(one)
+    columns, metric = min(_COLUMNS, len(panels)), results[0].metric
     others = [one for one in results if not one.spec.shuffled]
     values = [value for one in others for value in (one.score.mean, *one.of_replicates)]
     limits = _limits(values, [one.score.patients for one in others], 0.08, metric)
+    rows = -(-len(panels) // columns)
     with _figure(1.7 + 3.4 * columns, 3.3 * rows) as figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for panel, (segmenter, labels) in zip(grid.flat, shown, strict=False):
-            own = [one for one in results if (one.segmenter, one.labels) == (segmenter, labels)]
+        grid[0, 0].set_ylim(*limits)
+        for panel, ((segmenter, labels), own) in zip(grid.flat, panels.items(), strict=False):
             _ratio_panel(panel, own, baseline, limits)
-            panel.set_title(f"{segmenter}, " * several + f"{labels} labelled cases", loc="left")
+            panel.set_title(f"{segmenter}, " * _several(results) + f"{labels} labelled cases", loc="left")
             panel.set_xlabel("extra cases per labelled case (ratio)")
-        for panel in grid.flat[len(shown) :]:
+        for panel in grid.flat[len(panels) :]:
             panel.remove()
         for panel in grid[:, 0]:
             panel.set_ylabel(_axis_title(metric))
-        grid[0, 0].set_ylim(*limits)
-        return _svg(figure, name, title)
+        return _svg(figure, results, "ratio", f"Mean {metric.title} against ratio")
 
 
 def _several(results: Sequence[Result]) -> bool:
@@ -79,8 +76,7 @@ def _several(results: Sequence[Result]) -> bool:
 
 
 def _axis_title(metric: Metric) -> str:
-    unit = f" ({metric.shown_unit})" if metric.shown_unit else ""
-    return f"mean {metric.title}{unit}" + "\nlower is better" * (metric.better == "lower")
+    return f"mean {Display(metric).heading}" + "\nlower is better" * (metric.better == "lower")
 
 
 def _limits(values: Sequence[float], intervals: Sequence, share: float, metric: Metric) -> tuple[float, float]:
@@ -93,36 +89,28 @@ def _limits(values: Sequence[float], intervals: Sequence, share: float, metric: 
 
 
 def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[float, float]) -> None:
-    groups: dict[tuple, list[Result]] = {}
-    for one in results:
-        groups.setdefault(series(one.spec), []).append(one)
     display, factor = Display(results[0].metric), results[0].metric.factor
     step = 0.045 * max(1.0, *(one.spec.ratio for one in results))
-    beside = _beside_each_other([one for members in groups.values() for one in members], step)
-    (base,), (low, high) = (one for one in results if one.arm == baseline), axis
-    for (_, colour, marker), members in groups.items():
-        inside = []
-        for one in sorted(members, key=lambda one: one.spec.ratio):
-            mean = factor * one.score.mean
-            if low <= mean <= high:
-                inside.append(one)
-                continue
-            sign, edge, side = ("▼", low, "bottom") if mean < low else ("▲", high, "top")
-            text = f"{sign} {display.value(one.score.mean)}"
-            panel.text(beside[one.arm], edge, text, color=colour, ha="center", va=side)
-        xs, ys = [beside[one.arm] for one in inside], [factor * one.score.mean for one in inside]
-        bars = np.zeros((2, len(inside)))
-        for place, one in enumerate(inside):
-            if one.score.patients:
-                ends = one.score.mean - one.score.patients.low, one.score.patients.high - one.score.mean
-                bars[:, place] = factor * np.maximum(ends, 0)
-        panel.errorbar(xs, ys, bars, fmt=marker, color=colour, ms=6, lw=1.4, capsize=3, zorder=3)
-        if inside and base.spec.extra == "none" and all(one.asked for one in inside):
-            panel.plot([beside[baseline], *xs], [factor * base.score.mean, *ys], color=colour, lw=1.6, zorder=2)
-        for x, one in zip(xs, inside, strict=True):
-            if len(one.of_replicates) > 1:
-                dots = factor * np.array(one.of_replicates)
-                panel.scatter(np.full(len(dots), x + step / 2), dots, s=8, color=colour, alpha=0.55, lw=0, zorder=4)
+    beside = _beside_each_other(results, step)
+    base, (low, high) = next(one for one in results if one.arm == baseline), axis
+    lines: dict[str, list[tuple[float, float]]] = {}
+    for one in sorted(results, key=lambda one: one.spec.ratio):
+        _, colour, marker = series(one.spec)
+        x, y = beside[one.arm], factor * one.score.mean
+        if not low <= y <= high:
+            sign, edge, side = ("▼", low, "bottom") if y < low else ("▲", high, "top")
+            panel.text(x, edge, f"{sign} {display.value(one.score.mean)}", color=colour, ha="center", va=side)
+            continue
+        panel.plot(x, y, marker, color=colour, ms=6, zorder=3)
+        if limits := one.score.patients:
+            panel.vlines(x, factor * limits.low, factor * limits.high, color=colour, lw=1.4, zorder=3)
+        if len(one.of_replicates) > 1:
+            dots = factor * np.array(one.of_replicates)
+            panel.scatter(np.full(len(dots), x + step / 2), dots, s=8, color=colour, alpha=0.55, lw=0, zorder=4)
+        if one.asked and base.spec.extra == "none":
+            lines.setdefault(colour, [(beside[baseline], factor * base.score.mean)]).append((x, y))
+    for colour, points in lines.items():
+        panel.plot(*zip(*points, strict=True), color=colour, lw=1.6, zorder=2)
     panel.axhline(factor * base.score.mean, color=GREY, lw=0.9, ls=(0, (4, 3)), zorder=1)
     panel.grid(axis="y")
     panel.set_xticks(sorted({one.spec.ratio for one in results}))
@@ -132,23 +120,20 @@ def _ratio_panel(panel, results: Sequence[Result], baseline: str, axis: tuple[fl
 
 def _beside_each_other(results: Sequence[Result], step: float) -> dict[str, float]:
     """x of every arm: its ratio, and arms of one ratio side by side, for they would hide each other's bars."""
-    of_ratio: dict[float, list[str]] = {}
-    for one in results:
-        of_ratio.setdefault(one.spec.ratio, []).append(one.arm)
     places = {}
-    for ratio, arms in of_ratio.items():
+    for ratio in {one.spec.ratio for one in results}:
+        arms = [one.arm for one in results if one.spec.ratio == ratio]
         places |= {arm: ratio + step * (place - (len(arms) - 1) / 2) for place, arm in enumerate(arms)}
     return places
 
 
-def differences(results: Sequence[Result], name: str, title: str) -> str:
+def differences(results: Sequence[Result], baseline: str) -> str:
     """Paired differences of one cohort's arms from the baseline as a forest plot, inline SVG.
 
     The thick bar is the interval over patients, the thin one over replicates. The axis is made for the other arms:
     where the shuffled control lies beyond it, its number stands at the edge.
     """
-    rows, several = [one for one in results if one.difference is not None], _several(results)
-    metric = results[0].metric
+    rows, metric = [one for one in results if one.difference is not None], results[0].metric
     display, factor = Display(metric), metric.factor
     # The shuffled control counts only when it is alone.
     shown = [one.difference for one in rows if not one.spec.shuffled] or [one.difference for one in rows]
@@ -164,36 +149,35 @@ def differences(results: Sequence[Result], name: str, title: str) -> str:
                 text, edge, side = (f"◀ {text}", low, "left") if mean < low else (f"{text} ▶", high, "right")
                 panel.text(edge, y, text, color=colour, ha=side, va="center")
                 continue
-            for interval, width, alpha in ((one.difference.replicates, 1.3, 1), (one.difference.patients, 6, 0.35)):
-                if interval is not None:
-                    ends = [factor * interval.low, factor * interval.high]
-                    panel.plot(ends, [y, y], color=colour, lw=width, alpha=alpha)
-            panel.plot(mean, y, marker=marker, color=colour, ms=6, zorder=3)
+            for limits, width, alpha in ((one.difference.replicates, 1.3, 1), (one.difference.patients, 6, 0.35)):
+                if limits:
+                    panel.hlines(y, factor * limits.low, factor * limits.high, color=colour, lw=width, alpha=alpha)
+            panel.plot(mean, y, marker, color=colour, ms=6, zorder=3)
+        names = [f"{one.segmenter} · " * _several(results) + f"{one.arm} · {one.labels}" for one in rows]
         panel.axvline(0, color=_INK, lw=1)
-        names = [f"{one.segmenter} · " * several + f"{one.arm} · {one.labels}" for one in rows]
         panel.set_yticks(range(len(rows)), names)
         panel.set_ylim(len(rows) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         lower = f", {display.better_side}" * (metric.better == "lower")
         panel.set_xlabel(f"difference in {metric.title}, {display.unit_of_differences}".rstrip(", ") + lower)
         panel.grid(axis="x")
-        return _svg(figure, name, title)
+        return _svg(figure, results, "difference", f"{metric.title} differences from {baseline}")
 
 
-def learning_curves(results: Sequence[Result], baseline: str, name: str, title: str) -> str:
+def learning_curves(results: Sequence[Result], baseline: str) -> str:
     """Mean score of one cohort's arms over the number of labels, one panel per segmenter, as inline SVG.
 
     The baseline with its interval over patients (and replicates, where there are several) as a band, and the arms with
     synthetic data; of more than ``_CURVES`` those with the best means.
     """
-    segmenters = list(dict.fromkeys(one.segmenter for one in results))
+    metric, segmenters = results[0].metric, list(dict.fromkeys(one.segmenter for one in results))
     with _figure(1.7 + 3.6 * len(segmenters), 3.5) as figure:
         panels = figure.subplots(1, len(segmenters), sharey=True, squeeze=False)[0]
         for panel, segmenter in zip(panels, segmenters, strict=True):
             _curves_panel(panel, [one for one in results if one.segmenter == segmenter], baseline)
-            panel.set_title(segmenter if len(segmenters) > 1 else "", loc="left")
-        panels[0].set_ylabel(_axis_title(results[0].metric))
-        return _svg(figure, name, title)
+            panel.set_title(segmenter * _several(results), loc="left")
+        panels[0].set_ylabel(_axis_title(metric))
+        return _svg(figure, results, "curve", f"{metric.title} over number of labels")
 
 
 def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
@@ -221,17 +205,16 @@ def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
     panel.legend(loc="best", fontsize=8)
 
 
-def _svg(figure, name: str, title: str) -> str:
+def _svg(figure, results: Sequence[Result], kind: str, title: str) -> str:
     """Inline SVG with ids of its own, an accessible name, and nothing that points outside the page."""
-    buffer = io.StringIO()
+    cohort, buffer = results[0].cohort, io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
-    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{name}-", text)
-    text = re.sub(r'width="[\d.]+pt"', "", re.sub(r'height="[\d.]+pt"', "", text, count=1), count=1)
+    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{kind}-{cohort}-", text)
+    text = re.sub(r'(width|height)="[\d.]+pt"', "", text, count=2)
     width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))
-    return text.replace(
-        "<svg", f'<svg role="img" aria-label="{html.escape(title)}" style="max-width:{width * 1.4:.0f}px"', 1
-    )
+    name = html.escape(f"{title}, cohort {cohort}")
+    return text.replace("<svg", f'<svg role="img" aria-label="{name}" style="max-width:{width * 1.4:.0f}px"', 1)

@@ -6,7 +6,7 @@ scores are of one replicate; changes are means over replicates, so that what is 
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,6 @@ OUTLINES = 4500
 def explorer(
     scores: ScoreTable,
     results: Sequence[Result],
-    cases: Mapping[str, Sequence[Case]],
     predictions: Path,
     baseline: str,
     replicate: int,
@@ -41,23 +40,22 @@ def explorer(
     """Everything the explorer shows, ready for JSON.
 
     Args:
-        results: of the cohorts of ``cases``, whose order and models they give.
-        cases: by cohort, its cases with their masks.
+        scores: of every cohort, in the order of the page, with its cases and their masks.
+        predictions: the folder of every cell's predictions.
         replicate: the first of the grid, whose scores come first in ``scores``.
 
     Returns:
-        {"scale", "arms" of the grid, "shown" of each view, "metric": how scores are shown, "cohorts": {name: {"cases":
-        [{id, picture, size, truth}], "views": [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the
-        baseline first among ``arms``; score and change in the unit shown.
+        {"scale", "metric": how scores are shown, "cohorts": {name: {"cases": [{id, picture, size, truth}], "views":
+        [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the baseline first among ``arms``; score and
+        change in the unit shown.
     """
-    total = sum(map(len, cases.values()))
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
-    most = max(1, OUTLINES // max(1, total * len(views)) - 1)
+    cases = {cohort: one.cases for (cohort, *_), one in scores.items()}
+    most = max(1, OUTLINES // (sum(map(len, cases.values())) * len(views)) - 1)
     arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
     metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
-        by_id, content = {case.id: case for case in own}, []
-        pictures = {id_: _picture(by_id[id_]) for id_ in scores[name, *views[0], baseline].cases.ids}
+        pictures, content = {case.id: _picture(case) for case in own}, []
         for view in views:
             base, shown = scores[name, *view, baseline].primary, []
             for arm in (baseline, *arms[view]):
@@ -75,15 +73,8 @@ def explorer(
                 )
             content.append({"segmenter": view[0], "labels": view[1], "arms": shown})
         cohorts[name] = {"cases": list(pictures.values()), "views": content}
-    count, better = len({one.arm for one in results}), results[0].better
-    shown_as = {"title": metric.title, "unit": metric.shown_unit, "digits": metric.digits, "better": better}
-    return {
-        "scale": SCALE,
-        "arms": count,
-        "shown": min(most + 1, count),
-        "metric": shown_as,
-        "cohorts": cohorts,
-    }
+    shown_as = {"title": metric.title, "unit": metric.shown_unit, "digits": metric.digits}
+    return {"scale": SCALE, "metric": shown_as | {"better": results[0].better}, "cohorts": cohorts}
 
 
 def _shown(results: Sequence[Result], most: int) -> list[str]:

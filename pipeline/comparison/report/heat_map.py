@@ -1,7 +1,6 @@
 """The ratio heat map: paired differences of the arms with synthetic data, over ratio and number of labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from pipeline.comparison.statistics.summary import Result
 from pipeline.config.arms import Arm
@@ -11,29 +10,15 @@ _STRONGEST = 0.35
 """Share of the full colour at the largest difference: dark text stays readable on it."""
 
 
-@dataclass(frozen=True)
-class HeatMap:
-    """Of one cohort and segmenter: an arm a row, a number of labels a column, the result in each cell."""
+def heat_maps(results: Sequence[Result]) -> dict[tuple[str, str], dict[str, dict[int, Result]]]:
+    """(cohort, segmenter) → arm → number of labels → its result, of results with a difference.
 
-    cohort: str
-    segmenter: str
-    labels: tuple[int, ...]
-    rows: tuple[tuple[str, Arm, tuple[Result | None, ...]], ...]
-
-
-def heat_maps(results: Sequence[Result]) -> list[HeatMap]:
-    """One map per cohort and segmenter, rows by what the arm is and then by ratio, from results with a difference."""
-    maps: dict[tuple[str, str], dict[tuple[str, int], Result]] = {}
-    for one in results:
-        maps.setdefault((one.cohort, one.segmenter), {})[one.arm, one.labels] = one
-    return [HeatMap(*where, *_cells(found)) for where, found in maps.items()]
-
-
-def _cells(found: dict[tuple[str, int], Result]) -> tuple[tuple, tuple]:
-    labels = tuple(sorted({n for _, n in found}))
-    specs = {one.arm: one.spec for one in found.values()}
-    order = sorted(specs, key=lambda arm: (_kind(specs[arm]), specs[arm].ratio))
-    return labels, tuple((arm, specs[arm], tuple(found.get((arm, n)) for n in labels)) for arm in order)
+    Arms are ordered by what they are and then by ratio.
+    """
+    maps: dict[tuple[str, str], dict[str, dict[int, Result]]] = {}
+    for one in sorted(results, key=lambda one: (_kind(one.spec), one.spec.ratio)):
+        maps.setdefault((one.cohort, one.segmenter), {}).setdefault(one.arm, {})[one.labels] = one
+    return maps
 
 
 def _kind(spec: Arm) -> tuple:

@@ -28,9 +28,6 @@ class Display:
     def value(self, value: float | None) -> str:
         return fixed(None if value is None else self.metric.factor * value, self.metric.digits)
 
-    def value_with_unit(self, value: float) -> str:
-        return f"{self.value(value)} {self.metric.shown_unit}".rstrip()
-
     def difference(self, value: float) -> str:
         """``+1.20``, ``−0.34``, ``0.00``."""
         text = self.size(value)

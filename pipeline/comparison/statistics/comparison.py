@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.scores import ScoreTable
+from pipeline.comparison.statistics.estimates import Compared
 from pipeline.comparison.statistics.learning_curve import Worth, worth
-from pipeline.comparison.statistics.standings import Standing, between_segmenters
+from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
 from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
 from pipeline.config.cohorts import held_out_names
@@ -23,7 +24,7 @@ class Comparison:
     results: list[Result]
     family_sizes: list[int]
     left_out: dict[str, int]
-    standings: list[Standing]
+    standings: list[Compared]
     subgroups: list[Subgroup]
     worths: list[Worth]
 
@@ -45,7 +46,7 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
     return Comparison(
         results,
         [len(family) for family in families(results, held_out_names(params.cohorts))],
-        {cohort: one.cases.left_out for (cohort, *_), one in scores.items()},
+        {cohort: one.left_out for (cohort, *_), one in scores.items()},
         between_segmenters(scores, params.grid.segmenters, baseline, patients),
         by_subgroup(scores, shown, baseline, resamples, params.seed),
         worth(scores, asked, baseline, patients),

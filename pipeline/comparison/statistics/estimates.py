@@ -28,6 +28,7 @@ class Estimate:
     patients: Interval | None
     replicates: Interval | None
     crossed: Crossed | None
+    n_cases: int
     n_patients: int
     n_replicates: int
 
@@ -49,6 +50,22 @@ class Verdict:
     text: str
     p_value: float | None = None
     detectable: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A score of a segmenter on a cohort, after its training on an arm.
+
+    difference: paired, from what it is held against; None of that itself.
+    """
+
+    cohort: str
+    segmenter: str
+    labels: int
+    arm: str
+    score: Estimate
+    difference: Estimate | None
+    verdict: Verdict | None = None
 
 
 def mean_of_known(values: np.ndarray | Sequence[float | None]) -> float | None:
@@ -77,6 +94,7 @@ def estimate(values: np.ndarray, patients: Patients) -> Estimate:
         patients=patients.interval(values.mean(axis=0)),
         replicates=replicate_interval(values.mean(axis=1)),
         crossed=crossed(values, patients.of_cases),
+        n_cases=values.shape[1],
         n_patients=patients.n,
         n_replicates=len(values),
     )

@@ -64,11 +64,10 @@ def worth(scores: ScoreTable, asked: Sequence[Result], baseline: str, patients: 
     """
     counts = sorted({n for _, _, n, _ in scores})
     curves, found = {}, []
-    for one in asked if len(counts) > 1 else ():
-        drawn_from = patients[one.cohort]
-        if drawn_from.n < 2:
+    for one in asked:
+        drawn_from, where = patients[one.cohort], (one.cohort, one.segmenter)
+        if len(counts) < 2 or drawn_from.n < 2:
             continue
-        where = (one.cohort, one.segmenter)
         if where not in curves:
             values = [one.better * scores[*where, n, baseline].primary for n in counts]
             resampled = np.stack([drawn_from.means_with_replicates(row) for row in values], axis=1)

@@ -1,31 +1,25 @@
 """The primary metric by country, device and head size: a mean over everyone can hide who is served badly."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.comparison.scores import GROUPS, Scores, ScoreTable
-from pipeline.comparison.statistics.estimates import Estimate, estimate, paired_difference
+from pipeline.comparison.scores import CELL, Scores, ScoreTable
+from pipeline.comparison.statistics.estimates import Compared, estimate, paired_difference
 from pipeline.comparison.statistics.resampling import Patients
 
+GROUPS = ("country", "device")
 MIN_CASES = 9
 """With fewer heads of known size a cohort is not cut into thirds."""
 
 
-@dataclass(frozen=True)
-class Subgroup:
-    """The cases of one value of ``kind`` (country, device, head size); ``difference`` is paired, from the baseline."""
+@dataclass(frozen=True, kw_only=True)
+class Subgroup(Compared):
+    """The cases of one value of ``kind`` (country, device, head size), held against the baseline."""
 
-    cohort: str
     kind: str
     value: str
-    segmenter: str
-    labels: int
-    arm: str
-    n_cases: int
-    score: Estimate
-    difference: Estimate | None
 
 
 def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamples: int, seed: int) -> list[Subgroup]:
@@ -33,37 +27,35 @@ def by_subgroup(scores: ScoreTable, arms: Collection[str], baseline: str, resamp
     found, drawn = [], {}
     head = next(iter(scores.values())).head
     for kind in (*GROUPS, "head size" if head else "size of the largest structure"):
-        for (cohort, *where, arm), own in scores.items():
-            base = scores[cohort, *where, baseline].primary
-            for value, members in _groups(own, kind) if arm in arms else ():
+        for cell, own in scores.items():
+            cohort, *_, arm = cell
+            base, where = scores[*cell[:-1], baseline].primary, dict(zip(CELL, cell, strict=True))
+            for value, members in _groups(own, kind).items() if arm in arms else ():
                 key, values = (cohort, kind, value), own.primary[:, members]
                 if key not in drawn:
-                    drawn[key] = Patients(np.array(own.cases.patients)[members], resamples, seed, *key)
+                    drawn[key] = Patients(np.array(own.patients)[members], resamples, seed, *key)
                 difference = paired_difference(values, base[:, members], drawn[key]) if arm != baseline else None
                 score = estimate(values, drawn[key])
-                found.append(Subgroup(*key, *where, arm, values.shape[1], score, difference))
+                found.append(Subgroup(**where, kind=kind, value=value, score=score, difference=difference))
     return found
 
 
-def _groups(scores: Scores, kind: str) -> Iterator[tuple[str, np.ndarray]]:
-    """(value, bool (C,)) of every group; none where there is only one."""
-    if kind not in GROUPS:
-        yield from _thirds(scores.head_sizes())
-        return
-    values = np.array(scores.cases.groups[kind])
-    known = sorted(set(values) - {""})
-    for value in known if len(known) > 1 else ():
-        yield value, values == value
+def _groups(scores: Scores, kind: str) -> dict[str, np.ndarray]:
+    """Value → bool (C,), the cases of its group; nothing where there is only one group.
 
-
-def _thirds(areas: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Thirds of the cohort by the share of the image that the head covers."""
+    Sizes are thirds of the cohort by the share of the image that the head covers.
+    """
+    if kind in GROUPS:
+        values = np.array([getattr(case, kind) or "" for case in scores.cases])
+        known = sorted(set(values) - {""})
+        return {value: values == value for value in known} if len(known) > 1 else {}
+    areas = scores.head_sizes()
     known = np.isfinite(areas)
-    if known.sum() < MIN_CASES:
-        return
-    low, high = np.quantile(areas[known], [1 / 3, 2 / 3])
+    low, high = np.quantile(areas[known], [1 / 3, 2 / 3]) if known.sum() >= MIN_CASES else (0, 0)
     if low == high:
-        return
-    yield f"small (below {low:.0%} of the image)", known & (areas < low)
-    yield "medium", known & (areas >= low) & (areas <= high)
-    yield f"large (above {high:.0%} of the image)", known & (areas > high)
+        return {}
+    return {
+        f"small (below {low:.0%} of the image)": known & (areas < low),
+        "medium": known & (areas >= low) & (areas <= high),
+        f"large (above {high:.0%} of the image)": known & (areas > high),
+    }

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.comparison.scores import SIZE, Scores, ScoreTable, direction
+from pipeline.comparison.scores import CELL, SIZE, Scores, ScoreTable, direction
 from pipeline.comparison.statistics import estimates
-from pipeline.comparison.statistics.estimates import Estimate, Verdict, mean_of_known
+from pipeline.comparison.statistics.estimates import Compared, Estimate, mean_of_known
 from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS, Metric
@@ -16,44 +16,22 @@ COUNTED = ("missing", "spurious")
 """Metrics that are 0 or 1: the page and the metrics give how many of the predictions are."""
 
 
-@dataclass(frozen=True)
-class RegionMeans:
-    """Means of a region's metrics over cases and replicates, None where no case has one.
+@dataclass(frozen=True, kw_only=True)
+class Result(Compared):
+    """One cohort, segmenter, number of labels and arm, held against the baseline arm of the same segmenter and labels.
 
-    known: how many of the cases have each metric.
-    """
-
-    region: str
-    means: dict[str, float | None]
-    known: dict[str, int]
-    n_cases: int
-    n_replicates: int
-
-
-@dataclass(frozen=True)
-class Result:
-    """One cohort, segmenter, number of labels and arm.
-
-    metric: the primary, which ``score`` is of; values are in its unit. difference: from the baseline arm of the same
-    segmenter and number of labels, paired.
+    metric: the primary, which ``score`` is of; values are in its unit.
     beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
         else alike, if there is one.
+    regions: region → metric → mean over cases and replicates, None where no case has it, and how many of the cases do.
     replicate_means: of every metric, its mean over cases in each replicate.
     asked: whether the question is about it, as ``in_question`` says.
     """
 
-    cohort: str
-    segmenter: str
-    labels: int
-    arm: str
     spec: Arm
     metric: Metric
-    n_cases: int
-    score: Estimate
-    difference: Estimate | None
     beyond_warped: Estimate | None
-    verdict: Verdict | None
-    regions: tuple[RegionMeans, ...]
+    regions: dict[str, dict[str, tuple[float | None, int]]]
     replicate_means: dict[str, list[float | None]]
     counts: dict[str, int]
     asked: bool
@@ -85,11 +63,11 @@ def in_question(spec: Arm, baseline: Arm) -> bool:
     They were made with the arm's own labels and are mixed with all of the labelled cases, in one training of the
     baseline's schedule, augmentation and validation.
     """
+    return _synthetic(spec) and not spec.generous and not spec.pretrain and _trained_alike(spec, baseline)
 
-    def rest(arm):
-        return arm.augment, arm.validated, arm.real, arm.pretrain
 
-    return _synthetic(spec) and not spec.generous and not spec.pretrain and rest(spec) == rest(baseline)
+def _trained_alike(one: Arm, other: Arm) -> bool:
+    return all(getattr(one, key) == getattr(other, key) for key in ("real", "augment", "pretrain", "validated"))
 
 
 def _synthetic(spec: Arm) -> bool:
@@ -98,7 +76,7 @@ def _synthetic(spec: Arm) -> bool:
 
 def patients_of(scores: ScoreTable, resamples: int, seed: int) -> dict[str, Patients]:
     """The patients of each cohort, resampled alike for every arm and segmenter: intervals differ by these alone."""
-    of_cases = {cohort: one.cases.patients for (cohort, *_), one in scores.items()}
+    of_cases = {cohort: one.patients for (cohort, *_), one in scores.items()}
     return {cohort: Patients(names, resamples, seed, cohort) for cohort, names in of_cases.items()}
 
 
@@ -114,28 +92,24 @@ def summarise(
     Verdicts are corrected for the number of comparisons: among the arms in question on the cohorts ``held_out``, and
     among all the others.
     """
-    results = []
-    for (*key, arm), one in scores.items():
-        drawn, beside = patients[key[0]], [name for *others, name in scores if others == key]
-        twin = _warped_twin(arm, arms, beside)
+    results, listed = [], {arm: arms[arm] for *_, arm in scores}
+    for cell, one in scores.items():
+        *where, arm = cell
+        drawn, twin = patients[cell[0]], _warped_twin(arms[arm], listed)
         difference, beyond_warped = (
-            estimates.paired_difference(one.primary, scores[*key, other].primary, drawn) if other else None
+            estimates.paired_difference(one.primary, scores[*where, other].primary, drawn) if other else None
             for other in (baseline if arm != baseline else None, twin)
         )
-        regions = tuple(_region_means(one))
-        names = [name for name in METRICS if name != SIZE and any(name in part.means for part in regions)]
+        names = [name for name in METRICS if name != SIZE and any(name == metric for _, metric in one.values)]
         results.append(
             Result(
-                *key,
-                arm,
+                **dict(zip(CELL, cell, strict=True)),
                 spec=arms[arm],
                 metric=one.metric,
-                n_cases=one.primary.shape[1],
                 score=estimates.estimate(one.primary, drawn),
                 difference=difference,
                 beyond_warped=beyond_warped,
-                verdict=None,
-                regions=regions,
+                regions=_region_means(one),
                 replicate_means={name: [mean_of_known(row) for row in one.per_case(name)] for name in names},
                 counts={name: _count(one, name) for name in COUNTED if name in names},
                 asked=in_question(arms[arm], arms[baseline]),
@@ -148,6 +122,11 @@ def summarise(
     return results
 
 
+def measured(results: Sequence[Result]) -> list[str]:
+    """The metrics that any result has."""
+    return [name for name in METRICS if any(name in one.replicate_means for one in results)]
+
+
 def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
@@ -155,28 +134,21 @@ def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list
     return sorted(asked), [place for place in compared if place not in asked]
 
 
-def _warped_twin(arm: str, arms: Mapping[str, Arm], names: Sequence[str]) -> str | None:
+def _warped_twin(spec: Arm, arms: Mapping[str, Arm]) -> str | None:
     """The arm of warped labelled images that is in all else like this one of synthetic cases."""
-
-    def rest(spec):
-        return spec.ratio, spec.real, spec.augment, spec.pretrain, spec.validated
-
-    if not _synthetic(arms[arm]):
-        return None
-    twins = (name for name in names if arms[name].extra == "warped" and rest(arms[name]) == rest(arms[arm]))
-    return next(twins, None)
+    for name, other in arms.items():
+        warped = other.extra == "warped" and other.ratio == spec.ratio
+        if _synthetic(spec) and warped and _trained_alike(other, spec):
+            return name
+    return None
 
 
-def _region_means(scores: Scores) -> list[RegionMeans]:
+def _region_means(scores: Scores) -> dict[str, dict[str, tuple[float | None, int]]]:
     """Of every structure and union, in the order they are scored in."""
-    found = []
-    for region in dict.fromkeys(region for region, _ in scores.values):
-        own = {metric: matrix for (name, metric), matrix in scores.values.items() if name == region}
-        known = {metric: int(np.isfinite(matrix[0]).sum()) for metric, matrix in own.items()}
-        means = {metric: mean_of_known(matrix) for metric, matrix in own.items()}
-        n_replicates, n_cases = scores.primary.shape
-        found.append(RegionMeans(region, means, known, n_cases, n_replicates))
-    return found
+    regions: dict[str, dict[str, tuple[float | None, int]]] = {}
+    for (region, metric), matrix in scores.values.items():
+        regions.setdefault(region, {})[metric] = mean_of_known(matrix), int(np.isfinite(matrix[0]).sum())
+    return regions
 
 
 def _count(scores: Scores, metric: str) -> int:
