@@ -13,7 +13,7 @@ from pipeline.quality import distributions
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
-from pipeline.quality.intervals import mean_interval, statistic_interval
+from pipeline.quality.intervals import half_sample_interval, mean_interval
 from pipeline.quality.mask_shapes import DESCRIPTORS
 from pipeline.quality.measurement import APPEARANCE, Measured
 from pipeline.quality.measures import Measure
@@ -60,7 +60,7 @@ def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: 
     # Where the evaluation network finds no head in foreign images there is no worst reference.
     known = np.isfinite(sets["foreign"].radiomics[:n]).all(axis=1).sum() > 1
     worst = frechet_radiomics_distance(sets["foreign"].radiomics[:n], reference) if known else None
-    low, high = statistic_interval(lambda rows: frechet_distance(own[rows], others), len(own), value, resamples, seed)
+    low, high = half_sample_interval(lambda rows: frechet_distance(own[rows], others), len(own), value, resamples, seed)
     return Measure("fidelity", "radiomics", None, value, n, best, REAL, worst, f"{foreign} images", low, high)
 
 
@@ -98,10 +98,10 @@ def privacy_measures(
     authentic, copies = found.authentic.astype(float), found.copies.astype(float)
     n, unseen, (scores, shown) = len(copies), np.median(found.unseen), attack
     copied, leak = (0.0, "exact copies"), auc(scores, shown)
-    ratio_limits = statistic_interval(
+    ratio_limits = half_sample_interval(
         lambda rows: float(np.median(found.distance[rows]) / unseen), n, found.ratio, resamples, seed
     )
-    leak_limits = statistic_interval(lambda rows: auc(scores[rows], shown[rows]), len(scores), leak, resamples, seed)
+    leak_limits = half_sample_interval(lambda rows: auc(scores[rows], shown[rows]), len(scores), leak, resamples, seed)
     real = (float(found.authentic_unseen.mean()), REAL)
     known = (0.5, "no leak", 1.0, "every training image known")
     return [

@@ -1,7 +1,4 @@
-"""95 % intervals over images by the bootstrap: what other images of the same kind would score.
-
-Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-"""
+"""95 % intervals over images, by resampling: what other images of the same kind would score."""
 
 from collections.abc import Callable
 
@@ -13,40 +10,42 @@ LEVEL = 0.95
 RESAMPLES = 1000
 STRATIFIED_RESAMPLES = 2000
 
-Statistic = Callable[[np.ndarray], float]
-"""int (N,), the rows drawn, which may repeat → the statistic."""
-
-
-def limits(values: np.ndarray, method: str = "linear") -> tuple[float, float]:
-    """The quantiles of resampled values, float (R,), between which 95 % of them lie; ``method`` is numpy's."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
-    return float(low), float(high)
+Statistic = Callable[[np.ndarray], float | np.ndarray]
+"""int (n,), the rows drawn → the statistic, or several of them."""
 
 
 def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval of the mean of float (N,) values; nan is left out, None for fewer than two values."""
+    """Bootstrap interval of the mean of float (N,) values; nan is left out, None for fewer than two values.
+
+    Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
     known = values[np.isfinite(values)]
     if len(known) < 2:
         return None, None
     drawn = seeds.numpy_generator(seed, "mean interval").multinomial(
         len(known), np.full(len(known), 1 / len(known)), size=RESAMPLES
     )
-    return limits(drawn @ known / len(known))
+    return _limits(drawn @ known / len(known))
 
 
-def statistic_interval(
-    statistic: Statistic, count: int, value: float, resamples: int, seed: int
-) -> tuple[float, float] | tuple[None, None]:
-    """Centred percentile interval of a statistic of ``count`` resampled rows; None for fewer than two resamples.
+def half_sample_interval(
+    statistic: Statistic, count: int, value: float | np.ndarray, resamples: int, seed: int
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """Interval of statistics of ``count`` rows, from those of random halves; None for fewer than two resamples.
 
-    Resampling repeats rows, which moves distances between distributions away from ``value``: the resamples are moved
-    back by what their mean is off.
+    The bootstrap repeats rows, which distorts distances between sets and nearest neighbours. A half drawn without
+    replacement repeats none, and varies around the mean of the halves as the whole does over other samples: the
+    variance of a mean of n/2 rows is twice that of n, halved as the half is drawn from n. The halves are moved to
+    ``value``, as distances depend on the number of rows.
+
+    Source: Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 8; Politis & Romano,
+    "Large sample confidence regions based on subsamples", Annals of Statistics 22 (1994).
     """
     if resamples < 2:
         return None, None
     rng = seeds.numpy_generator(seed, "statistic interval")
-    found = np.array([statistic(rng.integers(count, size=count)) for _ in range(resamples)])
-    return limits(value + found - found.mean())
+    found = np.array([statistic(rng.permutation(count)[: count // 2]) for _ in range(resamples)])
+    return _limits(value + found - found.mean(axis=0))
 
 
 def stratified_interval(
@@ -64,4 +63,10 @@ def stratified_interval(
     drawn = np.concatenate([generator.choice(kind, (resamples, len(kind))) for kind in kinds], axis=1)
     values = np.array([statistic(rows) for rows in drawn])
     values = values[np.isfinite(values)]
-    return limits(values) if len(values) else (float("nan"), float("nan"))
+    return _limits(values) if len(values) else (float("nan"), float("nan"))
+
+
+def _limits(values: np.ndarray) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    """The quantiles of resampled values, float (R, ...), between which 95 % of them lie."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high

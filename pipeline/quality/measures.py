@@ -4,37 +4,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import yaml
+
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
-QUESTIONS = {
-    "fidelity": "Does it look real?",
-    "coverage": "Does it cover the real variety?",
-    "mask_agreement": "Does each image agree with its mask?",
-    "privacy": "Does it leak training patients?",
-    "usefulness": "Is it of use for training?",
-}
-
-CATALOGUE = {
-    "fid": ("FID", "distance between the feature distributions of two image sets; few images bias it up"),
-    "kid": ("KID", "the same question without that bias; ± is the standard deviation over random subsets"),
-    "precision": ("Precision", "share of images that look like some real one"),
-    "density": ("Density", "how many real neighbourhoods an image lies in, against the expected number"),
-    "radiomics": ("Fréchet radiomics distance", "distance of first-order, texture and local-pattern statistics"),
-    "imprint": ("Contour imprint", "share of images with a thin rim drawn along the edge of their mask"),
-    "recall": ("Recall", "share of real images that lie where the synthetic ones do"),
-    "coverage": ("Coverage", "share of real images with a synthetic one in their neighbourhood"),
-    "diversity": ("Diversity within a mask", "distance of images of one mask, against that of images of other masks"),
-    "dice": ("Mask agreement, Dice", "overlap of the mask asked for and the map of the evaluation network"),
-    "boundary": ("Mask agreement, boundary", "mean distance between their outlines, % of the image's longer side"),
-    "training_distance": ("Distance to training images", "median to the nearest one, over that of real unseen images"),
-    "authenticity": ("Authenticity", "share farther from their nearest training image than that is from another's"),
-    "copies": ("Copies", "share of images flagged as a copy of a training image"),
-    "membership": ("Membership inference", "AUC of telling training from unseen patients by the synthetic images"),
-    "tstr": ("Trained on synthetic", "Dice on real unseen images of a network trained on the set alone"),
-    "trts": ("Tested on synthetic", "Dice on the set of a network trained on the real labels alone"),
-}
+_TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+QUESTIONS: dict[str, str] = _TEXTS["questions"]
+CATALOGUE: dict[str, tuple[str, str]] = _TEXTS["catalogue"]
 """Title and explanation of every measure."""
+DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
+"""Name, factor and unit of every descriptor of shape and appearance."""
+COLUMNS: dict[str, str] = _TEXTS["columns"]
+"""Columns of the table of samples whose distributions are shown, and what they are called."""
 
 
 @dataclass(frozen=True)

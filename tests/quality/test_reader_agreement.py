@@ -160,12 +160,6 @@ def test_a_reader_of_one_kind_has_no_auc():
     assert score["sensitivity"] == 1
 
 
-def test_one_reader_alone_scores_the_same_pooled():
-    votes = guesses(1)
-    alone, pooled = score_pooled(votes[:1], TRUTH, rng()), score_pooled(votes, TRUTH, rng())
-    assert pooled == alone
-
-
 def test_a_reader_who_repeats_another_brings_no_certainty():
     votes = guesses(1)
     once = score_pooled(votes, TRUTH, rng())

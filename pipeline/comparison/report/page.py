@@ -20,8 +20,7 @@ from pipeline.comparison.statistics.estimates import MIN_REPLICATES, POWER
 from pipeline.comparison.statistics.summary import COUNTED
 from pipeline.config.cohorts import held_out_names
 from pipeline.config.segmenters import Segmenter
-from pipeline.quality.measures import CATALOGUE, QUESTIONS, short
-from pipeline.quality.pages.page import DESCRIPTORS
+from pipeline.quality.measures import CATALOGUE, DESCRIPTORS, QUESTIONS, short
 from pipeline.quality.pages.templates import environment
 from pipeline.tasks.metrics import METRICS
 

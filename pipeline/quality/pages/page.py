@@ -14,9 +14,9 @@ from PIL import Image
 from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, find, short
+from pipeline.quality.measures import CATALOGUE, COLUMNS, DESCRIPTORS, QUESTIONS, Measure, find, short
 from pipeline.quality.pages.templates import environment
-from pipeline.quality.samples_table import NUMBERS, known_pairs
+from pipeline.quality.samples_table import known_pairs
 from pipeline.run.errors import InputError
 
 TILE_HEIGHT = 120
@@ -25,19 +25,6 @@ DISPLAY_HEIGHT = 110
 BEST, WORST, SUSPICIOUS = 6, 6, 8
 PLOTS = ("mask_agreement", "distance", "area", "grey_std", "snr")
 BINS = 24
-DESCRIPTORS = {
-    "area": ("area", 100, "% of the image"),
-    "aspect": ("aspect ratio", 1, "minor over major axis"),
-    "angle": ("angle", 1, "degrees"),
-    "row": ("height of the centroid", 100, "% from the top"),
-    "column": ("place of the centroid", 100, "% from the left"),
-    "grey_mean": ("mean grey level", 1, "0 to 255"),
-    "grey_std": ("contrast", 1, "grey levels"),
-    "snr": ("speckle SNR", 1, "1.91 is fully developed speckle before compression"),
-    "axial_px": ("axial speckle length", 1, "px"),
-    "lateral_px": ("lateral speckle length", 1, "px"),
-}
-"""Of shape and appearance: name, factor and unit."""
 _AREAS = {"head": "head", "image": "whole image"}
 _FIRST_ORDER = {"mean": "mean grey level", "std": "standard deviation of the grey levels"}
 
@@ -119,7 +106,7 @@ def render(
             samples=samples,
             card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
             plots=[
-                (NUMBERS[name], histogram(NUMBERS[name], **pair), {key: np.median(pair[key]) for key in pair})
+                (COLUMNS[name], histogram(COLUMNS[name], **pair), {key: np.median(pair[key]) for key in pair})
                 for name, pair in known_pairs(table).items()
                 if name in PLOTS
             ],

@@ -13,9 +13,9 @@ import numpy as np
 
 from pipeline.config.quality import Gate
 from pipeline.data.case import Case
+from pipeline.data.stacking import at_size
 from pipeline.data.structures import names
 from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
-from pipeline.quality.measurement import at_size
 from pipeline.quality.measures import position
 from pipeline.quality.selection.label_budget import LabelBudget, score, scores
 from pipeline.quality.training_distance import copy_threshold
