@@ -1,31 +1,20 @@
-"""95 % intervals over images, by resampling: what other images of the same kind would score."""
+"""95 % intervals over images, by resampling: what other images of the same kind would score; and measures with them."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.quality.measures import CATALOGUE, Measure
 from pipeline.run import seeds
 
 LEVEL = 0.95
 RESAMPLES = 1000
 STRATIFIED_RESAMPLES = 2000
 
+End = tuple[float | None, str]
+"""The best or the worst reference of a measure: what it scores, and what it is."""
 Statistic = Callable[[np.ndarray], float | np.ndarray]
 """int (n,), the rows drawn → the statistic, or several of them."""
-
-
-def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[None, None]:
-    """Bootstrap interval of the mean of float (N,) values; nan is left out, None for fewer than two values.
-
-    Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-    """
-    known = values[np.isfinite(values)]
-    if len(known) < 2:
-        return None, None
-    drawn = seeds.numpy_generator(seed, "mean interval").multinomial(
-        len(known), np.full(len(known), 1 / len(known)), size=RESAMPLES
-    )
-    return _limits(drawn @ known / len(known))
 
 
 def half_sample_interval(
@@ -46,6 +35,30 @@ def half_sample_interval(
     rng = seeds.numpy_generator(seed, "statistic interval")
     found = np.array([statistic(rng.permutation(count)[: count // 2]) for _ in range(resamples)])
     return _limits(value + found - found.mean(axis=0))
+
+
+def mean_measure(
+    name: str, values: np.ndarray, seed: int, best: End, worst: End, view: str | None = None, spread: bool = False
+) -> Measure:
+    """The mean of float or bool (N,) values of images, nan left out, and their standard deviation where asked for.
+
+    The interval is the bootstrap's: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    known, low, high = values[np.isfinite(values)], None, None
+    if known.size > 1:
+        rng, even = seeds.numpy_generator(seed, "mean interval"), np.full(known.size, 1 / known.size)
+        low, high = _limits(rng.multinomial(known.size, even, size=RESAMPLES) @ known / known.size)
+    mean, std = (float(known.mean()), float(known.std())) if known.size else (None, None)
+    return Measure(CATALOGUE[name][2], name, view, mean, known.size, *best, *worst, low, high, std if spread else None)
+
+
+def statistic_measure(
+    name: str, statistic: Statistic, count: int, seed: int, resamples: int, best: End, worst: End
+) -> Measure:
+    """A statistic of ``count`` images with its interval; see :func:`half_sample_interval`."""
+    value = float(statistic(np.arange(count)))
+    interval = half_sample_interval(statistic, count, value, resamples, seed)
+    return Measure(CATALOGUE[name][2], name, None, value, count, *best, *worst, *interval)
 
 
 def stratified_interval(

@@ -6,7 +6,6 @@ import numpy as np
 
 from pipeline.imaging.moments import area_moments
 from pipeline.quality.distributions import PERIOD, compare
-from pipeline.run.errors import InputError
 
 DESCRIPTORS = ("area", "aspect", "angle", "row", "column")
 AXIAL = "angle"
@@ -50,12 +49,7 @@ def compare_shapes(
     Returns:
         structure → descriptor → what :func:`pipeline.quality.distributions.compare` gives, and ``sources`` → mask
         source → the same of its masks.
-
-    Raises:
-        InputError: a sample holds no mask.
     """
-    if empty := [name for name, values in {"reference": reference, **samples}.items() if not len(values)]:
-        raise InputError(f"the shapes of the masks in '{empty[0]}' cannot be compared: there is none; add cases")
     names = np.array(sources)
     groups = {source: samples["synthetic"][names == source] for source in sorted(set(sources))}
 

@@ -11,8 +11,8 @@ from pipeline.run.errors import InputError
 
 _TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 QUESTIONS: dict[str, str] = _TEXTS["questions"]
-CATALOGUE: dict[str, tuple[str, str]] = _TEXTS["catalogue"]
-"""Title and explanation of every measure."""
+CATALOGUE: dict[str, tuple[str, str, str]] = _TEXTS["catalogue"]
+"""Title, explanation and question of every measure."""
 DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
 """Name, factor and unit of every descriptor of shape and appearance."""
 COLUMNS: dict[str, str] = _TEXTS["columns"]

@@ -52,11 +52,10 @@ def known_pairs(table: Sequence[Mapping]) -> dict[str, dict[str, np.ndarray]]:
 
 def percentile_tables(table: Sequence[Mapping]) -> dict[str, list[dict[str, float]]]:
     """Column → rows percentile, synthetic, unseen."""
-    tables = {}
-    for column, pair in known_pairs(table).items():
-        curves = {which: np.percentile(values, STEPS) for which, values in pair.items()}
-        tables[column] = [
-            {"percentile": float(step), **{which: float(curve[i]) for which, curve in curves.items()}}
-            for i, step in enumerate(STEPS)
+    return {
+        column: [
+            {"percentile": float(step), **{which: float(np.percentile(values, step)) for which, values in pair.items()}}
+            for step in STEPS
         ]
-    return tables
+        for column, pair in known_pairs(table).items()
+    }

@@ -48,15 +48,16 @@ def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
 def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
     """``extra`` is a sentence about a fault that makes the answer doubtful, or empty."""
     keys = key_measures(measures, question)
-    word = _word(keys)
+    worst = max((key.position for key in keys), default=DOUBTFUL)
+    word = "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
     # The worst reference of realism is very far: near the best one is not the same as indistinguishable from it.
-    doubtful = question == "fidelity" and any(_beyond_chance(measure) for measure in keys)
-    subject, *endings = OPENINGS[question]
-    text = f"{subject} {endings[WORDS.index('doubtful' if doubtful and word == 'good' else word)]}.{extra}"
-    if (doubtful or extra) and word == "good":
+    if word == "good" and question == "fidelity" and any(_beyond_chance(key) for key in keys):
         word = "doubtful"
-    never = " This never says that they look real." if question == "mask_agreement" else ""
-    return Verdict(word, f"{text} {_numbers(keys)}{never}")
+    subject, *endings = OPENINGS[question]
+    text = f"{subject} {endings[WORDS.index(word)]}.{extra} {_numbers(keys)}"
+    if question == "mask_agreement":
+        text += " This never says that they look real."
+    return Verdict("doubtful" if extra and word == "good" else word, text)
 
 
 def _rims(measures: Sequence[Measure]) -> str:
@@ -77,7 +78,8 @@ def _privacy(measures: Sequence[Measure]) -> Verdict:
     (copies,), (authenticity,), (membership,) = (
         find(measures, name) for name in ("copies", "authenticity", "membership")
     )
-    attack = f"A membership attack reaches an AUC of {membership.value:.2f}{_interval(membership)}; 0.5 is no leak."
+    limits = "" if membership.low is None else f" ({membership.low:.2f} to {membership.high:.2f})"
+    attack = f"A membership attack reaches an AUC of {membership.value:.2f}{limits}; 0.5 is no leak."
     authentic = f"{authenticity.value:.0%} of the images are authentic (real unseen ones: {authenticity.best:.0%})."
     if copies.value > 0:
         count = round(copies.value * copies.n)
@@ -95,13 +97,6 @@ def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
     return [measure for measure in chosen if measure.view not in OTHER_EXTRACTORS and measure.position is not None]
 
 
-def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
-    if not keys:
-        return "doubtful"
-    worst = max(measure.position for measure in keys)
-    return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
-
-
 def _beyond_chance(measure: Measure) -> bool:
     """Whether the interval lies beyond what real unseen images score."""
     if measure.low is None:
@@ -117,7 +112,3 @@ def _numbers(keys: Sequence[Measure]) -> str:
         ends = f"{key.best_is} {short(key.best)}, {key.worst_is} {short(key.worst)}"
         parts.append(f"{key.title}{of} {short(key.value)} ({ends})")
     return ("; ".join(parts) or "No measure could be placed between its references") + "."
-
-
-def _interval(measure: Measure) -> str:
-    return "" if measure.low is None else f" ({measure.low:.2f} to {measure.high:.2f})"

@@ -120,11 +120,6 @@ def test_the_border_of_the_image_is_no_outline():
     assert np.isnan(imprint(image, np.zeros_like(mask)))
 
 
-def test_a_mask_of_another_size_is_refused():
-    with pytest.raises(InputError, match="one size"):
-        imprint(speckled(), disc(64))
-
-
 def test_scores_far_above_the_real_ones_are_flagged():
     real = np.concatenate([np.linspace(0, 1, 101), [np.nan]])
     # Median 0.5 and 90th percentile 0.9: the limit is 1.7.

@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from pipeline.quality.intervals import half_sample_interval, mean_interval
+from pipeline.quality.intervals import half_sample_interval, mean_measure
+
+
+def mean_interval(values, seed):
+    measure = mean_measure("imprint", values, seed, (0.0, "real"), (1.0, "all"))
+    return measure.low, measure.high
 
 
 def test_an_interval_of_the_mean_covers_it_nineteen_times_in_twenty():
@@ -18,10 +23,14 @@ def test_one_value_or_none_has_no_interval():
 def test_nan_is_left_out():
     values = np.array([1.0, 2.0, 3.0])
     assert mean_interval(np.append(values, np.nan), 0) == mean_interval(values, 0)
+    measure = mean_measure("dice", np.append(values, np.nan), 0, (1.0, "real"), (0.0, "another"), "head", spread=True)
+    assert (measure.question, measure.value, measure.n, measure.spread) == ("mask_agreement", 2, 3, values.std())
+    none = mean_measure("dice", np.full(2, np.nan), 0, (1.0, "real"), (0.0, "another"))
+    assert (none.value, none.n, none.low) == (None, 0, None)
 
 
 def test_halves_of_a_sample_have_the_interval_of_the_mean_in_closed_form():
-    """The mean of n/2 of n rows, drawn without replacement, has the variance s²/n, that of the mean of a sample of n."""
+    """The mean of n/2 of n rows, drawn without replacement, varies by s²/n, as the mean of a sample of n does."""
     values = np.random.default_rng(0).normal(3, 2, 200)
     low, high = half_sample_interval(lambda rows: values[rows].mean(), 200, values.mean(), 4000, 0)
     half = 1.96 * values.std(ddof=1) / np.sqrt(200)

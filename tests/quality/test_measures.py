@@ -31,7 +31,7 @@ def test_find_by_name_and_view():
 
 
 def test_every_measure_is_explained():
-    assert all(title and text for title, text in CATALOGUE.values())
+    assert all(title and text and question in QUESTIONS for title, text, question in CATALOGUE.values())
     assert list(QUESTIONS)[:4] == ["fidelity", "coverage", "mask_agreement", "privacy"]
 
 

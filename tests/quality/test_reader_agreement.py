@@ -98,12 +98,6 @@ def test_fleiss_kappa_of_full_agreement_and_of_two_who_always_differ():
     assert math.isnan(fleiss_kappa(np.array([[2, 0], [2, 0]])))
 
 
-@pytest.mark.parametrize("counts", [[[1, 0], [0, 1]], [[2, 0], [2, 1]], np.zeros((0, 2))])
-def test_fleiss_kappa_needs_the_same_readers_on_every_image(counts):
-    with pytest.raises(ValueError, match="two or more readers"):
-        fleiss_kappa(np.array(counts))
-
-
 def test_weighted_kappa_is_that_of_the_table_of_votes():
     first, second = guesses(2)
     table = np.zeros((4, 4))

@@ -6,13 +6,13 @@ from pipeline.quality.measures import short
 def environment(package: str):
     """Templates beside the modules of ``package``.
 
-    Text is escaped, but for JSON and Markdown, and a name that is not given is an error.
+    Text is escaped, but for JSON, Markdown and plain text, and a name that is not given is an error.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     templates = Environment(
         loader=PackageLoader(package, "."),
-        autoescape=lambda name: not name.endswith((".json.j2", ".md.j2")),
+        autoescape=lambda name: not name.endswith((".json.j2", ".md.j2", ".txt.j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
