@@ -47,16 +47,8 @@ def run(
         "unseen": open_dataset(train, ["val", "test"]),
         "foreign": away,
     }
-    report, table = score_set(
-        generated,
-        list(open_dataset(variety).cases),
-        real,
-        {*generated.labels, *others},
-        EvaluationNetwork(network, config["image_size"], device),
-        params.score,
-        seed=params.seed,
-        threads=params.compute.threads,
-    )
+    shown, evaluation = {*generated.labels, *others}, EvaluationNetwork(network, config["image_size"], device)
+    report, table = score_set(params, generated, list(open_dataset(variety).cases), real, shown, evaluation)
     files.write_json(out, report)
     write_table(samples, table)
 

@@ -19,7 +19,7 @@ from pipeline.quality.measurement import APPEARANCE, Measured
 from pipeline.quality.measures import CATALOGUE, Measure
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.roc import auc
-from pipeline.quality.training_distance import TrainingDistance
+from pipeline.quality.training_distance import TrainingDistance, copy_threshold
 from pipeline.quality.variety import within_mask_diversity
 
 REAL = "real unseen images"
@@ -120,12 +120,10 @@ def variety_measures(features: np.ndarray, masks: Sequence) -> list[Measure]:
 
 def compare_appearance(sets: Mapping[str, Measured]) -> dict:
     """Grey levels and speckle of ``synthetic`` and ``unseen`` beside the reference, by descriptor."""
+    columns = (sets[name].appearance.T for name in ("synthetic", "unseen", "reference"))
     return {
-        descriptor: distributions.compare(
-            {name: sets[name].appearance[:, i] for name in ("synthetic", "unseen")},
-            sets["reference"].appearance[:, i],
-        )
-        for i, descriptor in enumerate(APPEARANCE)
+        descriptor: distributions.compare({"synthetic": own, "unseen": unseen}, reference)
+        for descriptor, own, unseen, reference in zip(APPEARANCE, *columns, strict=True)
     }
 
 
@@ -148,29 +146,22 @@ def sample_rows(
         ("synthetic", synthetic, found.distance, found.nearest),
         ("unseen", unseen, found.unseen, found.nearest_unseen),
     ):
-        rims = imprinted(measured.imprint, reference.imprint)
-        for i, case_id in enumerate(measured.ids):
-            numbers = dict(zip(DESCRIPTORS, measured.shapes[i, -1], strict=True))
-            numbers |= dict(zip(APPEARANCE, measured.appearance[i], strict=True))
-            table.append(
-                {
-                    "set": name,
-                    "id": case_id,
-                    "mask_agreement": float(measured.dice[i].mean()),
-                    "boundary": float(100 * measured.boundary[i].mean()),
-                    "nearest": shown[nearest[i]],
-                    "distance": float(distance[i]),
-                    "copy": bool(distance[i] < found.threshold),
-                    "imprint": _known(measured.imprint[i]),
-                    "imprinted": bool(rims[i]),
-                    **{key: _known(value) for key, value in numbers.items()},
-                }
-            )
+        columns = {
+            "id": measured.ids,
+            "mask_agreement": measured.dice.mean(axis=1),
+            "boundary": 100 * measured.boundary.mean(axis=1),
+            "nearest": np.array(shown)[nearest],
+            "distance": distance.astype(float),
+            "copy": distance < copy_threshold(found.unseen),
+            "imprint": measured.imprint,
+            "imprinted": imprinted(measured.imprint, reference.imprint),
+            **dict(zip(DESCRIPTORS, measured.shapes[:, -1].T, strict=True)),
+            **dict(zip(APPEARANCE, measured.appearance.T, strict=True)),
+        }
+        for row in zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True):
+            known = (None if isinstance(value, float) and np.isnan(value) else value for value in row)
+            table.append({"set": name, **dict(zip(columns, known, strict=True))})
     return table
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -61,7 +61,7 @@ def fidelity(
         precision, recall, coverage (in [0, 1]) and density (at least 0, about 1 for equal distributions).
 
     Raises:
-        InputError: too few images, different numbers of features, or features that are nan or infinite.
+        InputError: too few images, or features that are nan or infinite.
     """
     x, y = (features.double().numpy() for features in (candidates, reference))
     check_features(x, y, max(MIN_IMAGES, 2 * neighbours + 2))

@@ -53,14 +53,11 @@ def compare_shapes(
     names = np.array(sources)
     groups = {source: samples["synthetic"][names == source] for source in sorted(set(sources))}
 
-    def compared(sets: Mapping[str, np.ndarray], k: int, d: int) -> dict:
-        columns = {name: values[:, k, d] for name, values in sets.items()}
-        return compare(columns, reference[:, k, d], DESCRIPTORS[d] == AXIAL)
-
     result = {structure: {} for structure in structures}
     for k, structure in enumerate(structures):
         for d, descriptor in enumerate(DESCRIPTORS):
-            by_source = compared(groups, k, d)
-            del by_source["reference"]
-            result[structure][descriptor] = {**compared(samples, k, d), "sources": by_source}
+            columns = {name: values[:, k, d] for name, values in {**samples, **groups}.items()}
+            found = compare(columns, reference[:, k, d], descriptor == AXIAL)
+            by_source = {source: found.pop(source) for source in groups}
+            result[structure][descriptor] = {**found, "sources": by_source}
     return result

@@ -17,6 +17,8 @@ DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
 """Name, factor and unit of every descriptor of shape and appearance."""
 COLUMNS: dict[str, str] = _TEXTS["columns"]
 """Columns of the table of samples whose distributions are shown, and what they are called."""
+OPENINGS: dict[str, list[str]] = _TEXTS["openings"]
+"""What a verdict says of a question: its subject, and what is said of it where it is good, doubtful or bad."""
 
 
 @dataclass(frozen=True)

@@ -59,14 +59,10 @@ def nearest(queries: np.ndarray, references: np.ndarray, exclude: np.ndarray | N
         queries, references: (N, 64, 64) and (M, 64, 64) of :func:`descriptor`.
         exclude: bool (N, M), pairs that do not count (an image and its own patient); each row leaves one pair.
     """
-    found = [
-        _nearest_of(
-            torch.from_numpy(queries[start : start + _BLOCK].astype(np.float32)),
-            torch.from_numpy(references),
-            None if exclude is None else torch.from_numpy(exclude[start : start + _BLOCK]),
-        )
-        for start in range(0, len(queries), _BLOCK)
-    ]
+    blocks = torch.from_numpy(queries.astype(np.float32)).split(_BLOCK)
+    excluded = [None] * len(blocks) if exclude is None else torch.from_numpy(exclude).split(_BLOCK)
+    others = torch.from_numpy(references)
+    found = [_nearest_of(block, others, pairs) for block, pairs in zip(blocks, excluded, strict=True)]
     distances, places = zip(*found, strict=True)
     return Neighbours(torch.cat(distances).numpy(), torch.cat(places).numpy())
 

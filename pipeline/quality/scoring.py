@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline.config.quality import Score
 from pipeline.data.case import Case, pixel_hash
 from pipeline.data.dataset import Dataset
 from pipeline.data.structures import names
@@ -47,33 +46,31 @@ class EvaluationNetwork:
 
 
 def score_set(
+    params,
     generated: Dataset,
     several: Sequence[Case],
     real: Mapping[str, Dataset],
     shown: set[str],
     evaluation: EvaluationNetwork,
-    settings: Score,
-    *,
-    seed: int,
-    threads: int,
 ) -> tuple[dict, list[dict]]:
     """Fidelity, coverage, mask agreement and privacy of a synthetic set, and its table of samples.
 
     Images are read case by case, and what is kept of each is about ten kilobytes.
 
     Args:
-        several: images of which some have one mask.
+        params: sections seed, compute and score. several: images of which some have one mask.
         real: ``reference``, ``unseen`` and ``foreign``; see :mod:`pipeline.quality.assessment`.
         shown: ids of the images of the reference that the generator was shown.
     """
+    settings, seed = params.score, params.seed
     cases = {"synthetic": generated.cases} | {name: data.cases for name, data in real.items()}
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
-    paths = {name: path for name, path in settings.extractors.model_dump().items() if path is not None}
     features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, evaluation)}
-    for name, path in paths.items():
-        extractor = extractors.open_extractor(name, Path(path), evaluation.device)
-        features[name] = {which: extract_features(some, extractor, size, evaluation) for which, some in cases.items()}
+    for name, path in settings.extractors:
+        if path is not None:
+            extractor = extractors.open_extractor(name, Path(path), evaluation.device)
+            features[name] = _features(cases, extractor, size, evaluation.device)
     measures = [
         measure
         for name, found in features.items()
@@ -81,7 +78,8 @@ def score_set(
     ]
     log.info("texture, shapes, mask agreement")
     options = {"n_structures": len(structures), "network_size": evaluation.size, "segment": evaluation.segment}
-    measured = {name: measure(some, size=size, threads=threads, **options) for name, some in cases.items()}
+    options["threads"] = params.compute.threads
+    measured = {name: measure(some, size=size, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
     log.info("distance to training images")
     places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
@@ -112,7 +110,7 @@ def score_set(
             **{key: generated.provenance[key] for key in ("unlabelled", "cohort", "replicate")},
         },
         "measures": as_json(measures),
-        "verdicts": {question: asdict(answer) for question, answer in verdicts(measures).items()},
+        "verdicts": verdicts(measures),
         "radiomics": [
             {"feature": feature, "distance": float(f"{distance:.6g}")}
             for feature, distance in most_different(synthetic.radiomics, reference.radiomics, FEATURES_NAMED)
@@ -129,14 +127,14 @@ def _domain_features(cases: Mapping[str, Sequence[Case]], evaluation: Evaluation
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
     extractor = extractors.domain_extractor(evaluation.features)
-    found = {which: extract_features(some, extractor, evaluation.size, evaluation) for which, some in cases.items()}
+    found = _features(cases, extractor, evaluation.size, evaluation.device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
 
 
-def extract_features(
-    cases: Sequence[Case], extractor: extractors.Extractor, size: int, evaluation: EvaluationNetwork
-) -> torch.Tensor:
-    """Features of images letter-boxed to ``size`` pixels, float (N, D)."""
-    images = (letterbox(case.image, size)[0] for case in cases)
-    return extractors.extract(extractor, images, evaluation.device)
+def _features(
+    cases: Mapping[str, Sequence[Case]], extractor: extractors.Extractor, size: int, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Features of each set's images letter-boxed to ``size`` pixels, float (N, D)."""
+    boxed = {name: (letterbox(case.image, size)[0] for case in some) for name, some in cases.items()}
+    return {name: extractors.extract(extractor, images, device) for name, images in boxed.items()}

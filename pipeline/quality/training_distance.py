@@ -36,19 +36,9 @@ class TrainingDistance:
     authentic_unseen: np.ndarray
 
     @property
-    def threshold(self) -> float:
-        """Distance below which an image is flagged as a copy."""
-        return copy_threshold(self.unseen)
-
-    @property
     def copies(self) -> np.ndarray:
         """bool (N,): the synthetic images that are flagged as copies."""
-        return self.distance < self.threshold
-
-    @property
-    def ratio(self) -> float:
-        """Median synthetic over median unseen distance: about 1 for new images, 0 for copies."""
-        return float(np.median(self.distance) / np.median(self.unseen))
+        return self.distance < copy_threshold(self.unseen)
 
 
 def training_distance(
@@ -65,14 +55,8 @@ def training_distance(
     own, new = nearest(synthetic, shown), nearest(unseen, shown)
     names = np.array(patients)
     apart = nearest(shown, shown, names[:, None] == names[None]).distance
-    return TrainingDistance(
-        distance=own.distance,
-        nearest=own.nearest,
-        unseen=new.distance,
-        nearest_unseen=new.nearest,
-        authentic=own.distance > apart[own.nearest],
-        authentic_unseen=new.distance > apart[new.nearest],
-    )
+    authentic, authentic_unseen = (found.distance > apart[found.nearest] for found in (own, new))
+    return TrainingDistance(own.distance, own.nearest, new.distance, new.nearest, authentic, authentic_unseen)
 
 
 def copy_threshold(unseen: np.ndarray) -> float:

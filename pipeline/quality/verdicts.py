@@ -5,10 +5,8 @@ reference (1). The references are test patients among others, so no word decides
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from pipeline.quality.measures import Measure, find, short
+from pipeline.quality.measures import OPENINGS, Measure, find, short
 
 KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "mask_agreement": ("dice",)}
 """Those whose position answers a question, in domain features where they have a view of an extractor."""
@@ -22,30 +20,17 @@ IMPRINT_MARGIN = 0.1
 LEAK_AUC = 0.6
 """An attack whose interval lies above 0.5 and whose AUC is at least this makes privacy doubtful."""
 
-
 WORDS = ("good", "doubtful", "bad")
-OPENINGS = {
-    "fidelity": ("The images look", "like real unseen ones", "somewhat apart from real ones", "unlike real ones"),
-    "coverage": ("The set covers", "the real variety", "part of the real variety", "little of the real variety"),
-    "mask_agreement": ("The images", "agree with their masks", "agree with their masks in part", "ignore their masks"),
-}
-"""Subject, and what is said of it under each of the words."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    word: Literal["good", "doubtful", "bad"]
-    text: str
-
-
-def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
-    """Question → verdict, for fidelity, coverage, mask agreement and privacy."""
+def verdicts(measures: Sequence[Measure]) -> dict[str, dict[str, str]]:
+    """Question → its ``word``, one of ``WORDS``, and ``text``; of fidelity, coverage, mask agreement and privacy."""
     extras = {"fidelity": _rims(measures), "coverage": _sameness(measures), "mask_agreement": ""}
     answers = {question: _answer(measures, question, extra) for question, extra in extras.items()}
     return answers | {"privacy": _privacy(measures)}
 
 
-def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
+def _answer(measures: Sequence[Measure], question: str, extra: str) -> dict[str, str]:
     """``extra`` is a sentence about a fault that makes the answer doubtful, or empty."""
     keys = key_measures(measures, question)
     worst = max((key.position for key in keys), default=DOUBTFUL)
@@ -57,7 +42,7 @@ def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
     text = f"{subject} {endings[WORDS.index(word)]}.{extra} {_numbers(keys)}"
     if question == "mask_agreement":
         text += " This never says that they look real."
-    return Verdict("doubtful" if extra and word == "good" else word, text)
+    return {"word": "doubtful" if extra and word == "good" else word, "text": text}
 
 
 def _rims(measures: Sequence[Measure]) -> str:
@@ -74,7 +59,7 @@ def _sameness(measures: Sequence[Measure]) -> str:
     return f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
 
 
-def _privacy(measures: Sequence[Measure]) -> Verdict:
+def _privacy(measures: Sequence[Measure]) -> dict[str, str]:
     (copies,), (authenticity,), (membership,) = (
         find(measures, name) for name in ("copies", "authenticity", "membership")
     )
@@ -84,11 +69,11 @@ def _privacy(measures: Sequence[Measure]) -> Verdict:
     if copies.value > 0:
         count = round(copies.value * copies.n)
         what = "image is flagged as a copy" if count == 1 else "images are flagged as copies"
-        return Verdict("bad", f"{count} of {copies.n} {what} of a training image. {authentic} {attack}")
+        return {"word": "bad", "text": f"{count} of {copies.n} {what} of a training image. {authentic} {attack}"}
     leaks = membership.value >= LEAK_AUC and (membership.low is None or membership.low > 0.5)
     word = "doubtful" if leaks or (authenticity.position or 0) > DOUBTFUL else "good"
     opening = "No image is a copy of a training image, up to flips, shifts, small turns and grey levels."
-    return Verdict(word, f"{opening} {authentic} {attack}")
+    return {"word": word, "text": f"{opening} {authentic} {attack}"}
 
 
 def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:

@@ -41,8 +41,5 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
 
 def _shard(path: Path) -> dict:
     with path.open("rb") as content:
-        return {
-            "name": path.name,
-            "size": path.stat().st_size,
-            "sha256": hashlib.file_digest(content, "sha256").hexdigest(),
-        }
+        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"name": path.name, "size": path.stat().st_size, "sha256": sha256}

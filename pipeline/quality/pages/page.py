@@ -5,7 +5,6 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import yaml
@@ -14,7 +13,7 @@ from PIL import Image
 from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, COLUMNS, DESCRIPTORS, QUESTIONS, Measure, find
+from pipeline.quality.measures import CATALOGUE, COLUMNS, DESCRIPTORS, QUESTIONS, Measure
 from pipeline.quality.pages.templates import environment
 from pipeline.quality.samples_table import known_pairs
 from pipeline.run.errors import InputError
@@ -28,21 +27,16 @@ BINS = 24
 _WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 
 
-class Sample(NamedTuple):
-    """A synthetic case beside the training image it resembles most. ``row``: of the table of samples."""
-
-    row: Mapping
-    case: Case
-    neighbour: Case
-
-
 def choose_samples(
     table: Sequence[Mapping], generated: Sequence[Case], real: Sequence[Case], source: Path
-) -> dict[str, list[Sample]]:
+) -> dict[str, list[dict]]:
     """``best`` and ``worst`` by mask agreement, and the most ``suspicious``: flagged copies, then the nearest ones.
 
     Args:
         table: rows of the table of samples, read from ``source``. generated, real: lazily opened cases.
+
+    Returns:
+        Of each sample its ``row``, its ``case`` and its ``neighbour``, the training image it resembles most.
 
     Raises:
         InputError: a sample or its neighbour is not among the cases.
@@ -58,7 +52,8 @@ def choose_samples(
     if missing := sorted((wanted - set(own)) | (nearest - set(others))):
         raise InputError(f"{source}: case '{missing[0]}' is not in the set or its train split; run `dvc repro score`")
     return {
-        name: [Sample(row, own[row["id"]], others[row["nearest"]]) for row in group] for name, group in chosen.items()
+        name: [{"row": row, "case": own[row["id"]], "neighbour": others[row["nearest"]]} for row in group]
+        for name, group in chosen.items()
     }
 
 
@@ -67,17 +62,13 @@ def _opened(cases: Sequence[Case], wanted: set[str]) -> dict[str, Case]:
 
 
 def render(
-    index: dict,
-    scored: dict,
-    measures: Sequence[Measure],
-    table: Sequence[Mapping],
-    samples: Mapping[str, Sequence[Sample]],
-    digest: str,
+    index: dict, scored: dict, measures: Sequence[Measure], table: Sequence[Mapping], samples: Mapping, digest: str
 ) -> str:
     """The page: everything it shows is inside it, and equal inputs give equal bytes.
 
     Args:
-        index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. digest: of the set.
+        index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. samples: of
+            :func:`choose_samples`. digest: of the set.
 
     Raises:
         InputError: ``scored`` is of another version of the code.
@@ -92,9 +83,7 @@ def render(
             questions=QUESTIONS,
             catalogue=CATALOGUE,
             descriptors=DESCRIPTORS,
-            groups=[(question, [m for m in measures if m.question == question]) for question in QUESTIONS],
-            useful=[measure for measure in find(measures, "tstr") if measure.value is not None],
-            reverse=[measure for measure in find(measures, "trts") if measure.value is not None],
+            measures=measures,
             samples=samples,
             display_height=DISPLAY_HEIGHT,
             plots=[(COLUMNS[name], histogram(pair)) for name, pair in known_pairs(table).items() if name in PLOTS],
