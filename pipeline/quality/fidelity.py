@@ -21,14 +21,10 @@ from pipeline.quality.intervals import half_sample_interval
 
 MIN_IMAGES = 8
 MAX_KID_SUBSET = 1000
-RANGE = {
-    "fid": (0, np.inf),
-    "kid": (-np.inf, np.inf),
-    "precision": (0, 1),
-    "recall": (0, 1),
-    "density": (0, np.inf),
-    "coverage": (0, 1),
-}
+NAMES = ("fid", "kid", "precision", "recall", "density", "coverage")
+LEAST = np.array([0, -np.inf, 0, 0, 0, 0])
+MOST = np.array([np.inf, np.inf, 1, 1, np.inf, 1])
+"""What each metric can be."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class Metric:
 def fidelity(
     candidates: Tensor, reference: Tensor, *, kid_subsets: int, neighbours: int, seed: int, resamples: int
 ) -> dict[str, Metric]:
-    """Metrics of ``candidates`` against ``reference``, by the names in ``RANGE``.
+    """Metrics of ``candidates`` against ``reference``, by ``NAMES``.
 
     Args:
         candidates, reference: float (N, D) and (M, D), features of one extractor; N and M at least 8 and at least
@@ -78,17 +74,16 @@ def fidelity(
         prc[KEY_METRIC_RECALL],
         *density,
     ]
-    limits = [(None, None)] * len(RANGE)
+    limits = [(None, None)] * len(NAMES)
     if resamples > 1:
         low, high = half_sample_interval(_of_rows(x, y, neighbours), len(x), np.array(values), resamples, seed)
         # Moving the halves to the value can push a limit past what the metric can be.
-        floor, ceiling = np.transpose(list(RANGE.values()))
         limits = zip(
-            np.maximum(floor, np.minimum(low, values)), np.minimum(ceiling, np.maximum(high, values)), strict=True
+            np.maximum(LEAST, np.minimum(low, values)), np.minimum(MOST, np.maximum(high, values)), strict=True
         )
     return {
         name: Metric(value, *ends, kid[KEY_METRIC_KID_STD] if name == "kid" else None)
-        for name, value, ends in zip(RANGE, values, limits, strict=True)
+        for name, value, ends in zip(NAMES, values, limits, strict=True)
     }
 
 

@@ -78,10 +78,8 @@ def imprinted(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
 
 
 def _imprint_one(image: np.ndarray, inside: np.ndarray) -> float:
-    box = tuple(
-        slice(max(0, side.start - _PADDING), side.stop + _PADDING)
-        for side in ndimage.find_objects(inside.astype(np.uint8))[0]
-    )
+    (sides,) = ndimage.find_objects(inside.astype(np.uint8))
+    box = tuple(slice(max(0, side.start - _PADDING), side.stop + _PADDING) for side in sides)
     inner, line, outer = _levels_across(image[box].astype(np.float64), inside[box])
     if len(line) < _MIN_POINTS:
         return np.nan

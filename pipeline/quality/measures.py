@@ -1,7 +1,7 @@
 """What a synthetic set scores: one record a number, read by the gate, the card, the report and the metrics alike."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import yaml
@@ -61,9 +61,9 @@ def position(value: float | None, best: float | None, worst: float | None) -> fl
     return (value - best) / (worst - best)
 
 
-def find(measures: Iterable[Measure], name: str, view: str | None = None) -> list[Measure]:
-    """Measures of a name, of one view where given."""
-    return [measure for measure in measures if measure.name == name and (view is None or measure.view == view)]
+def find(measures: Iterable[Measure], name: str) -> list[Measure]:
+    """Measures of a name: one for each view."""
+    return [measure for measure in measures if measure.name == name]
 
 
 def as_json(measures: Sequence[Measure]) -> list[dict]:
@@ -84,11 +84,8 @@ def read_measures(path: Path, remedy: str) -> list[Measure]:
     try:
         measures = [Measure(**record) for record in content["measures"]]
     except (KeyError, TypeError):
-        names = ", ".join(field.name for field in fields(Measure))
-        raise InputError(f"{path}: holds no list 'measures' of records ({names}); {remedy}") from None
-    if unknown := [
-        measure for measure in measures if measure.name not in CATALOGUE or measure.question not in QUESTIONS
-    ]:
+        raise InputError(f"{path}: holds no list 'measures' of records of this version; {remedy}") from None
+    if unknown := [one for one in measures if one.name not in CATALOGUE or one.question not in QUESTIONS]:
         raise InputError(f"{path}: measure '{unknown[0].name}' is not known to this version; {remedy}")
     return measures
 

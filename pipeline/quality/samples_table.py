@@ -40,10 +40,10 @@ def read_samples(path: Path) -> list[dict]:
 
 def known_pairs(table: Sequence[Mapping]) -> dict[str, dict[str, np.ndarray]]:
     """Column → its known values in the sets ``synthetic`` and ``unseen``, where both have some."""
+    sets = {which: [row for row in table if row["set"] == which] for which in ("synthetic", "unseen")}
     found = {
         column: {
-            which: np.array([row[column] for row in table if row["set"] == which and row[column] is not None])
-            for which in ("synthetic", "unseen")
+            which: np.array([row[column] for row in rows if row[column] is not None]) for which, rows in sets.items()
         }
         for column in COLUMNS
     }

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,6 @@ class EvaluationNetwork:
     network: SmallUNet
     size: int
     device: torch.device
-
-    @torch.inference_mode()
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """float [B, 1, S, S] in [-1, 1] → float [B, D]."""
-        return bottleneck(self.network, images)
 
     def segment(self, images: np.ndarray) -> np.ndarray:
         """float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
@@ -86,12 +82,11 @@ def score_set(
     descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
     found = training_distance(synthetic.descriptors, descriptors, unseen.descriptors, patients)
     attack = membership(descriptors, unseen.descriptors, synthetic.descriptors)
+    masks = [pixel_hash(case.mask) for case in several]
     measures += [
         assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
         assessment.imprint_measure(synthetic, unseen, reference, seed),
-        *assessment.variety_measures(
-            features[extractors.DOMAIN]["several"].numpy(), [pixel_hash(case.mask) for case in several]
-        ),
+        *assessment.variety_measures(features[extractors.DOMAIN]["several"].numpy(), masks),
         *assessment.agreement_measures(synthetic, unseen, structures, seed),
         *assessment.privacy_measures(found, attack, settings.resamples, seed),
     ]
@@ -126,7 +121,7 @@ def _domain_features(cases: Mapping[str, Sequence[Case]], evaluation: Evaluation
 
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
-    extractor = extractors.domain_extractor(evaluation.features)
+    extractor = extractors.domain_extractor(partial(bottleneck, evaluation.network))
     found = _features(cases, extractor, evaluation.size, evaluation.device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
