@@ -6,7 +6,7 @@ against real) and its worst reference (a foreign cohort).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -27,8 +27,7 @@ MOST = np.array([np.inf, np.inf, 1, 1, np.inf, 1])
 """What each metric can be."""
 
 
-@dataclass(frozen=True)
-class Metric:
+class Metric(NamedTuple):
     """low, high: 95 % interval over the candidates, the reference held; None without resamples.
 
     spread: standard deviation over KID's subsets; None for other metrics.
@@ -67,20 +66,14 @@ def fidelity(
     options = {"kid_subsets": kid_subsets, "kid_subset_size": subset, "rng_seed": seed % 2**31, "verbose": False}
     kid = kid_features_to_metric(candidates, reference, **options)
     density = density_coverage(inside_balls(x, y, neighbours), neighbours)
-    values = [
-        fid[KEY_METRIC_FID],
-        kid[KEY_METRIC_KID_MEAN],
-        prc[KEY_METRIC_PRECISION],
-        prc[KEY_METRIC_RECALL],
-        *density,
-    ]
+    distances = fid[KEY_METRIC_FID], kid[KEY_METRIC_KID_MEAN]
+    values = [*distances, prc[KEY_METRIC_PRECISION], prc[KEY_METRIC_RECALL], *density]
     limits = [(None, None)] * len(NAMES)
     if resamples > 1:
         low, high = half_sample_interval(_of_rows(x, y, neighbours), len(x), np.array(values), resamples, seed)
         # Moving the halves to the value can push a limit past what the metric can be.
-        limits = zip(
-            np.maximum(LEAST, np.minimum(low, values)), np.minimum(MOST, np.maximum(high, values)), strict=True
-        )
+        low, high = np.maximum(LEAST, np.minimum(low, values)), np.minimum(MOST, np.maximum(high, values))
+        limits = zip(low, high, strict=True)
     return {
         name: Metric(value, *ends, kid[KEY_METRIC_KID_STD] if name == "kid" else None)
         for name, value, ends in zip(NAMES, values, limits, strict=True)

@@ -37,10 +37,8 @@ def check_features(candidates: np.ndarray, reference: np.ndarray, least: int) ->
     """
     for name, sample in (("candidates", candidates), ("reference", reference)):
         if sample.ndim != 2 or len(sample) < least:
-            raise InputError(
-                f"a distance between sets needs at least {least} images a side, the features of the {name} have shape "
-                f"{sample.shape}; add images"
-            )
+            few = f"the features of the {name} have shape {sample.shape}"
+            raise InputError(f"a distance between sets needs at least {least} images a side, {few}; add images")
         if not np.isfinite(sample).all():
             raise InputError(f"features of the {name} hold nan or inf; check the extractor's weights, or drop these")
 

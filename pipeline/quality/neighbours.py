@@ -6,8 +6,8 @@ search is coarse to fine: every pair at half resolution over flips and shifts, t
 resolution over shifts, turns and scalings as well.
 """
 
-from dataclasses import dataclass
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,8 +30,7 @@ _BLOCK = 64
 _FLIPS = ((), (-1,), (-2,), (-2, -1))
 
 
-@dataclass(frozen=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """distance: float (N,), of every query to its nearest reference, in [0, 2]. nearest: int (N,), which one."""
 
     distance: np.ndarray

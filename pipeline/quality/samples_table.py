@@ -31,9 +31,8 @@ def read_samples(path: Path) -> list[dict]:
             try:
                 row[name] = None if optional and row[name] == "" else float(row[name])
             except (TypeError, ValueError):
-                raise InputError(
-                    f"{path}: case '{row['id']}': {name} is '{row[name]}', not a number; {remedy}"
-                ) from None
+                wrong = f"case '{row['id']}': {name} is '{row[name]}', not a number"
+                raise InputError(f"{path}: {wrong}; {remedy}") from None
         row |= {name: row[name] == "True" for name in ("copy", "imprinted")}
     return table
 

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,26 +27,15 @@ log = logging.getLogger("pipeline.score")
 FEATURES_NAMED = 8
 
 
-@dataclass(frozen=True)
-class EvaluationNetwork:
-    """A fixed network that only measures: it segments images of ``size`` pixels, and its bottleneck is a feature."""
-
-    network: SmallUNet
-    size: int
-    device: torch.device
-
-    def segment(self, images: np.ndarray) -> np.ndarray:
-        """float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
-        return np.stack([class_map(p) for p in probabilities(self.network, images, self.device)])
-
-
 def score_set(
     params,
     generated: Dataset,
     several: Sequence[Case],
     real: Mapping[str, Dataset],
     shown: set[str],
-    evaluation: EvaluationNetwork,
+    network: SmallUNet,
+    network_size: int,
+    device: torch.device,
 ) -> tuple[dict, list[dict]]:
     """Fidelity, coverage, mask agreement and privacy of a synthetic set, and its table of samples.
 
@@ -57,25 +45,29 @@ def score_set(
         params: sections seed, compute and score. several: images of which some have one mask.
         real: ``reference``, ``unseen`` and ``foreign``; see :mod:`pipeline.quality.assessment`.
         shown: ids of the images of the reference that the generator was shown.
+        network: a fixed one that only measures, the evaluation network; its images have ``network_size`` pixels.
     """
     settings, seed = params.score, params.seed
     cases = {"synthetic": generated.cases} | {name: data.cases for name, data in real.items()}
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
-    features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, evaluation)}
+    features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, network, network_size, device)}
     for name, path in settings.extractors:
         if path is not None:
-            extractor = extractors.open_extractor(name, Path(path), evaluation.device)
-            features[name] = _features(cases, extractor, size, evaluation.device)
+            extractor = extractors.open_extractor(name, Path(path), device)
+            features[name] = _features(cases, extractor, size, device)
     measures = [
         measure
         for name, found in features.items()
         for measure in assessment.fidelity_measures(name, found, foreign=foreign, settings=settings, seed=seed)
     ]
     log.info("texture, shapes, mask agreement")
-    options = {"n_structures": len(structures), "network_size": evaluation.size, "segment": evaluation.segment}
-    options["threads"] = params.compute.threads
-    measured = {name: measure(some, size=size, **options) for name, some in cases.items()}
+
+    def segment(images: np.ndarray) -> np.ndarray:
+        return np.stack([class_map(p) for p in probabilities(network, images, device)])
+
+    options = {"n_structures": len(structures), "network_size": network_size, "threads": params.compute.threads}
+    measured = {name: measure(some, size=size, segment=segment, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
     log.info("distance to training images")
     places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
@@ -116,13 +108,15 @@ def score_set(
     return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
 
 
-def _domain_features(cases: Mapping[str, Sequence[Case]], evaluation: EvaluationNetwork) -> dict[str, torch.Tensor]:
+def _domain_features(
+    cases: Mapping[str, Sequence[Case]], network: SmallUNet, size: int, device: torch.device
+) -> dict[str, torch.Tensor]:
     """Features of each set by the evaluation network, float (N, D).
 
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
-    extractor = extractors.domain_extractor(partial(bottleneck, evaluation.network))
-    found = _features(cases, extractor, evaluation.size, evaluation.device)
+    extractor = extractors.domain_extractor(partial(bottleneck, network))
+    found = _features(cases, extractor, size, device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
 

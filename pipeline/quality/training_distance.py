@@ -5,7 +5,7 @@ was not shown: those are new by definition.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ darkened and given noise of 15 levels at 0.21 (median).
 """
 
 
-@dataclass(frozen=True)
-class TrainingDistance:
+class TrainingDistance(NamedTuple):
     """distance, nearest: of each synthetic image to the closest image shown, and which one that is.
 
     unseen, nearest_unseen: the same of real unseen images.

@@ -60,9 +60,7 @@ def _sameness(measures: Sequence[Measure]) -> str:
 
 
 def _privacy(measures: Sequence[Measure]) -> dict[str, str]:
-    (copies,), (authenticity,), (membership,) = (
-        find(measures, name) for name in ("copies", "authenticity", "membership")
-    )
+    copies, authenticity, membership = (find(measures, name)[0] for name in ("copies", "authenticity", "membership"))
     limits = "" if membership.low is None else f" ({membership.low:.2f} to {membership.high:.2f})"
     attack = f"A membership attack reaches an AUC of {membership.value:.2f}{limits}; 0.5 is no leak."
     authentic = f"{authenticity.value:.0%} of the images are authentic (real unseen ones: {authenticity.best:.0%})."

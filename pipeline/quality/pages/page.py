@@ -45,9 +45,7 @@ def choose_samples(
     by_agreement = sorted(rows, key=lambda row: (-row["mask_agreement"], row["id"]))
     by_distance = sorted(rows, key=lambda row: (not row["copy"], row["distance"], row["id"]))
     chosen = {"suspicious": by_distance[:SUSPICIOUS], "worst": by_agreement[::-1][:WORST], "best": by_agreement[:BEST]}
-    wanted, nearest = (
-        {row[key] for group in chosen.values() for row in group} for key in ("id", "nearest")
-    )  # fmt: skip
+    wanted, nearest = ({row[key] for group in chosen.values() for row in group} for key in ("id", "nearest"))
     own, others = _opened(generated, wanted), _opened(real, nearest)
     if missing := sorted((wanted - set(own)) | (nearest - set(others))):
         raise InputError(f"{source}: case '{missing[0]}' is not in the set or its train split; run `dvc repro score`")

@@ -55,11 +55,8 @@ def _agreement(budget: LabelBudget) -> Iterator[tuple[float, str]]:
     for structure, *means in zip(names(budget.samples.structures), *(dice.mean(axis=0) for dice in ends), strict=True):
         if (place := position(*means)) is not None:
             value, best, worst = means
-            yield (
-                place,
-                f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way from that of the labels "
-                f"({best:.3g}) to that with another sample's mask ({worst:.3g})",
-            )
+            way = f"from that of the labels ({best:.3g}) to that with another sample's mask ({worst:.3g})"
+            yield place, f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way {way}"
 
 
 def _plausibility(budget: LabelBudget) -> Iterator[tuple[float, str]]:
