@@ -29,7 +29,7 @@ def run(
     from pipeline.data.structures import from_json
     from pipeline.data.tables import write_table
     from pipeline.networks.small_unet import load_unet
-    from pipeline.quality.scoring import EvaluationNetwork, score_set
+    from pipeline.quality.scoring import score_set
     from pipeline.run import files
     from pipeline.run.compute import setup
 
@@ -47,16 +47,8 @@ def run(
         "unseen": open_dataset(train, ["val", "test"]),
         "foreign": away,
     }
-    report, table = score_set(
-        generated,
-        list(open_dataset(variety).cases),
-        real,
-        {*generated.labels, *others},
-        EvaluationNetwork(network, config["image_size"], device),
-        params.score,
-        seed=params.seed,
-        threads=params.compute.threads,
-    )
+    shown, several = {*generated.labels, *others}, list(open_dataset(variety).cases)
+    report, table = score_set(params, generated, several, real, shown, network, config["image_size"], device)
     files.write_json(out, report)
     write_table(samples, table)
 

@@ -11,8 +11,8 @@ PARAMS = ("seed", "compute", "usefulness", "augment")
 def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, out: Output) -> None:
     """Train one small U-Net on the synthetic set alone and one on the n real labels alone, and test each on the other.
 
-    Neither is the instrument or a filter, and nothing is selected with them. Real test images are those of unseen
-    patients. "Train on synthetic, test on real" is due to Esteban, Hyland & Rätsch 2017.
+    Neither is the evaluation network or a filter, and nothing is selected with them. Real test images are those of
+    unseen patients. "Train on synthetic, test on real" is due to Esteban, Hyland & Rätsch 2017.
     """
     import torch
 

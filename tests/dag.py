@@ -50,7 +50,9 @@ def code_of(stage: str) -> set[Path]:
         if current not in seen | CHECKS:
             seen.add(current)
             todo += imports(current)
-    return {path for path in seen if path.name != "__init__.py" or len(path.read_text().splitlines()) > 1}
+    modules = {path for path in seen if path.name != "__init__.py" or len(path.read_text().splitlines()) > 1}
+    # A module may read the texts it holds from a file of its own name.
+    return modules | {texts for path in modules if (texts := path.with_suffix(".yaml")).is_file()}
 
 
 def section_files(name: str) -> set[Path]:

@@ -8,8 +8,6 @@ import numpy as np
 from scipy import ndimage
 from skimage.feature import graycomatrix, graycoprops, local_binary_pattern
 
-from pipeline.run.errors import InputError
-
 GREY_LEVELS = 32
 """Equal bins of [0, 255] for entropy and co-occurrence, fixed so that a shift of the grey levels is seen."""
 MIN_PIXELS = 16
@@ -30,7 +28,7 @@ FEATURES: tuple[str, ...] = tuple(f"{area}.{name}" for area in ("head", "image")
 """Names of the F features, in the order of :func:`radiomics`."""
 
 
-def radiomics(image: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+def radiomics(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     """float64 (F,) features of one image, named by ``FEATURES``; first those of the head, then of the whole image.
 
     first_order: grey levels in [0, 255]; skewness and excess kurtosis (0 for an area of one grey level); entropy in
@@ -41,27 +39,20 @@ def radiomics(image: np.ndarray, region: np.ndarray | None) -> np.ndarray:
 
     Args:
         image: uint8 (H, W), without the padding of a letter-box.
-        region: bool (H, W), the head, or None where it is not known.
+        region: bool (H, W), the head; empty where it is not known.
 
     Returns:
         The head's features are nan for no region or one too small; the image's are nan for an image too small.
-
-    Raises:
-        InputError: the image is not 8-bit grey, or the region is of another size.
     """
-    if image.ndim != 2 or image.dtype != np.uint8:
-        raise InputError(f"radiomics need a grey 8-bit image, got {image.dtype} {image.shape}; convert it")
-    if region is not None and region.shape != image.shape:
-        raise InputError(f"the region is {region.shape}, its image {image.shape}; give both at one size")
     # Steps of one or two grey levels are noise in what everyone sees as black, and would rule the patterns there.
     patterns = local_binary_pattern(image >> _PATTERN_SHIFT, P=8, R=1, method="uniform").astype(np.uint8)
     everywhere = np.ones(image.shape, dtype=bool)
     return np.concatenate([_area(image, patterns, region), _area(image, patterns, everywhere)])
 
 
-def _area(image: np.ndarray, patterns: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+def _area(image: np.ndarray, patterns: np.ndarray, region: np.ndarray) -> np.ndarray:
     missing = np.full(len(_PER_AREA), np.nan)
-    if region is None or not region.any():
+    if not region.any():
         return missing
     box = ndimage.find_objects(region.astype(np.uint8), max_label=1)[0]
     image, patterns, region = image[box], patterns[box], region[box]

@@ -13,17 +13,16 @@ from pipeline.quality import distributions
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
-from pipeline.quality.intervals import mean_interval, statistic_interval
+from pipeline.quality.intervals import mean_measure, statistic_measure
 from pipeline.quality.mask_shapes import DESCRIPTORS
 from pipeline.quality.measurement import APPEARANCE, Measured
-from pipeline.quality.measures import Measure
+from pipeline.quality.measures import CATALOGUE, Measure
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.roc import auc
-from pipeline.quality.training_distance import TrainingDistance
+from pipeline.quality.training_distance import TrainingDistance, copy_threshold
 from pipeline.quality.variety import within_mask_diversity
 
 REAL = "real unseen images"
-_OF_COVERAGE = ("recall", "coverage")
 
 
 def fidelity_measures(
@@ -44,31 +43,32 @@ def fidelity_measures(
     )
     measures = []
     for name, metric in found.items():
-        question = "coverage" if name in _OF_COVERAGE else "fidelity"
         ends = (best[name].value, REAL, worst[name].value, f"{foreign} images")
         interval = (metric.low, metric.high, metric.spread)
-        measures.append(Measure(question, name, extractor, metric.value, n, *ends, *interval))
+        measures.append(Measure(CATALOGUE[name][2], name, extractor, metric.value, n, *ends, *interval))
     return measures
 
 
 def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: int, seed: int) -> Measure:
     """The Fréchet radiomics distance of equally many synthetic, unseen and foreign images from the reference."""
-    n = min(len(sets[name]) for name in ("synthetic", "unseen", "foreign"))
-    reference = sets["reference"].radiomics
-    own, others = standardised(sets["synthetic"].radiomics[:n], reference)
-    value, best = frechet_distance(own, others), frechet_radiomics_distance(sets["unseen"].radiomics[:n], reference)
+    n, reference = min(len(sets[name]) for name in ("synthetic", "unseen", "foreign")), sets["reference"].radiomics
+    synthetic, unseen, away = (sets[name].radiomics[:n] for name in ("synthetic", "unseen", "foreign"))
+    own, others = standardised(synthetic, reference)
     # Where the evaluation network finds no head in foreign images there is no worst reference.
-    known = np.isfinite(sets["foreign"].radiomics[:n]).all(axis=1).sum() > 1
-    worst = frechet_radiomics_distance(sets["foreign"].radiomics[:n], reference) if known else None
-    low, high = statistic_interval(lambda rows: frechet_distance(own[rows], others), len(own), value, resamples, seed)
-    return Measure("fidelity", "radiomics", None, value, n, best, REAL, worst, f"{foreign} images", low, high)
+    known = np.isfinite(away).all(axis=1).sum() > 1
+    worst = frechet_radiomics_distance(away, reference) if known else None
+    ends = (frechet_radiomics_distance(unseen, reference), REAL), (worst, f"{foreign} images")
+
+    def distance(rows: np.ndarray) -> float:
+        return frechet_distance(own[rows], others)
+
+    return statistic_measure("radiomics", distance, len(own), seed, resamples, *ends)
 
 
 def imprint_measure(synthetic: Measured, unseen: Measured, reference: Measured, seed: int) -> Measure:
     """Share of images with a rim along their mask; what is normal, the reference says."""
     own, real = (imprinted(measured.imprint, reference.imprint).astype(float) for measured in (synthetic, unseen))
-    ends = (real.mean(), REAL, 1.0, "every image")
-    return Measure("fidelity", "imprint", None, own.mean(), len(own), *ends, *mean_interval(own, seed))
+    return mean_measure("imprint", own, seed, (real.mean(), REAL), (1.0, "every image"))
 
 
 def agreement_measures(synthetic: Measured, unseen: Measured, structures: Sequence[str], seed: int) -> list[Measure]:
@@ -79,15 +79,10 @@ def agreement_measures(synthetic: Measured, unseen: Measured, structures: Sequen
     measures = []
     for k, structure in enumerate(structures):
         for name, unit in (("dice", 1), ("boundary", 100)):
-            own, best, worst = (
-                unit * values[:, k]
-                for values in (getattr(synthetic, name), getattr(unseen, name), getattr(synthetic, f"shuffled_{name}"))
-            )
-            known = np.isfinite(own)
-            ends = (_mean(best), "the evaluation network on real images", _mean(worst), "the mask of another image")
-            spread = float(np.nanstd(own)) if known.any() else None
-            measure = ("mask_agreement", name, structure, _mean(own), int(known.sum()), *ends)
-            measures.append(Measure(*measure, *mean_interval(own, seed), spread))
+            sets = getattr(synthetic, name), getattr(unseen, name), getattr(synthetic, f"shuffled_{name}")
+            own, best, worst = (unit * values[:, k] for values in sets)
+            ends = (_mean(best), "the evaluation network on real images"), (_mean(worst), "the mask of another image")
+            measures.append(mean_measure(name, own, seed, *ends, structure, spread=True))
     return measures
 
 
@@ -95,22 +90,20 @@ def privacy_measures(
     found: TrainingDistance, attack: tuple[np.ndarray, np.ndarray], resamples: int, seed: int
 ) -> list[Measure]:
     """Distance to training images, authenticity, copies and membership inference."""
-    authentic, copies = found.authentic.astype(float), found.copies.astype(float)
-    n, unseen, (scores, shown) = len(copies), np.median(found.unseen), attack
-    copied, leak = (0.0, "exact copies"), auc(scores, shown)
-    ratio_limits = statistic_interval(
-        lambda rows: float(np.median(found.distance[rows]) / unseen), n, found.ratio, resamples, seed
-    )
-    leak_limits = statistic_interval(lambda rows: auc(scores[rows], shown[rows]), len(scores), leak, resamples, seed)
-    real = (float(found.authentic_unseen.mean()), REAL)
-    known = (0.5, "no leak", 1.0, "every training image known")
+    n, (scores, shown), copied = len(found.distance), attack, (0.0, "exact copies")
+
+    def ratio(rows: np.ndarray) -> float:
+        return np.median(found.distance[rows]) / np.median(found.unseen)
+
+    def leak(rows: np.ndarray) -> float:
+        return auc(scores[rows], shown[rows])
+
+    known = (0.5, "no leak"), (1.0, "every training image known")
     return [
-        Measure("privacy", "training_distance", None, found.ratio, n, 1.0, REAL, *copied, *ratio_limits),
-        Measure("privacy", "authenticity", None, _mean(authentic), n, *real, *copied, *mean_interval(authentic, seed)),
-        Measure(
-            *("privacy", "copies", None, _mean(copies), n, 0.0, REAL, 1.0, "exact copies"), *mean_interval(copies, seed)
-        ),
-        Measure("privacy", "membership", None, leak, len(scores), *known, *leak_limits),
+        statistic_measure("training_distance", ratio, n, seed, resamples, (1.0, REAL), copied),
+        mean_measure("authenticity", found.authentic, seed, (_mean(found.authentic_unseen), REAL), copied),
+        mean_measure("copies", found.copies, seed, (0.0, REAL), (1.0, "exact copies")),
+        statistic_measure("membership", leak, len(scores), seed, resamples, *known),
     ]
 
 
@@ -127,12 +120,10 @@ def variety_measures(features: np.ndarray, masks: Sequence) -> list[Measure]:
 
 def compare_appearance(sets: Mapping[str, Measured]) -> dict:
     """Grey levels and speckle of ``synthetic`` and ``unseen`` beside the reference, by descriptor."""
+    columns = (sets[name].appearance.T for name in ("synthetic", "unseen", "reference"))
     return {
-        descriptor: distributions.compare(
-            {name: sets[name].appearance[:, i] for name in ("synthetic", "unseen")},
-            sets["reference"].appearance[:, i],
-        )
-        for i, descriptor in enumerate(APPEARANCE)
+        descriptor: distributions.compare({"synthetic": own, "unseen": unseen}, reference)
+        for descriptor, own, unseen, reference in zip(APPEARANCE, *columns, strict=True)
     }
 
 
@@ -155,29 +146,22 @@ def sample_rows(
         ("synthetic", synthetic, found.distance, found.nearest),
         ("unseen", unseen, found.unseen, found.nearest_unseen),
     ):
-        rims = imprinted(measured.imprint, reference.imprint)
-        for i, case_id in enumerate(measured.ids):
-            numbers = dict(zip(DESCRIPTORS, measured.shapes[i, -1], strict=True))
-            numbers |= dict(zip(APPEARANCE, measured.appearance[i], strict=True))
-            table.append(
-                {
-                    "set": name,
-                    "id": case_id,
-                    "mask_agreement": float(measured.dice[i].mean()),
-                    "boundary": float(100 * measured.boundary[i].mean()),
-                    "nearest": shown[nearest[i]],
-                    "distance": float(distance[i]),
-                    "copy": bool(distance[i] < found.threshold),
-                    "imprint": _known(measured.imprint[i]),
-                    "imprinted": bool(rims[i]),
-                    **{key: _known(value) for key, value in numbers.items()},
-                }
-            )
+        columns = {
+            "id": measured.ids,
+            "mask_agreement": measured.dice.mean(axis=1),
+            "boundary": 100 * measured.boundary.mean(axis=1),
+            "nearest": np.array(shown)[nearest],
+            "distance": distance.astype(float),
+            "copy": distance < copy_threshold(found.unseen),
+            "imprint": measured.imprint,
+            "imprinted": imprinted(measured.imprint, reference.imprint),
+            **dict(zip(DESCRIPTORS, measured.shapes[:, -1].T, strict=True)),
+            **dict(zip(APPEARANCE, measured.appearance.T, strict=True)),
+        }
+        for row in zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True):
+            known = (None if isinstance(value, float) and np.isnan(value) else value for value in row)
+            table.append({"set": name, **dict(zip(columns, known, strict=True))})
     return table
-
-
-def _known(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -8,8 +8,6 @@ around reference images, where a few odd candidates cannot stretch them.
 import numpy as np
 from scipy.spatial.distance import cdist
 
-_BLOCK = 256
-
 
 def density_coverage(inside: np.ndarray, neighbours: int) -> tuple[float, float]:
     """Equations 3 and 4 of Naeem et al. 2020.
@@ -27,12 +25,7 @@ def density_coverage(inside: np.ndarray, neighbours: int) -> tuple[float, float]
 
 def ball_radii(points: np.ndarray, neighbours: int) -> np.ndarray:
     """float (N,): distance of each of (N, D) points to its ``neighbours``-th nearest other point."""
-    return np.concatenate(
-        [
-            np.partition(cdist(points[start : start + _BLOCK], points), neighbours, axis=1)[:, neighbours]
-            for start in range(0, len(points), _BLOCK)
-        ]
-    )
+    return np.partition(cdist(points, points), neighbours, axis=1)[:, neighbours]
 
 
 def inside_balls(points: np.ndarray, centres: np.ndarray, neighbours: int) -> np.ndarray:
@@ -40,7 +33,4 @@ def inside_balls(points: np.ndarray, centres: np.ndarray, neighbours: int) -> np
 
     Open, as in the authors' code: of a set in its own balls the density is 1.
     """
-    radii = ball_radii(centres, neighbours)
-    return np.concatenate(
-        [cdist(points[start : start + _BLOCK], centres) < radii for start in range(0, len(points), _BLOCK)]
-    )
+    return cdist(points, centres) < ball_radii(centres, neighbours)

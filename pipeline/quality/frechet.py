@@ -33,20 +33,14 @@ def check_features(candidates: np.ndarray, reference: np.ndarray, least: int) ->
     """Hold two samples against what a distance between them needs.
 
     Raises:
-        InputError: fewer than ``least`` rows, different numbers of features, or a value that is not finite.
+        InputError: fewer than ``least`` rows, or a value that is not finite.
     """
     for name, sample in (("candidates", candidates), ("reference", reference)):
         if sample.ndim != 2 or len(sample) < least:
-            raise InputError(
-                f"a distance between sets needs at least {least} images a side, the features of the {name} have shape "
-                f"{sample.shape}; add images"
-            )
+            few = f"the features of the {name} have shape {sample.shape}"
+            raise InputError(f"a distance between sets needs at least {least} images a side, {few}; add images")
         if not np.isfinite(sample).all():
             raise InputError(f"features of the {name} hold nan or inf; check the extractor's weights, or drop these")
-    if candidates.shape[1] != reference.shape[1]:
-        raise InputError(
-            f"candidates have {candidates.shape[1]} features, the reference {reference.shape[1]}; extract the same"
-        )
 
 
 def _scatter_root(sample: np.ndarray) -> np.ndarray:

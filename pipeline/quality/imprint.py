@@ -53,12 +53,7 @@ def imprint(image: np.ndarray, mask: np.ndarray) -> float:
         Without unit, at least 0; nan where no outline has at least 12 pixels clear of the image's border. What is
         normal depends on the resolution, as a skull is itself two pixels wide at 64: compare real images of the same
         size (:func:`imprinted`).
-
-    Raises:
-        InputError: the mask is of another size than the image.
     """
-    if mask.shape != image.shape:
-        raise InputError(f"the mask is {mask.shape}, its image {image.shape}; give both at one size")
     scores = [_imprint_one(image, mask == structure) for structure in np.unique(mask) if structure]
     return float(np.nanmax(scores)) if np.isfinite(scores).any() else np.nan
 
@@ -83,10 +78,8 @@ def imprinted(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
 
 
 def _imprint_one(image: np.ndarray, inside: np.ndarray) -> float:
-    box = tuple(
-        slice(max(0, side.start - _PADDING), side.stop + _PADDING)
-        for side in ndimage.find_objects(inside.astype(np.uint8))[0]
-    )
+    (sides,) = ndimage.find_objects(inside.astype(np.uint8))
+    box = tuple(slice(max(0, side.start - _PADDING), side.stop + _PADDING) for side in sides)
     inner, line, outer = _levels_across(image[box].astype(np.float64), inside[box])
     if len(line) < _MIN_POINTS:
         return np.nan

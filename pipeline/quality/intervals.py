@@ -1,52 +1,64 @@
-"""95 % intervals over images by the bootstrap: what other images of the same kind would score.
-
-Source: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
-"""
+"""95 % intervals over images, by resampling: what other images of the same kind would score; and measures with them."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from pipeline.quality.measures import CATALOGUE, Measure
 from pipeline.run import seeds
 
 LEVEL = 0.95
 RESAMPLES = 1000
 STRATIFIED_RESAMPLES = 2000
 
-Statistic = Callable[[np.ndarray], float]
-"""int (N,), the rows drawn, which may repeat → the statistic."""
+End = tuple[float | None, str]
+"""The best or the worst reference of a measure: what it scores, and what it is."""
+Statistic = Callable[[np.ndarray], float | np.ndarray]
+"""int (n,), the rows drawn → the statistic, or several of them."""
 
 
-def limits(values: np.ndarray, method: str = "linear") -> tuple[float, float]:
-    """The quantiles of resampled values, float (R,), between which 95 % of them lie; ``method`` is numpy's."""
-    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], method=method)
-    return float(low), float(high)
+def half_sample_interval(
+    statistic: Statistic, count: int, value: float | np.ndarray, resamples: int, seed: int
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray] | tuple[None, None]:
+    """Interval of statistics of ``count`` rows, from those of random halves; None for fewer than two resamples.
 
+    The bootstrap repeats rows, which distorts distances between sets and nearest neighbours. A half drawn without
+    replacement repeats none, and varies around the mean of the halves as the whole does over other samples: the
+    variance of a mean of n/2 rows is twice that of n, halved as the half is drawn from n. The halves are moved to
+    ``value``, as distances depend on the number of rows.
 
-def mean_interval(values: np.ndarray, seed: int) -> tuple[float, float] | tuple[None, None]:
-    """Percentile interval of the mean of float (N,) values; nan is left out, None for fewer than two values."""
-    known = values[np.isfinite(values)]
-    if len(known) < 2:
-        return None, None
-    drawn = seeds.numpy_generator(seed, "mean interval").multinomial(
-        len(known), np.full(len(known), 1 / len(known)), size=RESAMPLES
-    )
-    return limits(drawn @ known / len(known))
-
-
-def statistic_interval(
-    statistic: Statistic, count: int, value: float, resamples: int, seed: int
-) -> tuple[float, float] | tuple[None, None]:
-    """Centred percentile interval of a statistic of ``count`` resampled rows; None for fewer than two resamples.
-
-    Resampling repeats rows, which moves distances between distributions away from ``value``: the resamples are moved
-    back by what their mean is off.
+    Source: Efron, "The Jackknife, the Bootstrap and Other Resampling Plans" (1982), chapter 8; Politis & Romano,
+    "Large sample confidence regions based on subsamples", Annals of Statistics 22 (1994).
     """
     if resamples < 2:
         return None, None
     rng = seeds.numpy_generator(seed, "statistic interval")
-    found = np.array([statistic(rng.integers(count, size=count)) for _ in range(resamples)])
-    return limits(value + found - found.mean())
+    found = np.array([statistic(rng.permutation(count)[: count // 2]) for _ in range(resamples)])
+    return _limits(value + found - found.mean(axis=0))
+
+
+def mean_measure(
+    name: str, values: np.ndarray, seed: int, best: End, worst: End, view: str | None = None, spread: bool = False
+) -> Measure:
+    """The mean of float or bool (N,) values of images, nan left out, and their standard deviation where asked for.
+
+    The interval is the bootstrap's: Efron & Tibshirani, "An Introduction to the Bootstrap" (1993), chapter 13.
+    """
+    known, low, high = values[np.isfinite(values)], None, None
+    if known.size > 1:
+        rng, even = seeds.numpy_generator(seed, "mean interval"), np.full(known.size, 1 / known.size)
+        low, high = _limits(rng.multinomial(known.size, even, size=RESAMPLES) @ known / known.size)
+    mean, std = (float(known.mean()), float(known.std())) if known.size else (None, None)
+    return Measure(CATALOGUE[name][2], name, view, mean, known.size, *best, *worst, low, high, std if spread else None)
+
+
+def statistic_measure(
+    name: str, statistic: Statistic, count: int, seed: int, resamples: int, best: End, worst: End
+) -> Measure:
+    """A statistic of ``count`` images with its interval; see :func:`half_sample_interval`."""
+    value = float(statistic(np.arange(count)))
+    interval = half_sample_interval(statistic, count, value, resamples, seed)
+    return Measure(CATALOGUE[name][2], name, None, value, count, *best, *worst, *interval)
 
 
 def stratified_interval(
@@ -64,4 +76,10 @@ def stratified_interval(
     drawn = np.concatenate([generator.choice(kind, (resamples, len(kind))) for kind in kinds], axis=1)
     values = np.array([statistic(rows) for rows in drawn])
     values = values[np.isfinite(values)]
-    return limits(values) if len(values) else (float("nan"), float("nan"))
+    return _limits(values) if len(values) else (float("nan"), float("nan"))
+
+
+def _limits(values: np.ndarray) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    """The quantiles of resampled values, float (R, ...), between which 95 % of them lie."""
+    low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    return low, high

@@ -6,7 +6,6 @@ import numpy as np
 
 from pipeline.imaging.moments import area_moments
 from pipeline.quality.distributions import PERIOD, compare
-from pipeline.run.errors import InputError
 
 DESCRIPTORS = ("area", "aspect", "angle", "row", "column")
 AXIAL = "angle"
@@ -50,23 +49,15 @@ def compare_shapes(
     Returns:
         structure → descriptor → what :func:`pipeline.quality.distributions.compare` gives, and ``sources`` → mask
         source → the same of its masks.
-
-    Raises:
-        InputError: a sample holds no mask.
     """
-    if empty := [name for name, values in {"reference": reference, **samples}.items() if not len(values)]:
-        raise InputError(f"the shapes of the masks in '{empty[0]}' cannot be compared: there is none; add cases")
     names = np.array(sources)
     groups = {source: samples["synthetic"][names == source] for source in sorted(set(sources))}
-
-    def compared(sets: Mapping[str, np.ndarray], k: int, d: int) -> dict:
-        columns = {name: values[:, k, d] for name, values in sets.items()}
-        return compare(columns, reference[:, k, d], DESCRIPTORS[d] == AXIAL)
 
     result = {structure: {} for structure in structures}
     for k, structure in enumerate(structures):
         for d, descriptor in enumerate(DESCRIPTORS):
-            by_source = compared(groups, k, d)
-            del by_source["reference"]
-            result[structure][descriptor] = {**compared(samples, k, d), "sources": by_source}
+            columns = {name: values[:, k, d] for name, values in {**samples, **groups}.items()}
+            found = compare(columns, reference[:, k, d], descriptor == AXIAL)
+            by_source = {source: found.pop(source) for source in groups}
+            result[structure][descriptor] = {**found, "sources": by_source}
     return result

@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
 from pipeline.data.case import Case
 from pipeline.data.chunks import chunks
+from pipeline.data.stacking import at_size
 from pipeline.features.radiomics import radiomics
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
@@ -79,20 +79,6 @@ def measure(
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     arrays = {name: np.stack(values) for name, values in columns.items() if name not in ("ids", "patients")}
     return Measured(columns["ids"], columns["patients"], **arrays)
-
-
-def at_size(case: Case, size: int, found: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Image and mask of a case with a longer side of ``size`` pixels, without padding.
-
-    Args:
-        found: square class map in model space, which stands for a mask that is not there.
-    """
-    image, box = letterbox(case.image, size)
-    if case.mask is None:
-        mask = np.asarray(Image.fromarray(found).resize((size, size), Image.Resampling.NEAREST))
-    else:
-        mask, _ = letterbox(case.mask, size, mask=True)
-    return np.ascontiguousarray(box.crop(image)), box.crop(mask)
 
 
 def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) -> dict:

@@ -1,40 +1,24 @@
 """What a synthetic set scores: one record a number, read by the gate, the card, the report and the metrics alike."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+
+import yaml
 
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
-QUESTIONS = {
-    "fidelity": "Does it look real?",
-    "coverage": "Does it cover the real variety?",
-    "mask_agreement": "Does each image agree with its mask?",
-    "privacy": "Does it leak training patients?",
-    "usefulness": "Is it of use for training?",
-}
-
-CATALOGUE = {
-    "fid": ("FID", "distance between the feature distributions of two image sets; few images bias it up"),
-    "kid": ("KID", "the same question without that bias; ± is the standard deviation over random subsets"),
-    "precision": ("Precision", "share of images that look like some real one"),
-    "density": ("Density", "how many real neighbourhoods an image lies in, against the expected number"),
-    "radiomics": ("Fréchet radiomics distance", "distance of first-order, texture and local-pattern statistics"),
-    "imprint": ("Contour imprint", "share of images with a thin rim drawn along the edge of their mask"),
-    "recall": ("Recall", "share of real images that lie where the synthetic ones do"),
-    "coverage": ("Coverage", "share of real images with a synthetic one in their neighbourhood"),
-    "diversity": ("Diversity within a mask", "distance of images of one mask, against that of images of other masks"),
-    "dice": ("Mask agreement, Dice", "overlap of the mask asked for and the map of the evaluation network"),
-    "boundary": ("Mask agreement, boundary", "mean distance between their outlines, % of the image's longer side"),
-    "training_distance": ("Distance to training images", "median to the nearest one, over that of real unseen images"),
-    "authenticity": ("Authenticity", "share farther from their nearest training image than that is from another's"),
-    "copies": ("Copies", "share of images flagged as a copy of a training image"),
-    "membership": ("Membership inference", "AUC of telling training from unseen patients by the synthetic images"),
-    "tstr": ("Trained on synthetic", "Dice on real unseen images of a network trained on the set alone"),
-    "trts": ("Tested on synthetic", "Dice on the set of a network trained on the real labels alone"),
-}
-"""Title and explanation of every measure."""
+_TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+QUESTIONS: dict[str, str] = _TEXTS["questions"]
+CATALOGUE: dict[str, tuple[str, str, str]] = _TEXTS["catalogue"]
+"""Title, explanation and question of every measure."""
+DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
+"""Name, factor and unit of every descriptor of shape and appearance."""
+COLUMNS: dict[str, str] = _TEXTS["columns"]
+"""Columns of the table of samples whose distributions are shown, and what they are called."""
+OPENINGS: dict[str, list[str]] = _TEXTS["openings"]
+"""What a verdict says of a question: its subject, and what is said of it where it is good, doubtful or bad."""
 
 
 @dataclass(frozen=True)
@@ -77,9 +61,9 @@ def position(value: float | None, best: float | None, worst: float | None) -> fl
     return (value - best) / (worst - best)
 
 
-def find(measures: Iterable[Measure], name: str, view: str | None = None) -> list[Measure]:
-    """Measures of a name, of one view where given."""
-    return [measure for measure in measures if measure.name == name and (view is None or measure.view == view)]
+def find(measures: Iterable[Measure], name: str) -> list[Measure]:
+    """Measures of a name: one for each view."""
+    return [measure for measure in measures if measure.name == name]
 
 
 def as_json(measures: Sequence[Measure]) -> list[dict]:
@@ -100,11 +84,8 @@ def read_measures(path: Path, remedy: str) -> list[Measure]:
     try:
         measures = [Measure(**record) for record in content["measures"]]
     except (KeyError, TypeError):
-        names = ", ".join(field.name for field in fields(Measure))
-        raise InputError(f"{path}: holds no list 'measures' of records ({names}); {remedy}") from None
-    if unknown := [
-        measure for measure in measures if measure.name not in CATALOGUE or measure.question not in QUESTIONS
-    ]:
+        raise InputError(f"{path}: holds no list 'measures' of records of this version; {remedy}") from None
+    if unknown := [one for one in measures if one.name not in CATALOGUE or one.question not in QUESTIONS]:
         raise InputError(f"{path}: measure '{unknown[0].name}' is not known to this version; {remedy}")
     return measures
 

@@ -6,7 +6,8 @@ search is coarse to fine: every pair at half resolution over flips and shifts, t
 resolution over shifts, turns and scalings as well.
 """
 
-from dataclasses import dataclass
+from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,8 +30,7 @@ _BLOCK = 64
 _FLIPS = ((), (-1,), (-2,), (-2, -1))
 
 
-@dataclass(frozen=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """distance: float (N,), of every query to its nearest reference, in [0, 2]. nearest: int (N,), which one."""
 
     distance: np.ndarray
@@ -58,14 +58,10 @@ def nearest(queries: np.ndarray, references: np.ndarray, exclude: np.ndarray | N
         queries, references: (N, 64, 64) and (M, 64, 64) of :func:`descriptor`.
         exclude: bool (N, M), pairs that do not count (an image and its own patient); each row leaves one pair.
     """
-    found = [
-        _nearest_of(
-            torch.from_numpy(queries[start : start + _BLOCK].astype(np.float32)),
-            torch.from_numpy(references),
-            None if exclude is None else torch.from_numpy(exclude[start : start + _BLOCK]),
-        )
-        for start in range(0, len(queries), _BLOCK)
-    ]
+    blocks = torch.from_numpy(queries.astype(np.float32)).split(_BLOCK)
+    excluded = [None] * len(blocks) if exclude is None else torch.from_numpy(exclude).split(_BLOCK)
+    others = torch.from_numpy(references)
+    found = [_nearest_of(block, others, pairs) for block, pairs in zip(blocks, excluded, strict=True)]
     distances, places = zip(*found, strict=True)
     return Neighbours(torch.cat(distances).numpy(), torch.cat(places).numpy())
 
@@ -92,12 +88,11 @@ def _coarse(queries: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:
     size = small.shape[-1]
     for number, axes in enumerate(_FLIPS):
         flipped = padded.flip(axes) if axes else padded
-        for top in range(2 * COARSE_REACH + 1):
-            for left in range(2 * COARSE_REACH + 1):
-                found = _unit(flipped[:, top : top + size, left : left + size]) @ targets.T
-                better = found > best
-                best = torch.where(better, found, best)
-                flips[better] = number
+        for top, left in product(range(2 * COARSE_REACH + 1), repeat=2):
+            found = _unit(flipped[:, top : top + size, left : left + size]) @ targets.T
+            better = found > best
+            best = torch.where(better, found, best)
+            flips[better] = number
     return best, flips
 
 
@@ -122,9 +117,7 @@ def _fine(queries: Tensor, references: Tensor, places: Tensor, flips: Tensor) ->
             moved = functional.grid_sample(flipped[:, None], grid, align_corners=False)[:, 0]
             product = torch.fft.rfft2(moved, s=(edge, edge)).conj()[:, None] * spectra[rows]
             correlation = torch.fft.irfft2(product, s=(edge, edge))
-            for axis in (-2, -1):
-                ends = correlation.narrow(axis, edge - REACH, REACH), correlation.narrow(axis, 0, REACH + 1)
-                correlation = torch.cat(ends, dim=axis)
+            correlation = correlation.roll((REACH, REACH), (-2, -1))[..., : 2 * REACH + 1, : 2 * REACH + 1]
             # A shift that brings one image's top rows under the other's bottom rows loses the opposite ones there.
             own, other = _overlap_energy(moved).flip(-2, -1)[:, None], energies[rows]
             kept = torch.minimum(own / own.amax((-2, -1), True), other / other.amax((-2, -1), True))
@@ -148,14 +141,10 @@ def _overlap_energy(images: Tensor) -> Tensor:
 
 def _similarities() -> list[Tensor]:
     """float [2, 3] of every turn and scaling, as ``affine_grid`` wants them."""
-    matrices = []
-    for turn in np.radians(TURNS_DEG):
-        for scale in np.exp(LOG_SCALES):
-            cos, sin = np.cos(turn) / scale, np.sin(turn) / scale
-            matrices.append(torch.tensor([[cos, -sin, 0], [sin, cos, 0]], dtype=torch.float32))
-    return matrices
+    pairs = product(np.radians(TURNS_DEG), np.exp(LOG_SCALES))
+    steps = [(np.cos(turn) / scale, np.sin(turn) / scale) for turn, scale in pairs]
+    return [torch.tensor([[cos, -sin, 0], [sin, cos, 0]], dtype=torch.float32) for cos, sin in steps]
 
 
 def _unit(x: Tensor) -> Tensor:
-    flat = x.flatten(1)
-    return flat / flat.norm(dim=1, keepdim=True).clamp_min(1e-3)
+    return functional.normalize(x.flatten(1), eps=1e-3)

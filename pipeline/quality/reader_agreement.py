@@ -4,12 +4,12 @@ All intervals hold 95 % and are about images: what these readers would have said
 say nothing about other readers.
 """
 
-from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
 
 from pipeline.quality.intervals import LEVEL, stratified_interval
+from pipeline.quality.pages.templates import environment
 from pipeline.quality.roc import auc
 
 FIRST_SYNTHETIC_VOTE = 3
@@ -42,14 +42,8 @@ def fleiss_kappa(counts: np.ndarray) -> float:
 
     Returns:
         1 for full agreement, 0 for chance, negative below it; nan where all votes are in one category.
-
-    Raises:
-        ValueError: no image, rows of unequal sums, or fewer than two readers.
     """
-    readers = counts.sum(axis=1)
-    if not len(counts) or readers[0] < 2 or (readers != readers[0]).any():
-        raise ValueError("Fleiss' kappa needs images that were all put into a category by the same two or more readers")
-    n = readers[0]
+    n = counts[0].sum()
     observed = ((counts * (counts - 1)).sum(axis=1) / (n * (n - 1))).mean()
     expected = ((counts.sum(axis=0) / counts.sum()) ** 2).sum()
     return float((observed - expected) / (1 - expected)) if expected < 1 else float("nan")
@@ -160,43 +154,7 @@ def in_words(pooled: dict, n_readers: int, n_images: int) -> str:
 
 def as_text(scores: dict) -> str:
     """A reading's scores (``blind_reading.score_reading``) as a table, the agreement, and the sentence."""
-    header = ("reader", "votes", "unrated", "accuracy, %", "AUC", "sensitivity, %", "specificity, %", "s per image")
-    lines = [header, *(_line(reader["reader"], reader) for reader in scores["readers"])]
-    if len(scores["readers"]) > 1:
-        lines.append(_line("pooled", scores["pooled"]))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
-    if len(scores["readers"]) > 1:
-        text += ["Pooled: shares of all votes, the mean of the readers' AUC; intervals resample images."]
-    if agreement := scores["agreement"]:
-        fleiss = _estimate(agreement["fleiss_kappa"], agreement["fleiss_interval"], "{:.2f}")
-        pairs = _estimate(agreement["weighted_kappa"], agreement["weighted_interval"], "{:.2f}")
-        text += [
-            "",
-            f"Agreement on {agreement['n']} images: Fleiss' kappa of the call, real or synthetic, {fleiss};",
-            f"weighted kappa on the four-point scale, mean over pairs of readers, {pairs}.",
-        ]
-    return "\n".join([*text, "", scores["in_words"]])
-
-
-def _line(name: str, scores: dict) -> tuple[str, ...]:
-    return (
-        name,
-        str(scores["n"]),
-        str(scores["unrated"]),
-        _estimate(scores["accuracy"], scores["accuracy_interval"], "{:.1f}", 100),
-        _estimate(scores["auc"], scores["auc_interval"], "{:.2f}"),
-        _estimate(scores["sensitivity"], None, "{:.1f}", 100),
-        _estimate(scores["specificity"], None, "{:.1f}", 100),
-        _estimate(scores.get("median_seconds"), None, "{:.1f}"),
-    )
-
-
-def _estimate(value: float | None, interval: Sequence[float] | None, form: str, factor: float = 1) -> str:
-    if value is None:
-        return "–"
-    ends = f" [{', '.join(form.format(factor * limit) for limit in interval)}]" if interval else ""
-    return form.format(factor * value) + ends
+    return environment("pipeline.quality").get_template("reader_agreement.txt.j2").render(scores).rstrip()
 
 
 def _defined(value):

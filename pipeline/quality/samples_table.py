@@ -6,21 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.tables import read_table
+from pipeline.quality.measures import COLUMNS
 from pipeline.run.errors import InputError
 
-NUMBERS = {
-    "mask_agreement": "mask agreement, Dice",
-    "distance": "distance to the nearest image shown",
-    "imprint": "contour imprint",
-    "area": "area of the mask, share of the image",
-    "aspect": "aspect ratio of the mask",
-    "grey_mean": "mean grey level inside the mask",
-    "grey_std": "contrast inside the mask, grey levels",
-    "snr": "speckle SNR",
-    "axial_px": "axial speckle length, px",
-    "lateral_px": "lateral speckle length, px",
-}
-"""Columns whose distributions are shown, and what they are called."""
 REQUIRED = ("mask_agreement", "distance")
 STEPS = np.arange(0, 101, 2)
 
@@ -35,40 +23,38 @@ def read_samples(path: Path) -> list[dict]:
     table = read_table(path)
     if not any(row.get("set") == "synthetic" for row in table):
         raise InputError(f"{path}: holds no row of set 'synthetic'; {remedy}")
-    if missing := [name for name in ("id", "nearest", "copy", "imprinted", *NUMBERS) if name not in table[0]]:
+    if missing := [name for name in ("id", "nearest", "copy", "imprinted", *COLUMNS) if name not in table[0]]:
         raise InputError(f"{path}: column '{missing[0]}' is missing; {remedy}")
     for row in table:
-        for name in NUMBERS:
+        for name in COLUMNS:
             optional = row["set"] != "synthetic" or name not in REQUIRED
             try:
                 row[name] = None if optional and row[name] == "" else float(row[name])
             except (TypeError, ValueError):
-                raise InputError(
-                    f"{path}: case '{row['id']}': {name} is '{row[name]}', not a number; {remedy}"
-                ) from None
+                wrong = f"case '{row['id']}': {name} is '{row[name]}', not a number"
+                raise InputError(f"{path}: {wrong}; {remedy}") from None
         row |= {name: row[name] == "True" for name in ("copy", "imprinted")}
     return table
 
 
 def known_pairs(table: Sequence[Mapping]) -> dict[str, dict[str, np.ndarray]]:
     """Column → its known values in the sets ``synthetic`` and ``unseen``, where both have some."""
+    sets = {which: [row for row in table if row["set"] == which] for which in ("synthetic", "unseen")}
     found = {
         column: {
-            which: np.array([row[column] for row in table if row["set"] == which and row[column] is not None])
-            for which in ("synthetic", "unseen")
+            which: np.array([row[column] for row in rows if row[column] is not None]) for which, rows in sets.items()
         }
-        for column in NUMBERS
+        for column in COLUMNS
     }
     return {column: pair for column, pair in found.items() if all(map(len, pair.values()))}
 
 
 def percentile_tables(table: Sequence[Mapping]) -> dict[str, list[dict[str, float]]]:
     """Column → rows percentile, synthetic, unseen."""
-    tables = {}
-    for column, pair in known_pairs(table).items():
-        curves = {which: np.percentile(values, STEPS) for which, values in pair.items()}
-        tables[column] = [
-            {"percentile": float(step), **{which: float(curve[i]) for which, curve in curves.items()}}
-            for i, step in enumerate(STEPS)
+    return {
+        column: [
+            {"percentile": float(step), **{which: float(np.percentile(values, step)) for which, values in pair.items()}}
+            for step in STEPS
         ]
-    return tables
+        for column, pair in known_pairs(table).items()
+    }

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from pipeline.config.quality import Score
 from pipeline.data.case import Case, pixel_hash
 from pipeline.data.dataset import Dataset
 from pipeline.data.structures import names
@@ -28,72 +27,58 @@ log = logging.getLogger("pipeline.score")
 FEATURES_NAMED = 8
 
 
-@dataclass(frozen=True)
-class EvaluationNetwork:
-    """A fixed network that only measures: it segments images of ``size`` pixels, and its bottleneck is a feature."""
-
-    network: SmallUNet
-    size: int
-    device: torch.device
-
-    @torch.inference_mode()
-    def features(self, images: torch.Tensor) -> torch.Tensor:
-        """float [B, 1, S, S] in [-1, 1] → float [B, D]."""
-        return bottleneck(self.network, images)
-
-    def segment(self, images: np.ndarray) -> np.ndarray:
-        """float32 (B, 1, S, S) in [-1, 1] → uint8 (B, S, S), class indices."""
-        return np.stack([class_map(p) for p in probabilities(self.network, images, self.device)])
-
-
 def score_set(
+    params,
     generated: Dataset,
     several: Sequence[Case],
     real: Mapping[str, Dataset],
     shown: set[str],
-    evaluation: EvaluationNetwork,
-    settings: Score,
-    *,
-    seed: int,
-    threads: int,
+    network: SmallUNet,
+    network_size: int,
+    device: torch.device,
 ) -> tuple[dict, list[dict]]:
     """Fidelity, coverage, mask agreement and privacy of a synthetic set, and its table of samples.
 
     Images are read case by case, and what is kept of each is about ten kilobytes.
 
     Args:
-        several: images of which some have one mask.
+        params: sections seed, compute and score. several: images of which some have one mask.
         real: ``reference``, ``unseen`` and ``foreign``; see :mod:`pipeline.quality.assessment`.
         shown: ids of the images of the reference that the generator was shown.
+        network: a fixed one that only measures, the evaluation network; its images have ``network_size`` pixels.
     """
+    settings, seed = params.score, params.seed
     cases = {"synthetic": generated.cases} | {name: data.cases for name, data in real.items()}
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
-    paths = {name: path for name, path in settings.extractors.model_dump().items() if path is not None}
-    features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, evaluation)}
-    for name, path in paths.items():
-        extractor = extractors.open_extractor(name, Path(path), evaluation.device)
-        features[name] = {which: extract_features(some, extractor, size, evaluation) for which, some in cases.items()}
+    features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, network, network_size, device)}
+    for name, path in settings.extractors:
+        if path is not None:
+            extractor = extractors.open_extractor(name, Path(path), device)
+            features[name] = _features(cases, extractor, size, device)
     measures = [
         measure
         for name, found in features.items()
         for measure in assessment.fidelity_measures(name, found, foreign=foreign, settings=settings, seed=seed)
     ]
     log.info("texture, shapes, mask agreement")
-    options = {"n_structures": len(structures), "network_size": evaluation.size, "segment": evaluation.segment}
-    measured = {name: measure(some, size=size, threads=threads, **options) for name, some in cases.items()}
+
+    def segment(images: np.ndarray) -> np.ndarray:
+        return np.stack([class_map(p) for p in probabilities(network, images, device)])
+
+    options = {"n_structures": len(structures), "network_size": network_size, "threads": params.compute.threads}
+    measured = {name: measure(some, size=size, segment=segment, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
     log.info("distance to training images")
     places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
     descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
     found = training_distance(synthetic.descriptors, descriptors, unseen.descriptors, patients)
     attack = membership(descriptors, unseen.descriptors, synthetic.descriptors)
+    masks = [pixel_hash(case.mask) for case in several]
     measures += [
         assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
         assessment.imprint_measure(synthetic, unseen, reference, seed),
-        *assessment.variety_measures(
-            features[extractors.DOMAIN]["several"].numpy(), [pixel_hash(case.mask) for case in several]
-        ),
+        *assessment.variety_measures(features[extractors.DOMAIN]["several"].numpy(), masks),
         *assessment.agreement_measures(synthetic, unseen, structures, seed),
         *assessment.privacy_measures(found, attack, settings.resamples, seed),
     ]
@@ -112,7 +97,7 @@ def score_set(
             **{key: generated.provenance[key] for key in ("unlabelled", "cohort", "replicate")},
         },
         "measures": as_json(measures),
-        "verdicts": {question: asdict(answer) for question, answer in verdicts(measures).items()},
+        "verdicts": verdicts(measures),
         "radiomics": [
             {"feature": feature, "distance": float(f"{distance:.6g}")}
             for feature, distance in most_different(synthetic.radiomics, reference.radiomics, FEATURES_NAMED)
@@ -123,20 +108,22 @@ def score_set(
     return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
 
 
-def _domain_features(cases: Mapping[str, Sequence[Case]], evaluation: EvaluationNetwork) -> dict[str, torch.Tensor]:
+def _domain_features(
+    cases: Mapping[str, Sequence[Case]], network: SmallUNet, size: int, device: torch.device
+) -> dict[str, torch.Tensor]:
     """Features of each set by the evaluation network, float (N, D).
 
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
-    extractor = extractors.domain_extractor(evaluation.features)
-    found = {which: extract_features(some, extractor, evaluation.size, evaluation) for which, some in cases.items()}
+    extractor = extractors.domain_extractor(partial(bottleneck, network))
+    found = _features(cases, extractor, size, device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
 
 
-def extract_features(
-    cases: Sequence[Case], extractor: extractors.Extractor, size: int, evaluation: EvaluationNetwork
-) -> torch.Tensor:
-    """Features of images letter-boxed to ``size`` pixels, float (N, D)."""
-    images = (letterbox(case.image, size)[0] for case in cases)
-    return extractors.extract(extractor, images, evaluation.device)
+def _features(
+    cases: Mapping[str, Sequence[Case]], extractor: extractors.Extractor, size: int, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Features of each set's images letter-boxed to ``size`` pixels, float (N, D)."""
+    boxed = {name: (letterbox(case.image, size)[0] for case in some) for name, some in cases.items()}
+    return {name: extractors.extract(extractor, images, device) for name, images in boxed.items()}

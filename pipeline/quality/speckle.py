@@ -10,8 +10,6 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage, signal
 
-from pipeline.run.errors import InputError
-
 STATISTICS = ("snr", "axial_px", "lateral_px")
 
 # Shares of the square root of the region's area, as the head is anything between 15 and 200 pixels wide.
@@ -24,7 +22,7 @@ _FLAT = 0.5
 """Standard deviation in grey levels below which a window holds rounding, not speckle."""
 
 
-def speckle(image: np.ndarray, region: np.ndarray | None) -> np.ndarray:
+def speckle(image: np.ndarray, region: np.ndarray) -> np.ndarray:
     """float64 (3,): ``STATISTICS`` of the texture well inside the region, nan where too little of it is left.
 
     snr: mean over standard deviation of the grey levels in square windows of 5 to 15 pixels, median over all that fit;
@@ -35,16 +33,11 @@ def speckle(image: np.ndarray, region: np.ndarray | None) -> np.ndarray:
 
     Args:
         image: uint8 (H, W), the beam running down.
-        region: bool (H, W), the head with its skull: a margin is left out. None gives nan.
-
-    Raises:
-        InputError: the region is of another size than the image.
+        region: bool (H, W), the head with its skull: a margin is left out.
     """
     nothing = np.full(len(STATISTICS), np.nan)
-    if region is None or not region.any():
+    if not region.any():
         return nothing
-    if region.shape != image.shape:
-        raise InputError(f"the region is {region.shape}, its image {image.shape}; give both at one size")
     size = np.sqrt(region.sum())
     # The border of the image may cut the head and is no skull: the distance is to the outside within the image.
     depth = np.full(region.shape, np.inf) if region.all() else ndimage.distance_transform_edt(region)

@@ -5,7 +5,7 @@ was not shown: those are new by definition.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,7 @@ darkened and given noise of 15 levels at 0.21 (median).
 """
 
 
-@dataclass(frozen=True)
-class TrainingDistance:
+class TrainingDistance(NamedTuple):
     """distance, nearest: of each synthetic image to the closest image shown, and which one that is.
 
     unseen, nearest_unseen: the same of real unseen images.
@@ -36,19 +35,9 @@ class TrainingDistance:
     authentic_unseen: np.ndarray
 
     @property
-    def threshold(self) -> float:
-        """Distance below which an image is flagged as a copy."""
-        return copy_threshold(self.unseen)
-
-    @property
     def copies(self) -> np.ndarray:
         """bool (N,): the synthetic images that are flagged as copies."""
-        return self.distance < self.threshold
-
-    @property
-    def ratio(self) -> float:
-        """Median synthetic over median unseen distance: about 1 for new images, 0 for copies."""
-        return float(np.median(self.distance) / np.median(self.unseen))
+        return self.distance < copy_threshold(self.unseen)
 
 
 def training_distance(
@@ -65,14 +54,8 @@ def training_distance(
     own, new = nearest(synthetic, shown), nearest(unseen, shown)
     names = np.array(patients)
     apart = nearest(shown, shown, names[:, None] == names[None]).distance
-    return TrainingDistance(
-        distance=own.distance,
-        nearest=own.nearest,
-        unseen=new.distance,
-        nearest_unseen=new.nearest,
-        authentic=own.distance > apart[own.nearest],
-        authentic_unseen=new.distance > apart[new.nearest],
-    )
+    authentic, authentic_unseen = (found.distance > apart[found.nearest] for found in (own, new))
+    return TrainingDistance(own.distance, own.nearest, new.distance, new.nearest, authentic, authentic_unseen)
 
 
 def copy_threshold(unseen: np.ndarray) -> float:

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pipeline.quality.intervals import mean_interval
+from pipeline.quality.intervals import mean_measure
 from pipeline.quality.measures import Measure
+from pipeline.tasks.segmentation.inference import dice as dice_of
 
 SYNTHETIC, LABELS, UNSEEN = "synthetic", "labels", "unseen"
 
@@ -22,13 +23,9 @@ def usefulness_measures(
     ceiling = float(dice[LABELS, UNSEEN].mean()), f"trained on the {len(masks[LABELS])} real labels, tested on real"
     measures = []
     for name, trained, tested in (("tstr", SYNTHETIC, UNSEEN), ("trts", LABELS, SYNTHETIC)):
-        values = dice[trained, tested]
         blind = float(np.mean(blind_dice(masks[trained], masks[tested], n_structures)))
-        ends = (*ceiling, blind, "the mean mask for every image")
-        limits = mean_interval(values, seed)
-        measures.append(
-            Measure("usefulness", name, None, float(values.mean()), len(values), *ends, *limits, float(values.std()))
-        )
+        worst = blind, "the mean mask for every image"
+        measures.append(mean_measure(name, dice[trained, tested], seed, ceiling, worst, spread=True))
     return measures
 
 
@@ -38,10 +35,7 @@ def blind_dice(known: np.ndarray, tested: np.ndarray, n_structures: int) -> np.n
     Args:
         known, tested: uint8 (M, S, S) and (N, S, S), class indices.
     """
-    scores = []
+    guess = np.zeros(known.shape[1:], np.uint8)
     for k in range(1, n_structures + 1):
-        guess = (known == k).mean(axis=0) >= 0.5
-        found = tested == k
-        total = found.sum(axis=(1, 2)) + guess.sum()
-        scores.append(np.where(total > 0, 2 * (found & guess).sum(axis=(1, 2)) / np.maximum(total, 1), 1.0))
-    return np.mean(scores, axis=0)
+        guess[(known == k).mean(axis=0) >= 0.5] = k
+    return np.array([dice_of(guess, mask, n_structures).mean() for mask in tested])

@@ -5,10 +5,8 @@ reference (1). The references are test patients among others, so no word decides
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
-from pipeline.quality.measures import Measure, find, short
+from pipeline.quality.measures import OPENINGS, Measure, find, short
 
 KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "mask_agreement": ("dice",)}
 """Those whose position answers a question, in domain features where they have a view of an extractor."""
@@ -22,41 +20,29 @@ IMPRINT_MARGIN = 0.1
 LEAK_AUC = 0.6
 """An attack whose interval lies above 0.5 and whose AUC is at least this makes privacy doubtful."""
 
-
 WORDS = ("good", "doubtful", "bad")
-OPENINGS = {
-    "fidelity": ("The images look", "like real unseen ones", "somewhat apart from real ones", "unlike real ones"),
-    "coverage": ("The set covers", "the real variety", "part of the real variety", "little of the real variety"),
-    "mask_agreement": ("The images", "agree with their masks", "agree with their masks in part", "ignore their masks"),
-}
-"""Subject, and what is said of it under each of the words."""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    word: Literal["good", "doubtful", "bad"]
-    text: str
-
-
-def verdicts(measures: Sequence[Measure]) -> dict[str, Verdict]:
-    """Question → verdict, for fidelity, coverage, mask agreement and privacy."""
+def verdicts(measures: Sequence[Measure]) -> dict[str, dict[str, str]]:
+    """Question → its ``word``, one of ``WORDS``, and ``text``; of fidelity, coverage, mask agreement and privacy."""
     extras = {"fidelity": _rims(measures), "coverage": _sameness(measures), "mask_agreement": ""}
     answers = {question: _answer(measures, question, extra) for question, extra in extras.items()}
     return answers | {"privacy": _privacy(measures)}
 
 
-def _answer(measures: Sequence[Measure], question: str, extra: str) -> Verdict:
+def _answer(measures: Sequence[Measure], question: str, extra: str) -> dict[str, str]:
     """``extra`` is a sentence about a fault that makes the answer doubtful, or empty."""
     keys = key_measures(measures, question)
-    word = _word(keys)
+    worst = max((key.position for key in keys), default=DOUBTFUL)
+    word = "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
     # The worst reference of realism is very far: near the best one is not the same as indistinguishable from it.
-    doubtful = question == "fidelity" and any(_beyond_chance(measure) for measure in keys)
-    subject, *endings = OPENINGS[question]
-    text = f"{subject} {endings[WORDS.index('doubtful' if doubtful and word == 'good' else word)]}.{extra}"
-    if (doubtful or extra) and word == "good":
+    if word == "good" and question == "fidelity" and any(_beyond_chance(key) for key in keys):
         word = "doubtful"
-    never = " This never says that they look real." if question == "mask_agreement" else ""
-    return Verdict(word, f"{text} {_numbers(keys)}{never}")
+    subject, *endings = OPENINGS[question]
+    text = f"{subject} {endings[WORDS.index(word)]}.{extra} {_numbers(keys)}"
+    if question == "mask_agreement":
+        text += " This never says that they look real."
+    return {"word": "doubtful" if extra and word == "good" else word, "text": text}
 
 
 def _rims(measures: Sequence[Measure]) -> str:
@@ -73,33 +59,25 @@ def _sameness(measures: Sequence[Measure]) -> str:
     return f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
 
 
-def _privacy(measures: Sequence[Measure]) -> Verdict:
-    (copies,), (authenticity,), (membership,) = (
-        find(measures, name) for name in ("copies", "authenticity", "membership")
-    )
-    attack = f"A membership attack reaches an AUC of {membership.value:.2f}{_interval(membership)}; 0.5 is no leak."
+def _privacy(measures: Sequence[Measure]) -> dict[str, str]:
+    copies, authenticity, membership = (find(measures, name)[0] for name in ("copies", "authenticity", "membership"))
+    limits = "" if membership.low is None else f" ({membership.low:.2f} to {membership.high:.2f})"
+    attack = f"A membership attack reaches an AUC of {membership.value:.2f}{limits}; 0.5 is no leak."
     authentic = f"{authenticity.value:.0%} of the images are authentic (real unseen ones: {authenticity.best:.0%})."
     if copies.value > 0:
         count = round(copies.value * copies.n)
         what = "image is flagged as a copy" if count == 1 else "images are flagged as copies"
-        return Verdict("bad", f"{count} of {copies.n} {what} of a training image. {authentic} {attack}")
+        return {"word": "bad", "text": f"{count} of {copies.n} {what} of a training image. {authentic} {attack}"}
     leaks = membership.value >= LEAK_AUC and (membership.low is None or membership.low > 0.5)
     word = "doubtful" if leaks or (authenticity.position or 0) > DOUBTFUL else "good"
     opening = "No image is a copy of a training image, up to flips, shifts, small turns and grey levels."
-    return Verdict(word, f"{opening} {authentic} {attack}")
+    return {"word": word, "text": f"{opening} {authentic} {attack}"}
 
 
 def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
     """The measures that a question's answer rests on, those of them that have a position."""
     chosen = [measure for name in KEY_MEASURES[question] for measure in find(measures, name)]
     return [measure for measure in chosen if measure.view not in OTHER_EXTRACTORS and measure.position is not None]
-
-
-def _word(keys: Sequence[Measure]) -> Literal["good", "doubtful", "bad"]:
-    if not keys:
-        return "doubtful"
-    worst = max(measure.position for measure in keys)
-    return "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
 
 
 def _beyond_chance(measure: Measure) -> bool:
@@ -117,7 +95,3 @@ def _numbers(keys: Sequence[Measure]) -> str:
         ends = f"{key.best_is} {short(key.best)}, {key.worst_is} {short(key.worst)}"
         parts.append(f"{key.title}{of} {short(key.value)} ({ends})")
     return ("; ".join(parts) or "No measure could be placed between its references") + "."
-
-
-def _interval(measure: Measure) -> str:
-    return "" if measure.low is None else f" ({measure.low:.2f} to {measure.high:.2f})"

@@ -11,7 +11,7 @@ LEVEL_STEP = 31
 
 
 def named(image, region=None):
-    return dict(zip(FEATURES, radiomics(image, region), strict=True))
+    return dict(zip(FEATURES, radiomics(image, np.zeros(image.shape, bool) if region is None else region), strict=True))
 
 
 def of(features, prefix):
@@ -107,24 +107,11 @@ def test_a_quarter_turn_changes_nothing():
     )
 
 
-@pytest.mark.parametrize("region", [None, np.zeros((40, 50), bool), disc(radius=2), np.eye(40, 50, dtype=bool)])
+@pytest.mark.parametrize("region", [np.zeros((40, 50), bool), disc(radius=2), np.eye(40, 50, dtype=bool)])
 def test_no_region_or_a_tiny_one_has_no_features_of_the_head(region):
     found = named(texture(), region)
     assert np.isnan(of(found, "head")).all()
     assert np.isfinite(of(found, "image")).all()
-
-
-@pytest.mark.parametrize(
-    ("image", "region", "message"),
-    [
-        (np.zeros((8, 8), np.float32), None, "grey 8-bit"),
-        (np.zeros((8, 8, 3), np.uint8), None, "grey 8-bit"),
-        (np.zeros((8, 8), np.uint8), np.zeros((8, 9), bool), "one size"),
-    ],
-)
-def test_other_input_is_refused(image, region, message):
-    with pytest.raises(InputError, match=message):
-        radiomics(image, region)
 
 
 def blurred(sigma):
@@ -164,7 +151,7 @@ def test_units_do_not_count(rings, reference):
 
 def test_rows_with_nan_and_columns_without_variation_are_left_out(rings, reference):
     others = features_of(rings[30:])
-    unlabelled = np.stack([radiomics(case.image, None) for case in rings[:5]])
+    unlabelled = np.stack([radiomics(case.image, np.zeros(case.image.shape, bool)) for case in rings[:5]])
     expected = frechet_radiomics_distance(others, reference)
     assert frechet_radiomics_distance(np.vstack([others, unlabelled]), reference) == pytest.approx(expected)
     constant = np.pad(reference, ((0, 0), (0, 1)), constant_values=3)
@@ -172,7 +159,7 @@ def test_rows_with_nan_and_columns_without_variation_are_left_out(rings, referen
 
 
 def test_unlabelled_images_alone_have_no_distance(rings, reference):
-    unlabelled = np.stack([radiomics(case.image, None) for case in rings[:5]])
+    unlabelled = np.stack([radiomics(case.image, np.zeros(case.image.shape, bool)) for case in rings[:5]])
     with pytest.raises(InputError, match=r"at least 2 images a side.*candidates have shape \(0, 48\)"):
         frechet_radiomics_distance(unlabelled, reference)
     with pytest.raises(InputError, match="varies"):

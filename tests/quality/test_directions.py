@@ -60,7 +60,7 @@ def scores(cases, real):
         "boundary": boundary.value,
         "radiomics": radiomics_measure(sets, foreign="none", resamples=0, seed=0).value,
         "imprint": imprint_measure(own, real["unseen"], real["labels"], 0).value,
-        "training_distance": found.ratio,
+        "training_distance": np.median(found.distance) / np.median(found.unseen),
         "copies": found.copies.mean(),
     }
 

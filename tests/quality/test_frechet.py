@@ -73,7 +73,6 @@ def test_the_order_of_the_rows_does_not_count():
     [
         (np.zeros((1, 3)), np.zeros((4, 3)), "at least 2 images a side"),
         (np.zeros((4, 3)), np.full((4, 3), np.nan), "the reference hold nan"),
-        (np.zeros((4, 3)), np.zeros((4, 2)), "3 features, the reference 2"),
     ],
 )
 def test_unusable_samples_are_refused(a, b, message):

@@ -6,7 +6,6 @@ from scipy.stats import wasserstein_distance
 
 from pipeline.quality.distributions import axial_distance, distance, mean_and_std
 from pipeline.quality.mask_shapes import DESCRIPTORS, ROUND, compare_shapes, shape_descriptors
-from pipeline.run.errors import InputError
 
 AREA, ASPECT, ANGLE, ROW, COLUMN = range(5)
 
@@ -146,8 +145,3 @@ def test_sources_are_compared_apart():
     assert column["sources"]["shape_model"]["distance"] == pytest.approx(0)
     assert column["sources"]["parent"]["distance"] == pytest.approx(2 * column["synthetic"]["distance"])
     assert column["sources"]["parent"]["n"] == 10
-
-
-def test_no_mask_at_all_is_an_error():
-    with pytest.raises(InputError, match="'labels' cannot be compared"):
-        compare_shapes({"synthetic": heads(2), "labels": np.empty((0, 1, 5))}, heads(2), ["user"] * 2, ["head"])

@@ -12,7 +12,6 @@ from pipeline.quality.reader_agreement import (
     in_words,
     score_agreement,
     score_pooled,
-    score_reader,
     weighted_kappa,
     wilson_interval,
 )
@@ -99,12 +98,6 @@ def test_fleiss_kappa_of_full_agreement_and_of_two_who_always_differ():
     assert math.isnan(fleiss_kappa(np.array([[2, 0], [2, 0]])))
 
 
-@pytest.mark.parametrize("counts", [[[1, 0], [0, 1]], [[2, 0], [2, 1]], np.zeros((0, 2))])
-def test_fleiss_kappa_needs_the_same_readers_on_every_image(counts):
-    with pytest.raises(ValueError, match="two or more readers"):
-        fleiss_kappa(np.array(counts))
-
-
 def test_weighted_kappa_is_that_of_the_table_of_votes():
     first, second = guesses(2)
     table = np.zeros((4, 4))
@@ -145,7 +138,7 @@ def test_bootstrap_leaves_undefined_resamples_out():
 def test_a_reader_is_scored_as_counted_by_hand():
     truth = np.array([True, True, True, True, False, False, False, False])
     votes = np.array([4, 3, 2, np.nan, 1, 1, 2, 4.0])
-    score = score_reader(votes, truth, rng())
+    score = score_pooled(votes[None], truth, rng())
     assert (score["n"], score["unrated"]) == (7, 1)
     assert score["accuracy"] == pytest.approx(5 / 7)
     assert score["accuracy_interval"] == wilson_interval(5, 7)
@@ -156,15 +149,9 @@ def test_a_reader_is_scored_as_counted_by_hand():
 
 
 def test_a_reader_of_one_kind_has_no_auc():
-    score = score_reader(np.where(TRUTH, 4.0, np.nan), TRUTH, rng())
+    score = score_pooled(np.where(TRUTH, 4.0, np.nan)[None], TRUTH, rng())
     assert score["auc"] is score["auc_interval"] is score["specificity"] is None
     assert score["sensitivity"] == 1
-
-
-def test_one_reader_alone_scores_the_same_pooled():
-    votes = guesses(1)
-    alone, pooled = score_reader(votes[0], TRUTH, rng()), score_pooled(votes, TRUTH, rng())
-    assert pooled == alone
 
 
 def test_a_reader_who_repeats_another_brings_no_certainty():
@@ -240,7 +227,7 @@ def test_the_sentence_counts_the_votes_where_some_are_missing():
 
 
 def test_undefined_values_are_dashes_in_the_table():
-    reader = {"reader": "ana", **score_reader(np.where(TRUTH, 4.0, np.nan), TRUTH, rng()), "median_seconds": 2.0}
+    reader = {"reader": "ana", **score_pooled(np.where(TRUTH, 4.0, np.nan)[None], TRUTH, rng()), "median_seconds": 2.0}
     text = as_text({"readers": [reader], "pooled": reader, "agreement": None, "in_words": "So."})
     row = text.splitlines()[1].split()
     assert row[:3] == ["ana", "20", "20"]

@@ -67,6 +67,10 @@ def images(request):
     return request.getfixturevalue(request.param)
 
 
+def ratio(found):
+    return np.median(found.distance) / np.median(found.unseen)
+
+
 @pytest.mark.parametrize("disguise", DISGUISES)
 def test_a_planted_copy_is_caught_whatever_its_disguise(images, disguise):
     shown, unseen = images
@@ -77,7 +81,7 @@ def test_a_planted_copy_is_caught_whatever_its_disguise(images, disguise):
     assert found.copies.all()
     np.testing.assert_array_equal(found.nearest, np.arange(8))
     assert not found.authentic.any()
-    assert found.ratio < 0.4
+    assert ratio(found) < 0.4
 
 
 def test_an_unseen_image_is_not_taken_for_a_copy(images):
@@ -86,7 +90,7 @@ def test_an_unseen_image_is_not_taken_for_a_copy(images):
     patients = [str(i) for i in range(len(shown))]
     found = training_distance(descriptors(unseen[:half]), descriptors(shown), descriptors(unseen[half:]), patients)
     assert not found.copies.any()
-    assert found.ratio == pytest.approx(1, abs=0.15)
+    assert ratio(found) == pytest.approx(1, abs=0.15)
     assert found.authentic.mean() == pytest.approx(found.authentic_unseen.mean(), abs=0.35)
 
 
@@ -100,8 +104,7 @@ def test_the_ratio_and_authenticity_fall_as_copies_are_added(images):
         for k in (0, half // 2, half)
     ]
     assert [one.copies.sum() for one in found] == [0, half // 2, half]
-    for name in ("ratio", "authentic"):
-        values = [np.mean(getattr(one, name)) for one in found]
+    for values in ([ratio(one) for one in found], [one.authentic.mean() for one in found]):
         assert values == sorted(values, reverse=True) and values[0] > values[-1]
 
 

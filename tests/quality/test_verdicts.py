@@ -28,12 +28,12 @@ def records(**changes):
 
 
 def test_a_good_set_is_good_in_all_four():
-    assert {one.word for one in verdicts(records()).values()} == {"good"}
+    assert {one["word"] for one in verdicts(records()).values()} == {"good"}
 
 
 def test_other_extractors_do_not_decide():
     measures = [*records(), Measure("fidelity", "kid", "inception", 9.0, 80, 0.0, ENDS[0], 1.0, ENDS[1])]
-    assert verdicts(measures)["fidelity"].word == "good"
+    assert verdicts(measures)["fidelity"]["word"] == "good"
 
 
 @pytest.mark.parametrize(
@@ -49,26 +49,26 @@ def test_other_extractors_do_not_decide():
     ],
 )
 def test_words_follow_the_numbers(question, changes, words):
-    assert [verdicts(records(**one))[question].word for one in changes] == words
+    assert [verdicts(records(**one))[question]["word"] for one in changes] == words
 
 
 def test_images_that_are_surely_worse_than_real_are_never_good():
     measures = [one for one in records() if one.name != "radiomics"]
     near = find(records(), "radiomics")[0]
-    assert verdicts([*measures, replace(near, low=1.5, high=4.0)])["fidelity"].word == "good"
-    assert verdicts([*measures, replace(near, low=2.5, high=4.0)])["fidelity"].word == "doubtful"
+    assert verdicts([*measures, replace(near, low=1.5, high=4.0)])["fidelity"]["word"] == "good"
+    assert verdicts([*measures, replace(near, low=2.5, high=4.0)])["fidelity"]["word"] == "doubtful"
 
 
 def test_an_attack_counts_only_beyond_chance():
     measures = [one for one in records(membership=0.7) if one.name != "membership"]
     attack = find(records(membership=0.7), "membership")[0]
-    assert verdicts([*measures, replace(attack, low=0.45)])["privacy"].word == "good"
-    assert verdicts([*measures, replace(attack, low=0.6)])["privacy"].word == "doubtful"
+    assert verdicts([*measures, replace(attack, low=0.45)])["privacy"]["word"] == "good"
+    assert verdicts([*measures, replace(attack, low=0.6)])["privacy"]["word"] == "doubtful"
 
 
 def test_one_copy_is_said_in_the_singular():
-    assert "1 of 240 image is flagged as a copy" in verdicts(records(copies=1 / 240))["privacy"].text
+    assert "1 of 240 image is flagged as a copy" in verdicts(records(copies=1 / 240))["privacy"]["text"]
 
 
 def test_mask_agreement_never_says_real():
-    assert "never says that they look real" in verdicts(records())["mask_agreement"].text
+    assert "never says that they look real" in verdicts(records())["mask_agreement"]["text"]

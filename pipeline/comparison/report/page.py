@@ -13,7 +13,8 @@ from pipeline.comparison.statistics.comparison import Comparison
 from pipeline.comparison.statistics.summary import COUNTED, measured
 from pipeline.config.cohorts import held_out_names
 from pipeline.quality import measures
-from pipeline.quality.pages.page import DESCRIPTORS, tile
+from pipeline.quality.measures import DESCRIPTORS
+from pipeline.quality.pages.page import tile
 from pipeline.quality.pages.templates import environment
 from pipeline.tasks.metrics import METRICS
 

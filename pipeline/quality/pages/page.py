@@ -1,22 +1,21 @@
 """The page of a synthetic set: four questions, the numbers behind the answers, and the samples to look at."""
 
 import base64
-import html
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import yaml
 from PIL import Image
 
 from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, QUESTIONS, Measure, find, short
+from pipeline.quality.measures import CATALOGUE, COLUMNS, DESCRIPTORS, QUESTIONS, Measure
 from pipeline.quality.pages.templates import environment
-from pipeline.quality.samples_table import NUMBERS, known_pairs
+from pipeline.quality.samples_table import known_pairs
 from pipeline.run.errors import InputError
 
 TILE_HEIGHT = 120
@@ -25,44 +24,19 @@ DISPLAY_HEIGHT = 110
 BEST, WORST, SUSPICIOUS = 6, 6, 8
 PLOTS = ("mask_agreement", "distance", "area", "grey_std", "snr")
 BINS = 24
-DESCRIPTORS = {
-    "area": ("area", 100, "% of the image"),
-    "aspect": ("aspect ratio", 1, "minor over major axis"),
-    "angle": ("angle", 1, "degrees"),
-    "row": ("height of the centroid", 100, "% from the top"),
-    "column": ("place of the centroid", 100, "% from the left"),
-    "grey_mean": ("mean grey level", 1, "0 to 255"),
-    "grey_std": ("contrast", 1, "grey levels"),
-    "snr": ("speckle SNR", 1, "1.91 is fully developed speckle before compression"),
-    "axial_px": ("axial speckle length", 1, "px"),
-    "lateral_px": ("lateral speckle length", 1, "px"),
-}
-"""Of shape and appearance: name, factor and unit."""
-_AREAS = {"head": "head", "image": "whole image"}
-_FIRST_ORDER = {"mean": "mean grey level", "std": "standard deviation of the grey levels"}
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A synthetic case beside the training image it resembles most. ``row``: of the table of samples."""
-
-    row: Mapping
-    case: Case
-    neighbour: Case
-
-    @property
-    def flags(self) -> list[str]:
-        words = {"copy": "copy", "imprinted": "rim along the mask"}
-        return [text for key, text in words.items() if self.row[key]]
+_WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 
 
 def choose_samples(
     table: Sequence[Mapping], generated: Sequence[Case], real: Sequence[Case], source: Path
-) -> dict[str, list[Sample]]:
+) -> dict[str, list[dict]]:
     """``best`` and ``worst`` by mask agreement, and the most ``suspicious``: flagged copies, then the nearest ones.
 
     Args:
         table: rows of the table of samples, read from ``source``. generated, real: lazily opened cases.
+
+    Returns:
+        Of each sample its ``row``, its ``case`` and its ``neighbour``, the training image it resembles most.
 
     Raises:
         InputError: a sample or its neighbour is not among the cases.
@@ -71,14 +45,13 @@ def choose_samples(
     by_agreement = sorted(rows, key=lambda row: (-row["mask_agreement"], row["id"]))
     by_distance = sorted(rows, key=lambda row: (not row["copy"], row["distance"], row["id"]))
     chosen = {"suspicious": by_distance[:SUSPICIOUS], "worst": by_agreement[::-1][:WORST], "best": by_agreement[:BEST]}
-    wanted, nearest = (
-        {row[key] for group in chosen.values() for row in group} for key in ("id", "nearest")
-    )  # fmt: skip
+    wanted, nearest = ({row[key] for group in chosen.values() for row in group} for key in ("id", "nearest"))
     own, others = _opened(generated, wanted), _opened(real, nearest)
     if missing := sorted((wanted - set(own)) | (nearest - set(others))):
         raise InputError(f"{source}: case '{missing[0]}' is not in the set or its train split; run `dvc repro score`")
     return {
-        name: [Sample(row, own[row["id"]], others[row["nearest"]]) for row in group] for name, group in chosen.items()
+        name: [{"row": row, "case": own[row["id"]], "neighbour": others[row["nearest"]]} for row in group]
+        for name, group in chosen.items()
     }
 
 
@@ -87,17 +60,13 @@ def _opened(cases: Sequence[Case], wanted: set[str]) -> dict[str, Case]:
 
 
 def render(
-    index: dict,
-    scored: dict,
-    measures: Sequence[Measure],
-    table: Sequence[Mapping],
-    samples: Mapping[str, Sequence[Sample]],
-    digest: str,
+    index: dict, scored: dict, measures: Sequence[Measure], table: Sequence[Mapping], samples: Mapping, digest: str
 ) -> str:
     """The page: everything it shows is inside it, and equal inputs give equal bytes.
 
     Args:
-        index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. digest: of the set.
+        index: content of ``dataset.json``. scored: what `score` wrote. table: of samples. samples: of
+            :func:`choose_samples`. digest: of the set.
 
     Raises:
         InputError: ``scored`` is of another version of the code.
@@ -105,24 +74,17 @@ def render(
     from jinja2 import UndefinedError
 
     pages = environment("pipeline.quality.pages")
-    pages.filters |= {"short": short, "tile": tile, "spread": _spread, "feature": feature_in_words}
-    pages.globals["aspect"] = _aspect
+    pages.filters |= {"tile": tile, "feature": feature_in_words}
     try:
         return pages.get_template("page.html.j2").render(
             scored,
             questions=QUESTIONS,
             catalogue=CATALOGUE,
             descriptors=DESCRIPTORS,
-            groups=[(question, [m for m in measures if m.question == question]) for question in QUESTIONS],
-            useful=[measure for measure in find(measures, "tstr") if measure.value is not None],
-            reverse=[measure for measure in find(measures, "trts") if measure.value is not None],
+            measures=measures,
             samples=samples,
-            card_px=round(DISPLAY_HEIGHT * 3 * _aspect(samples["best"][0].case)) + 12,
-            plots=[
-                (NUMBERS[name], histogram(NUMBERS[name], **pair), {key: np.median(pair[key]) for key in pair})
-                for name, pair in known_pairs(table).items()
-                if name in PLOTS
-            ],
+            display_height=DISPLAY_HEIGHT,
+            plots=[(COLUMNS[name], histogram(pair)) for name, pair in known_pairs(table).items() if name in PLOTS],
             structures=names(from_json(index["structures"])),
             provenance=json.dumps(index["provenance"], indent=2),
             digest=digest[:16],
@@ -139,52 +101,27 @@ def tile(case: Case, with_mask: bool = False) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _aspect(case: Case) -> float:
-    """Width over height: tiles that share a row in these proportions are equally high."""
-    return round(case.image.shape[1] / case.image.shape[0], 3)
-
-
 def feature_in_words(name: str) -> str:
     """``head.glcm.contrast`` → ``contrast of the grey-level co-occurrence matrix, head``."""
-    area, group, feature = name.split(".")
-    last = feature.split("_")[-1]
-    if group == "glcm":
-        words = f"{feature} of the grey-level co-occurrence matrix"
-    elif group == "lbp":
-        arc = f"an arc of {last} brighter neighbours out of 8"
-        words = f"share of pixels with {'scattered brighter neighbours' if feature == 'other' else arc}"
-    elif feature.startswith("percentile"):
-        words = f"{last}th percentile of the grey levels"
-    else:
-        words = _FIRST_ORDER.get(feature, f"{feature} of the grey levels")
-    return f"{words}, {_AREAS[area]}"
+    area, feature = name.split(".", 1)
+    return f"{_WORDS['features'][feature]}, {_WORDS['areas'][area]}"
 
 
-def _spread(value: Mapping[str, float | None], factor: float) -> str:
-    if value["mean"] is None:
-        return "–"
-    return f"{short(factor * value['mean'])} ± {short(factor * value['std'])}"
+def histogram(sets: Mapping[str, np.ndarray]) -> dict:
+    """Step outlines of sets over common bins; shares of each set, so that sizes do not matter.
 
-
-def histogram(title: str, synthetic: np.ndarray, unseen: np.ndarray) -> str:
-    """Two step outlines over common bins as inline SVG; shares of each set, so that sizes do not matter."""
-    together = np.concatenate([synthetic, unseen])
+    Returns:
+        low, high: ends of the bins. medians: by set. lines: by set, the points of a line in a box of 240 by 90.
+    """
+    together = np.concatenate(list(sets.values()))
     low, high = float(together.min()), float(together.max())
     edges = np.linspace(low, high if high > low else low + 1, BINS + 1)
-    heights = [np.histogram(values, edges)[0] / len(values) for values in (synthetic, unseen)]
-    top = max(shares.max() for shares in heights)
-    lines = ""
-    for shares, style in zip(heights, ("synthetic", "unseen"), strict=True):
-        across = np.repeat(np.arange(BINS + 1) * 240 / BINS, 2)
+    heights = {name: np.histogram(values, edges)[0] / len(values) for name, values in sets.items()}
+    top = max(shares.max() for shares in heights.values())
+    across = np.repeat(np.arange(BINS + 1) * 240 / BINS, 2)
+    lines = {}
+    for name, shares in heights.items():
         down = 90 - 80 * np.concatenate([[0], np.repeat(shares, 2), [0]]) / top
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
-        # What is drawn last lies on top: the synthetic set.
-        lines = f'<polyline class="{style}" points="{points}"/>' + lines
-    medians = (short(float(np.median(values))) for values in (synthetic, unseen))
-    label = html.escape("{}: synthetic median {}, real unseen {}".format(title, *medians))
-    return (
-        f'<svg viewBox="-2 0 244 112" role="img" aria-label="{label}">{lines}'
-        f'<line x1="0" y1="90" x2="240" y2="90" class="axis"/>'
-        f'<text x="0" y="106">{short(float(edges[0]))}</text>'
-        f'<text x="240" y="106" text-anchor="end">{short(float(edges[-1]))}</text></svg>'
-    )
+        lines[name] = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(across, down, strict=True))
+    medians = {name: float(np.median(values)) for name, values in sets.items()}
+    return {"low": float(edges[0]), "high": float(edges[-1]), "medians": medians, "lines": lines}

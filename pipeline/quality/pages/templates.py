@@ -1,15 +1,22 @@
-"""The Jinja environment of every page: one way to escape, one way to fail."""
+"""The Jinja environment of every page: one way to escape, one way to fail, one way to print a number."""
+
+from pipeline.quality.measures import short
 
 
 def environment(package: str):
-    """Templates beside the modules of ``package``: text is escaped, and a name that is not given is an error."""
+    """Templates beside the modules of ``package``.
+
+    Text is escaped, but for JSON, Markdown and plain text, and a name that is not given is an error.
+    """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    templates = Environment(
         loader=PackageLoader(package, "."),
-        autoescape=True,
+        autoescape=lambda name: not name.endswith((".json.j2", ".md.j2", ".txt.j2")),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    templates.filters["short"] = short
+    return templates

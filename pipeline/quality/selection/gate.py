@@ -13,9 +13,9 @@ import numpy as np
 
 from pipeline.config.quality import Gate
 from pipeline.data.case import Case
+from pipeline.data.stacking import at_size
 from pipeline.data.structures import names
 from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
-from pipeline.quality.measurement import at_size
 from pipeline.quality.measures import position
 from pipeline.quality.selection.label_budget import LabelBudget, score, scores
 from pipeline.quality.training_distance import copy_threshold
@@ -55,11 +55,8 @@ def _agreement(budget: LabelBudget) -> Iterator[tuple[float, str]]:
     for structure, *means in zip(names(budget.samples.structures), *(dice.mean(axis=0) for dice in ends), strict=True):
         if (place := position(*means)) is not None:
             value, best, worst = means
-            yield (
-                place,
-                f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way from that of the labels "
-                f"({best:.3g}) to that with another sample's mask ({worst:.3g})",
-            )
+            way = f"from that of the labels ({best:.3g}) to that with another sample's mask ({worst:.3g})"
+            yield place, f"mask agreement of '{structure}' is {value:.3g}, {place:.2f} of the way {way}"
 
 
 def _plausibility(budget: LabelBudget) -> Iterator[tuple[float, str]]:

@@ -5,7 +5,7 @@ patients that it was not trained on, so labels and samples are judged alike.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +111,12 @@ class LabelBudget:
     @cached_property
     def _label_features(self) -> list[np.ndarray]:
         """Of each fold, the features of the labels that its network was trained on."""
-        return [
-            score(
-                self.labels.where(lambda row, fold=fold: self.filter.fold_of[row["patient"]] != fold),
-                lambda cases, fold=fold: self._features(fold, cases),
-            )
-            for fold in range(len(self.filter.networks))
-        ]
+
+        def of_others(fold: int) -> np.ndarray:
+            others = self.labels.where(lambda row: self.filter.fold_of[row["patient"]] != fold)
+            return score(others, partial(self._features, fold))
+
+        return [of_others(fold) for fold in range(len(self.filter.networks))]
 
     @torch.inference_mode()
     def _features(self, fold: int, cases: Sequence[Case]) -> np.ndarray:
