@@ -20,7 +20,7 @@ from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
 from pipeline.quality.measures import QUESTIONS, Measure, as_json
-from pipeline.quality.samples_table import NUMBERS
+from pipeline.quality.measures import COLUMNS
 from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
@@ -186,7 +186,7 @@ class World:
         shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
-        empty = dict.fromkeys(NUMBERS, "") | {"copy": False, "imprinted": False, "distance": 1.0}
+        empty = dict.fromkeys(COLUMNS, "") | {"copy": False, "imprinted": False, "distance": 1.0}
         scored = [
             empty | {"set": "synthetic", "id": one.id, "mask_agreement": 0.5 + 0.03 * i, "nearest": own[i % n].id}
             for i, one in enumerate(made)

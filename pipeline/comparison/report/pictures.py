@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from pipeline.data.dataset import open_dataset
-from pipeline.quality.pages.page import Sample, choose_samples
+from pipeline.quality.pages.page import choose_samples
 from pipeline.quality.samples_table import read_samples
 from pipeline.run.cells import cell_name
 
 
-def sample_sheets(grid, samples: Path, synthetic: Path, train: Path) -> dict[int, list[Sample]]:
+def sample_sheets(grid, samples: Path, synthetic: Path, train: Path) -> dict[int, list[dict]]:
     """Number of labels → samples of the set of the first replicate, best first.
 
     Args:
