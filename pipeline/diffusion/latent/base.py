@@ -9,13 +9,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
 LATENT_SCALE = 8
 """Pixels per latent, of every Stable Diffusion VAE and of the ControlNet's condition embedding."""
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
-_TAKE_ANOTHER = "take a Stable Diffusion 1.x or 2.x text-to-image model, with all its files"
+TAKE_ANOTHER = (
+    "key 'diffusion.weights' names the folder of a Stable Diffusion 1.x or 2.x text-to-image model in diffusers form, "
+    "the one that holds model_index.json, with all its files"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,21 +44,15 @@ class Base:
             return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
 
 
-def load_base(folder: Path, device) -> Base:
+def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", remedy: str = TAKE_ANOTHER) -> Base:
     """Open a Stable Diffusion model.
+
+    Args:
+        pipeline: the name of the diffusers pipeline it must be of.
 
     Raises:
         InputError: no such folder, another kind of model, a missing part, or weights that are not safetensors.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; key 'diffusion.weights' names the folder of a Stable Diffusion model "
-            "in diffusers form, the one that holds model_index.json"
-        )
-    return open_base(folder, "StableDiffusionPipeline", device, _TAKE_ANOTHER)
-
-
-def open_base(folder: Path, pipeline: str, device, remedy: str) -> Base:
     index = folder / "model_index.json"
     kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
     if kind != pipeline:
@@ -115,7 +112,3 @@ def _check_fit(folder: Path, base: Base, remedy: str) -> None:
     for problem, holds in wrong.items():
         if holds:
             raise InputError(f"{folder}: {problem}; {remedy}")
-
-
-def in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -20,12 +20,14 @@ from diffusers import (
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.config.sample import Sampler
 from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, in_one_line, load_network, open_base
+from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
 from pipeline.diffusion.latent.contours import decode_contours
+from pipeline.diffusion.masks import MaskDraw, stacked
 from pipeline.imaging.letterbox import to_uint8
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json, write_json
 
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
@@ -50,9 +52,15 @@ class LatentGenerator:
     prompt: str
     sectors: Sequence = ()
 
+    licence = "that of the pretrained model; see the licence of the training data"
+
+    @property
+    def makes_masks(self) -> bool:
+        return self.controlnet is None
+
     @property
     def variant(self) -> str:
-        return "reference" if self.controlnet is None else "controlnet"
+        return "reference" if self.makes_masks else "controlnet"
 
     def save(self, folder: Path) -> None:
         """Write a StableDiffusion(ControlNet)Pipeline folder, all safetensors, with latent.json beside its parts.
@@ -70,11 +78,10 @@ class LatentGenerator:
             "feature_extractor": None,
             "requires_safety_checker": False,
         }
-        if self.controlnet is None:
-            pipeline = StableDiffusionPipeline(**parts)
-        else:
-            pipeline = StableDiffusionControlNetPipeline(**parts, controlnet=self.controlnet)
-        pipeline.save_pretrained(folder, safe_serialization=True)
+        kind = StableDiffusionPipeline
+        if self.controlnet is not None:
+            kind, parts = StableDiffusionControlNetPipeline, parts | {"controlnet": self.controlnet}
+        kind(**parts).save_pretrained(folder, safe_serialization=True)
         target = folder / LORA_FILE
         StableDiffusionPipeline.save_lora_weights(target.parent, unet_lora_layers=self.lora, weight_name=target.name)
         about = {"variant": self.variant, "structures": to_json(self.structures), "image_size": self.image_size}
@@ -82,31 +89,30 @@ class LatentGenerator:
 
     @torch.inference_mode()
     def render(
-        self, masks: Tensor, sectors: Tensor, noise_seeds: Sequence[int], *, steps: int, guidance: float
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sampler
     ) -> tuple[np.ndarray, list[np.ndarray | None]]:
         """Generate one image per mask with DPM-Solver++ 2M (Lu et al. 2022), which adds no noise of its own.
 
         Args:
-            masks: uint8 [B, S, S], class indices; the variant 'reference' makes its own and ignores them.
-            sectors: bool [B, S, S], the fields of view; ignored likewise.
+            draws: masks and fields of view; the variant 'reference' makes its own and ignores them.
             noise_seeds: one per image; its noise is a function of it alone.
-            steps: network calls per image (twice that when ``guidance`` is not 1).
-            guidance: w in F_null + w (F_told - F_null), on the mask; on the prompt in the variant 'reference', which
-                has nothing else to be told.
+            params: ``steps``, network calls per image (twice that when ``guidance`` is not 1), and ``guidance``, w in
+                F_null + w (F_told - F_null), on the mask; on the prompt in the variant 'reference', which has nothing
+                else to be told.
 
         Returns:
             uint8 (B, S, S) images, and a uint8 (S, S) mask for each; None where 'reference' drew no closed contour.
         """
-        n_structures, unet = len(self.structures), self.base.unet
+        n_structures, unet, guidance = len(self.structures), self.base.unet, params.guidance
         told = null = (None, self.base.embed(self.prompt))
         if self.controlnet is not None:
             condition = Condition(n_structures)
-            planes = condition.planes(masks, sectors).to(unet.device)
+            planes = condition.planes(*stacked(draws)).to(unet.device)
             told, null = (planes, told[1]), (condition.without_mask(planes), told[1])
         elif guidance != 1:
             null = (None, self.base.embed(""))
         scheduler = DPMSolverMultistepScheduler.from_config(self.base.scheduler.config)
-        scheduler.set_timesteps(steps)
+        scheduler.set_timesteps(params.steps)
         sample = _noise(unet.config.in_channels, self.image_size, noise_seeds).to(unet.device)
         for timestep in scheduler.timesteps:
             times = timestep.expand(len(sample)).to(unet.device)
@@ -117,7 +123,7 @@ class LatentGenerator:
             sample = scheduler.step(output, timestep, sample).prev_sample
         pixels = self._decode(sample)
         if self.controlnet is not None:
-            return to_uint8(pixels.mean(axis=1)), [mask.numpy() for mask in masks.cpu()]
+            return to_uint8(pixels.mean(axis=1)), [draw.mask for draw in draws]
         joint = to_uint8(pixels).transpose(0, 2, 3, 1)
         grey, decoded = zip(*(decode_contours(image, n_structures) for image in joint), strict=True)
         return np.stack(grey), list(decoded)
@@ -166,8 +172,8 @@ def load_latent(folder: Path, device) -> LatentGenerator:
         lora = load_file(folder / LORA_FILE)
     except UNREADABLE as error:
         raise InputError(f"{folder}: a damaged latent diffusion model ({in_one_line(error)}); {_AGAIN}") from None
-    pipeline = "StableDiffusionControlNetPipeline" if conditioned else "StableDiffusionPipeline"
-    base = open_base(folder, pipeline, device, _AGAIN)
+    kind = StableDiffusionControlNetPipeline if conditioned else StableDiffusionPipeline
+    base = load_base(folder, device, kind.__name__, _AGAIN)
     controlnet = load_network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
     return LatentGenerator(base, controlnet, lora, structures, size, prompt, sectors)
 

@@ -15,9 +15,9 @@ from pipeline.config.segmenters import Sam as Settings
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.model import Sam
-from pipeline.networks.sam.pretrained import at_resolution, read_pretrained, resize
+from pipeline.networks.sam.pretrained import at_resolution, read_pretrained
 from pipeline.networks.sam.tuning import choose_trained, merge
-from pipeline.networks.weights import load_tensors, read_config, save_tensors
+from pipeline.networks.weights import load_weights, read_config, read_tensors, save_tensors
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
@@ -81,24 +81,20 @@ def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures
     Raises:
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
-    about = read_config(folder, "sam")
+    about, again = read_config(folder, "sam"), "run `dvc repro base_sam`"
     if (about["architecture"] == COMPACT) != (settings.weights is None):
-        raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; run `dvc repro base_sam`")
+        raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
     if settings.weights is None:
-        if about["compact"] != (wanted := settings.compact.model_dump(mode="json")):
-            differs = ", ".join(
-                f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
-            )
-            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_sam`")
+        found = about["compact"] | {"image_size": about["image_size"]}
+        wanted = settings.compact.model_dump(mode="json") | {"image_size": settings.image_size}
+        if differs := [f"{key} {found.get(key)}" for key in wanted if wanted[key] != found.get(key)]:
+            raise InputError(f"{folder}: a compact SAM with {', '.join(differs)}, unlike the segmenter's base; {again}")
         network = build_compact_sam(settings.compact, settings.image_size, n_structures)
-        wanted = network.state_dict()
-        state = load_tensors(folder, "sam", dict.fromkeys(wanted))
-        network.load_state_dict({key: resize(key, value, wanted[key].shape) for key, value in state.items()})
+        load_weights(folder, "sam", network)
         network.prompt = prompt
         return network
-    config = SamConfig.from_dict(about["sam"])
-    state = load_tensors(folder, "sam", None)
-    sam = at_resolution(config, state, settings.image_size, settings.window)
+    state = read_tensors(folder / "sam.safetensors", again)
+    sam = at_resolution(SamConfig.from_dict(about["sam"]), state, settings.image_size, settings.window)
     return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
 
 
@@ -135,8 +131,7 @@ def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
             "fine-tune again"
         )
     network = build(base, settings, len(about["structures"]))
-    wanted = {name: value.shape for name, value in trained_state(network).items()}
-    network.load_state_dict(load_tensors(folder, "segmenter", wanted), strict=False)
+    load_weights(folder, "segmenter", network, trained_state(network))
     if settings.train == "lora":
         merge(network)
     return network

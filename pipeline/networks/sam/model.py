@@ -60,8 +60,7 @@ class Sam(nn.Module):
     def _add_detail(self, widths: tuple[int, ...]) -> None:
         vision = self.sam.config.vision_config
         if len(widths) != (wanted := levels(vision.patch_size)):
-            key = "base.compact.widths" if self.convolutional else "base.detail"
-            raise InputError(f"{key} has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
+            raise InputError(f"base.detail has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
         self.pyramid = Pyramid(widths)
         self.detail = DetailHead(widths, vision.output_channels)
         if self.convolutional:

@@ -9,7 +9,7 @@ from pipeline.config.segmenters import UNetSegmenter
 from pipeline.networks.unet.encoder_weights import load_encoder
 from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
 from pipeline.networks.unet.strategies import choose_parts
-from pipeline.networks.weights import load_tensors, load_weights, read_config, save_tensors
+from pipeline.networks.weights import load_weights, read_config, save_tensors
 from pipeline.run.errors import InputError
 
 ARCHITECTURE = "U-Net"
@@ -51,8 +51,7 @@ def build(base: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNe
             raise InputError(f"{base}: {key} {about[key]}, not {wanted}; run `dvc repro base_unet`")
     network = build_backbone_unet(settings, n_structures)
     if about["pretrained"] and settings.train != "scratch":
-        wanted = {name: value.shape for name, value in network.encoder.state_dict().items()}
-        network.encoder.load_state_dict(load_tensors(base, ENCODER, wanted))
+        load_weights(base, ENCODER, network.encoder)
     elif settings.train in ("frozen_encoder", "decoder", "last_blocks"):
         log.warning("train '%s' without base.weights: the encoder stays as it was drawn", settings.train)
     choose_parts(network, settings.train)
