@@ -33,13 +33,8 @@ class Base:
 
     def embed(self, prompt: str) -> Tensor:
         """float [1, L, D], the text condition of a prompt; words beyond the encoder's length are cut off."""
-        tokens = self.tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=self.text_encoder.config.max_position_embeddings,
-            truncation=True,
-            return_tensors="pt",
-        )
+        length = self.text_encoder.config.max_position_embeddings
+        tokens = self.tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         with torch.no_grad():
             return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
 

@@ -67,13 +67,8 @@ class LatentGenerator:
 
         The U-Net there has the LoRA fused in; ``lora/`` holds it alone, for the base model only.
         """
-        base = self.base
-        parts = {
-            "vae": base.vae,
-            "unet": base.unet,
-            "text_encoder": base.text_encoder,
-            "tokenizer": base.tokenizer,
-            "scheduler": DPMSolverMultistepScheduler.from_config(base.scheduler.config),
+        parts = vars(self.base) | {
+            "scheduler": DPMSolverMultistepScheduler.from_config(self.base.scheduler.config),
             "safety_checker": None,
             "feature_extractor": None,
             "requires_safety_checker": False,
@@ -113,7 +108,10 @@ class LatentGenerator:
             null = (None, self.base.embed(""))
         scheduler = DPMSolverMultistepScheduler.from_config(self.base.scheduler.config)
         scheduler.set_timesteps(params.steps)
-        sample = _noise(unet.config.in_channels, self.image_size, noise_seeds).to(unet.device)
+        shape = unet.config.in_channels, self.image_size // LATENT_SCALE, self.image_size // LATENT_SCALE
+        # Drawn on the CPU, so that every device sees the same.
+        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in noise_seeds]
+        sample = torch.stack(noise).to(unet.device)
         for timestep in scheduler.timesteps:
             times = timestep.expand(len(sample)).to(unet.device)
             output = predict(unet, self.controlnet, sample, times, *told)
@@ -145,17 +143,11 @@ def predict(unet, controlnet, latents: Tensor, times: Tensor, planes: Tensor | N
         planes: float [B, P, 8 s, 8 s]; read with a ControlNet only.
         text: float [1, L, D].
     """
-    text = text.expand(len(latents), -1, -1)
-    if controlnet is None:
-        return unet(latents, times, encoder_hidden_states=text).sample
-    down, middle = controlnet(latents, times, encoder_hidden_states=text, controlnet_cond=planes, return_dict=False)
-    return unet(
-        latents,
-        times,
-        encoder_hidden_states=text,
-        down_block_additional_residuals=down,
-        mid_block_additional_residual=middle,
-    ).sample
+    text, residuals = text.expand(len(latents), -1, -1), {}
+    if controlnet is not None:
+        down, middle = controlnet(latents, times, encoder_hidden_states=text, controlnet_cond=planes, return_dict=False)
+        residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+    return unet(latents, times, encoder_hidden_states=text, **residuals).sample
 
 
 def load_latent(folder: Path, device) -> LatentGenerator:
@@ -176,9 +168,3 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     base = load_base(folder, device, kind.__name__, _AGAIN)
     controlnet = load_network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
     return LatentGenerator(base, controlnet, lora, structures, size, prompt, sectors)
-
-
-def _noise(channels: int, image_size: int, seeds: Sequence[int]) -> Tensor:
-    """float [B, channels, S/8, S/8], standard normal, drawn on the CPU so that every device sees the same."""
-    shape = (channels, image_size // LATENT_SCALE, image_size // LATENT_SCALE)
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

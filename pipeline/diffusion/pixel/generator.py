@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipeline.config.diffusion import Pixel
 from pipeline.config.sample import PIXEL_ONLY, Sampler
-from pipeline.data.structures import Structure, from_json, to_json
+from pipeline.data.structures import from_json, to_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskDraw, stacked
 from pipeline.diffusion.pixel.augmentation import N_CHANGES
@@ -63,32 +63,11 @@ class MaskToImagePipeline(DiffusionPipeline):
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
-        self.register_to_config(
-            patch=patch,
-            structures=list(structures or ()),
-            image_size=image_size,
-            grey_mean=grey_mean,
-            grey_std=grey_std,
-            augmentation=augmentation,
-            sectors=[[list(map(float, point)) for point in polygon] for polygon in sectors or ()],
-        )
+        self.register_to_config(patch=patch, image_size=image_size, grey_mean=grey_mean, grey_std=grey_std)
+        self.register_to_config(augmentation=augmentation, structures=structures or [], sectors=sectors or [])
+        self.image_size, self.structures, self.sectors = image_size, from_json(structures or []), sectors or []
+        self.condition = Condition(len(self.structures), augmentation)
         self.set_progress_bar_config(disable=True)
-
-    @property
-    def condition(self) -> Condition:
-        return Condition(len(self.config["structures"]), self.config["augmentation"])
-
-    @property
-    def image_size(self) -> int:
-        return self.config["image_size"]
-
-    @property
-    def structures(self) -> tuple[Structure, ...]:
-        return from_json(self.config["structures"])
-
-    @property
-    def sectors(self) -> list:
-        return self.config["sectors"]
 
     def save(self, folder: Path) -> None:
         self.save_pretrained(folder)
@@ -173,7 +152,7 @@ class MaskToImagePipeline(DiffusionPipeline):
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
     def _check(self, masks: Tensor, sampler: str) -> None:
-        size, n_structures = self.image_size, len(self.config["structures"])
+        size, n_structures = self.image_size, len(self.structures)
         if sampler not in SAMPLERS:
             raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
         if masks.ndim != 3 or masks.shape[1:] != (size, size):

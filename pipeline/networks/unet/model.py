@@ -82,24 +82,17 @@ class BackboneUNet(nn.Module):
         In training with deep supervision a tuple of such, coarse ones enlarged, the final one last.
         """
         pixels = ((images + 1) / 2 - self.mean) / self.std
+        features = self.unet.encoder(pixels)[::-1]
+        x, decoded = self.unet.decoder.center(features[0]), []
+        for block, finer, skip in zip(self.unet.decoder.blocks, features[1:], [*features[1:-1], None], strict=True):
+            x = block(x, *finer.shape[-2:], skip)
+            decoded.append(x)
+        final = self.unet.segmentation_head(x)
         if not (self.training and len(self.heads)):
-            return self.unet(pixels)
-        coarse: list[Tensor] = []
-        watched = [
-            block.register_forward_hook(lambda module, inputs, output: coarse.append(output))
-            for block in self.unet.decoder.blocks[2:-1]
-        ]
-        try:
-            final = self.unet(pixels)
-        finally:
-            for hook in watched:
-                hook.remove()
-        size = images.shape[-2:]
-        enlarged = (
-            functional.interpolate(head(features), size=size, mode="bilinear", align_corners=False)
-            for head, features in zip(self.heads, coarse, strict=True)
-        )
-        return (*enlarged, final)
+            return final
+        coarse = (head(level) for head, level in zip(self.heads, decoded[2:-1], strict=True))
+        scaling = {"size": images.shape[-2:], "mode": "bilinear", "align_corners": False}
+        return (*(functional.interpolate(logits, **scaling) for logits in coarse), final)
 
     def keep_still(self, modules: Iterable[nn.Module]) -> None:
         """Leave the batch statistics of ``modules`` as they are, in training too."""
