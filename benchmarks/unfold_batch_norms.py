@@ -9,6 +9,7 @@ statistics, and as bias and weight, it computes the same, in training nearly so.
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -71,7 +72,9 @@ def main() -> None:
     args = parser.parse_args()
     paths = sorted(path for path in args.images.glob("*.png") if not path.stem.endswith("_Annotation"))
     images = [letterbox(decode_grey(path.read_bytes(), path.name), args.size)[0] for path in paths]
-    network = BackboneUNet(args.backbone, 1).eval()
+    base = SimpleNamespace(backbone=args.backbone, input_channels=3)
+    decoder = SimpleNamespace(base=base, decoder_channels=(256, 128, 64, 32, 16), deep_supervision=False)
+    network = BackboneUNet(decoder, 1).eval()
     load_encoder(network, args.weights)
     if not is_folded(network):
         parser.error(f"{args.weights}: its batch norms have statistics already; use it as it is")

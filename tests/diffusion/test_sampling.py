@@ -14,7 +14,7 @@ from pipeline.config.sample import MaskShares
 from pipeline.data.dataset import read_dataset
 from pipeline.data.structures import Structure, to_json
 from pipeline.data.writer import assemble_dataset
-from pipeline.diffusion.backends import PixelBackend, open_generator
+from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskSource
 from pipeline.diffusion.pixel.denoiser import Edm, build_unet
@@ -62,7 +62,7 @@ def params(smoke_config):
 
 def shards_of(generator, source, params, folder, seed=7, **changes):
     folder.mkdir(exist_ok=True)
-    return sample_shards(PixelBackend(generator), source, params.model_copy(update=changes), seed, folder)
+    return sample_shards(generator, source, params.model_copy(update=changes), seed, folder)
 
 
 def images_of(shards) -> list[bytes]:

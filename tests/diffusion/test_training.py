@@ -2,6 +2,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +45,12 @@ def told(params, conditioned=True):
     return params.model_copy(update={"augment": params.augment.model_copy(update={"conditioned": conditioned})})
 
 
+Batch = namedtuple("Batch", "images planes noise sigma")
+
+
 def batch_of(data, params, step=0, share=slice(None)):
     generator = seeds.torch_generator(0, "batch", step)
-    return Denoising(data, params, 0).batch(step, params.batch, generator, share)
+    return Batch(*Denoising(data, params, 0).batch(step, params.batch, generator, share))
 
 
 def still(params, **changes):
@@ -174,7 +178,7 @@ class Tick:
 
 def train(data, params, scratch, on_step=lambda step, loss: None):
     tick = on_step if isinstance(on_step, Tick) else Tick(on_step)
-    return train_generator(data, params, 0, scratch, CPU, tick).pipeline.unet
+    return train_generator(data, params, 0, scratch, CPU, tick).unet
 
 
 def equal(a, b) -> bool:
@@ -243,7 +247,7 @@ def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
     data = build_training_set([ring(i) for i in range(12)], [], STRUCTURES, 32)
     params = params.model_copy(update={"steps": 250, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
-    pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, Tick()).pipeline
+    pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, Tick())
     assert isinstance(pipeline, MaskToImagePipeline) and pipeline.condition.augmentation == 0
     masks = data.masks[:6]
     moved = torch.roll(masks, 5, dims=2)

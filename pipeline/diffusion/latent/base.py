@@ -52,12 +52,14 @@ def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", r
     kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
     if kind != pipeline:
         raise InputError(f"{index}: holds a {kind}, not a {pipeline}; {remedy}")
+    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
+        if not (folder / part).is_dir():
+            raise InputError(f"{folder / part}: this part of the model is missing; {remedy}")
     kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
     networks = {name: load_network(folder / name, kind, remedy).to(device) for name, kind in kinds.items()}
-    words, noise = (_part(folder / name, remedy) for name in ("tokenizer", "scheduler"))
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
-        scheduler = DDPMScheduler.from_pretrained(noise, local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        scheduler = DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     except Exception as error:  # the tokenizer's parser raises nothing more specific
         raise InputError(f"{folder}: unreadable tokenizer or scheduler ({in_one_line(error)}); {remedy}") from None
     base = Base(**networks, tokenizer=tokenizer, scheduler=scheduler)
@@ -66,8 +68,8 @@ def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", r
 
 
 def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
-    if not list(_part(folder, remedy).glob("*.safetensors")):
-        found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
+    if not list(folder.glob("*.safetensors")):
+        found = ", ".join(sorted(file.name for file in folder.glob("*"))) or "nothing"
         raise InputError(
             f"{folder}: no safetensors weights (found {found}), and pickled weights are refused because they can run "
             "code; get the model's safetensors files"
@@ -85,12 +87,6 @@ def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
         # diffusers notes the path and would save it, so that equal models differed between machines.
         network.register_to_config(_name_or_path="")
     return network.float().requires_grad_(False).eval()
-
-
-def _part(folder: Path, remedy: str) -> Path:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: this part of the model is missing; {remedy}")
-    return folder
 
 
 def _check_fit(folder: Path, base: Base, remedy: str) -> None:
