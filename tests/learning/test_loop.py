@@ -193,6 +193,5 @@ def test_a_recipe_takes_from_a_section_what_it_says(smoke_config):
     recipe = Recipe.of(settings, "segmenters.unet", fused=False)
     assert not recipe.fused and recipe.key == "segmenters.unet."
     assert (recipe.steps, recipe.weight_decay) == (settings.steps, settings.weight_decay)
-    assert (
-        recipe.warmup_steps == settings.warmup_steps and Recipe.of(smoke_config.evaluation_network).warmup_steps == 20
-    )
+    assert recipe.warmup_steps == settings.warmup_steps
+    assert Recipe.of(smoke_config.evaluation_network).warmup_steps == 20
