@@ -28,7 +28,6 @@ def sample(count: int) -> dict:
     from pipeline.data.case import Case
     from pipeline.data.structures import Structure
     from pipeline.data.writer import assemble_dataset
-    from pipeline.diffusion.backends import PixelBackend
     from pipeline.diffusion.conditioning import Condition
     from pipeline.diffusion.masks import MaskSource
     from pipeline.diffusion.pixel.denoiser import build_unet
@@ -55,7 +54,7 @@ def sample(count: int) -> dict:
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "shards").mkdir()
-        shards = sample_shards(PixelBackend(pipeline), source, params, 0, Path(folder) / "shards")
+        shards = sample_shards(pipeline, source, params, 0, Path(folder) / "shards")
         assemble_dataset(
             Path(folder) / "set", shards, role="synthetic", structures=(Structure("head", "head"),),
             labels=[case.id for case in labels], provenance={"cohort": "bench"},

@@ -1,6 +1,6 @@
 """Give an encoder whose batch norms were folded away statistics again, once, so that it can be fine-tuned.
 
-    python -m benchmarks.unfold_batch_norms --weights folded.npz --images data/raw/hc18/training_set --out mobilenet_v2.pth
+    python -m benchmarks.unfold_batch_norms --weights folded.npz --images data/raw/hc18/training_set --out encoder.pth
 
 A converter that folds batch norms into convolutions leaves norms that only add. One that stands for the identity would,
 in training, normalise away what its convolution learnt. With the mean and variance of its input over the images as
@@ -9,6 +9,8 @@ statistics, and as bias and weight, it computes the same, in training nearly so.
 
 import argparse
 from pathlib import Path
+from types import SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -59,7 +61,9 @@ def main() -> None:
     args = parser.parse_args()
     paths = sorted(path for path in args.images.glob("*.png") if not path.stem.endswith("_Annotation"))
     images = [letterbox(decode_grey(path.read_bytes(), path.name), args.size)[0] for path in paths]
-    network = BackboneUNet(args.backbone, 1).eval()
+    base = SimpleNamespace(backbone=args.backbone, input_channels=3)
+    decoder = SimpleNamespace(base=base, decoder_channels=(256, 128, 64, 32, 16), deep_supervision=False)
+    network = BackboneUNet(decoder, 1).eval()
     load_encoder(network, args.weights)
     if not is_folded(network.encoder):
         parser.error(f"{args.weights}: its batch norms have statistics already; use it as it is")

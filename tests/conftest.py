@@ -73,20 +73,20 @@ def bases(tmp_path_factory, smoke_config):
 
     ``official`` is like the official ones and has a finer mask head that its weights know nothing of.
     """
+    from types import SimpleNamespace
+
     import torch
 
     from pipeline.config.segmenters import PretrainedBase
-    from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
-    from pipeline.networks.sam.compact import build_compact_sam
-    from pipeline.networks.sam.pretrained import read_pretrained
+    from pipeline.networks.sam.checkpoint import save_base
     from tests.tiny_sam import official_sam
 
     folder = tmp_path_factory.mktemp("bases")
     compact = smoke_config.segmenters["sam"].base
-    torch.manual_seed(0)
-    save_compact_base(folder / "compact", build_compact_sam(compact.compact, 32, 1), compact)
     path = folder / "official.pth"
     torch.save(official_sam().state_dict(), path)
     official = PretrainedBase(weights=str(path), image_size=32, window=2, detail=(8, 8, 16))
-    save_pretrained_base(folder / "official", *read_pretrained(path))
-    return {"compact": (folder / "compact", compact), "official": (folder / "official", official)}
+    made = {"compact": (folder / "compact", compact), "official": (folder / "official", official)}
+    for place, base in made.values():
+        save_base(place, SimpleNamespace(base=base), 0)
+    return made

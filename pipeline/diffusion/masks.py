@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
@@ -34,6 +36,11 @@ class MaskDraw:
     transform: str
     template: Case | None = None
     pixel_mm: float | None = None
+
+
+def stacked(draws: Sequence[MaskDraw]) -> tuple[Tensor, Tensor]:
+    """Masks uint8 [B, S, S] and sectors bool [B, S, S]."""
+    return tuple(torch.from_numpy(np.stack([getattr(draw, part) for draw in draws])) for part in ("mask", "sector"))
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,15 @@ work is held in memory.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
 from pipeline.config.sample import Sample
 from pipeline.data.case import Case
 from pipeline.data.schema import shard_name
 from pipeline.data.writer import write_shard
-from pipeline.diffusion.masks import MaskDraw, MaskSource, RepeatedMasks
+from pipeline.diffusion.masks import MaskSource, RepeatedMasks
 from pipeline.run import processes, seeds
 
 log = logging.getLogger("pipeline.sampling")
@@ -44,20 +42,17 @@ def sample_shards(generator, source: MaskSource, params: Sample, seed: int, fold
     Returns:
         The paths of all shards, in order, also of those that other processes write.
     """
-    size = params.chunk_size
-    chunks = range(-(-params.count // size))
-    paths = [folder / shard_name(chunk) for chunk in chunks]
-    own = chunks[processes.rank() :: processes.count()]
+    size, count = params.chunk_size, params.count
+    chunks = [range(start, min(start + size, count)) for start in range(0, count, size)]
+    paths = [folder / shard_name(number) for number in range(len(chunks))]
     if processes.count() > 1:
         log.info("%d processes share %d chunks", processes.count(), len(chunks))
-    todo = [chunk for chunk in own if not paths[chunk].exists()]
-    total = sum(min(size, params.count - chunk * size) for chunk in todo)
-    with tqdm(
-        total=total, desc="sample", unit="image", mininterval=5, disable=None if processes.is_main() else True
-    ) as bar:
-        for chunk in todo:
-            indices = range(chunk * size, min((chunk + 1) * size, params.count))
-            write_shard(paths[chunk], list(synthetic_cases(generator, source, indices, params, seed)))
+    mine = list(zip(paths, chunks, strict=True))[processes.rank() :: processes.count()]
+    todo = [(path, indices) for path, indices in mine if not path.exists()]
+    total, hidden = sum(len(indices) for _, indices in todo), None if processes.is_main() else True
+    with tqdm(total=total, desc="sample", unit="image", mininterval=5, disable=hidden) as bar:
+        for path, indices in todo:
+            write_shard(path, list(synthetic_cases(generator, source, indices, params, seed)))
             bar.update(len(indices))
     return paths
 
@@ -71,26 +66,12 @@ def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], param
     for i, draw, image, mask in zip(indices, draws, images, masks, strict=False):
         if mask is None:
             continue
-        case = _case(i, draw, image, mask, seed)
         if generator.makes_masks:
             # Neither canvas nor parent nor pixel size are the template's then.
             made = {"image": image, "mask": mask, "mask_source": "generated"}
-            case = replace(case, **made, parent=None, pixel_mm=None, transform=None)
-        yield case
-
-
-def _case(i: int, draw: MaskDraw, image: np.ndarray, mask: np.ndarray, seed: int) -> Case:
-    template = draw.template
-    return Case(
-        id=f"synthetic-{i:06d}",
-        cohort="synthetic",
-        patient=template.patient,
-        split="train",
-        image=draw.box.crop(image),
-        mask=draw.box.crop(mask),
-        pixel_mm=draw.pixel_mm,
-        mask_source=draw.source,
-        parent=template.id if draw.source == "parent" else None,
-        seed=image_seed(seed, i),
-        transform=draw.transform,
-    )
+        else:
+            made = {"image": draw.box.crop(image), "mask": draw.box.crop(mask), "mask_source": draw.source}
+            made |= {"pixel_mm": draw.pixel_mm, "transform": draw.transform}
+            made["parent"] = draw.template.id if draw.source == "parent" else None
+        origin = {"patient": draw.template.patient, "seed": image_seed(seed, i)}
+        yield Case(id=f"synthetic-{i:06d}", cohort="synthetic", split="train", **origin, **made)

@@ -5,7 +5,6 @@ from pathlib import Path
 import torch
 
 from pipeline.config.diffusion import Diffusion
-from pipeline.diffusion.backends import LatentBackend, PixelBackend
 from pipeline.diffusion.pixel.generator import build_generator
 from pipeline.diffusion.pixel.objective import Denoising
 from pipeline.diffusion.pixel.preview import preview_sheet
@@ -19,8 +18,8 @@ from pipeline.run.resume import Scratch
 
 def train_generator(
     data: TrainingSet, params: Diffusion, seed: int, scratch: Scratch, device: torch.device, tick: Progress
-) -> PixelBackend | LatentBackend:
-    """Train the generator ``params`` asks for, for a fixed number of steps: nothing is selected.
+):
+    """Train the generator (see ``backends``) that ``params`` ask for, for a fixed number of steps: nothing is selected.
 
     Args:
         data: at ``params.image_size``.
@@ -39,11 +38,11 @@ def train_generator(
         objective = LatentDenoising(data, load_base(Path(params.weights), device), params, seed)
         recipe = Recipe.of(params, "diffusion", weight_decay=1e-2, schedule=trapezoid, fused=False)
         train(objective, recipe, **options)
-        return LatentBackend(objective.generator())
+        return objective.generator()
 
     def preview(step: int, unet) -> None:
         tick.image("preview.png", preview_sheet(build_generator(unet, params, data), data))
 
     recipe = Recipe.of(params, "diffusion", weight_decay=1e-4, schedule=trapezoid, fused=False)
     unet = train(Denoising(data, params, seed), recipe, on_preview=preview, **options)
-    return PixelBackend(build_generator(unet, params, data))
+    return build_generator(unet, params, data)

@@ -8,6 +8,7 @@ import hashlib
 import io
 import logging
 import shutil
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -83,7 +84,7 @@ class EmbeddingStore:
     def _read(self, name: str):
         try:
             return np.load(self._path(name))
-        except (OSError, ValueError, EOFError) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(f"{self._path(name)}: cannot be read ({error}); remove {self.folder}") from None
 
     def _check_room(self, count: int) -> None:

@@ -30,7 +30,7 @@ class Recipe:
     schedule: (step, steps, warmup_steps) → share of ``learning_rate``. fused: AdamW in one kernel.
     ema_decay: largest decay of the weights' moving average, which is then what training returns; None for none.
     preview_every: steps between previews, which come after the last step too; 0 for none.
-    key: the section of ``params.yaml`` that says so, for messages.
+    key: what stands before the names of options in messages: the section of ``params.yaml`` and a dot.
     """
 
     steps: int
@@ -53,7 +53,7 @@ class Recipe:
         """What a parameter section says, then ``others``; the rest as it is by default."""
         names = (field.name for field in fields(cls))
         said = {name: getattr(section, name) for name in names if hasattr(section, name)}
-        return cls(**{**said, **others, "key": key})
+        return cls(**{**said, **others, "key": key and f"{key}."})
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -67,17 +67,14 @@ class Recipe:
         """
         if self.batch % (parts := world * self.accumulate):
             raise InputError(
-                f"key '{self._name('batch')}' is {self.batch}, which {world} process(es) in {self.accumulate} part(s) "
+                f"key '{self.key}batch' is {self.batch}, which {world} process(es) in {self.accumulate} part(s) "
                 f"each cannot share evenly; make it a multiple of {parts}"
             )
         return slice(rank, None, world)
 
     def diverged(self, loss: float, step: int, kept: str) -> InputError:
         """What to say of a loss that is not finite. ``kept``: where the last good state is, or nothing."""
-        advice = f"lower {self._name('learning_rate')} ({self.learning_rate})"
+        advice = f"lower {self.key}learning_rate ({self.learning_rate})"
         if self.mixed_precision != "no":
-            advice += f", or set {self._name('mixed_precision')} to 'no'"
+            advice += f", or set {self.key}mixed_precision to 'no'"
         return InputError(f"the loss is {loss} at step {step}; {advice}" + (f" (state kept in {kept})" if kept else ""))
-
-    def _name(self, option: str) -> str:
-        return f"{self.key}.{option}" if self.key else option

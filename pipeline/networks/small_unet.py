@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from pipeline.config.small_unet import SmallUNet as Settings
 from pipeline.data.structures import Structure, to_json
-from pipeline.networks.weights import load_weights, read_config, save_weights
+from pipeline.networks.weights import load_weights, read_config, save_tensors
 
 GROUPS = 4
 
@@ -55,11 +55,8 @@ class SmallUNet(nn.Module):
 def _block(inputs: int, outputs: int) -> nn.Sequential:
     layers = []
     for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1),
-            nn.GroupNorm(GROUPS, outputs),
-            nn.LeakyReLU(0.1, inplace=True),
-        ]
+        convolution = nn.Conv2d(channels, outputs, 3, padding=1)
+        layers += [convolution, nn.GroupNorm(GROUPS, outputs), nn.LeakyReLU(0.1, inplace=True)]
     return nn.Sequential(*layers)
 
 
@@ -68,26 +65,17 @@ def build_unet(channels: Sequence[int], n_structures: int) -> SmallUNet:
 
 
 def save_unet(
-    folder: Path,
-    name: str,
-    network: SmallUNet,
-    params: Settings,
-    structures: Sequence[Structure],
-    trained_on: dict,
-):
-    save_weights(
-        folder,
-        name,
-        network,
-        {
-            "architecture": "SmallUNet",
-            "channels": list(params.channels),
-            "image_size": params.image_size,
-            "structures": to_json(structures),
-            "trained_on": trained_on,
-            "licence": "Apache-2.0; see the licence of the training data",
-        },
-    )
+    folder: Path, name: str, network: SmallUNet, params: Settings, structures: Sequence[Structure], trained_on: dict
+) -> None:
+    about = {
+        "architecture": "SmallUNet",
+        "channels": list(params.channels),
+        "image_size": params.image_size,
+        "structures": to_json(structures),
+        "trained_on": trained_on,
+        "licence": "Apache-2.0; see the licence of the training data",
+    }
+    save_tensors(folder, name, network.state_dict(), about)
 
 
 def load_unet(folder: Path, name: str, device) -> tuple[SmallUNet, dict]:

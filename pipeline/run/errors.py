@@ -3,3 +3,8 @@
 
 class InputError(Exception):
     """Bad data, parameters or weights. The command line prints it in one line and exits with 2."""
+
+
+def in_one_line(error: Exception) -> str:
+    """What another library's error says, for a message."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

@@ -42,7 +42,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     from pipeline.networks.sam.official import TIED, write_official
     from pipeline.networks.sam.pretrained import resize
     from pipeline.networks.segmenter import BASES, load_segmenter
-    from pipeline.networks.weights import load_tensors, read_config
+    from pipeline.networks.weights import read_config, read_tensors
 
     base = base or BASES / read_config(model, "segmenter")["name"]
     about = read_config(base, "sam")
@@ -56,7 +56,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     name = REGISTRY.get(vision.hidden_size)
     if name is None or vision.image_size != OFFICIAL_SIZE:
         raise InputError(f"{base}: {vision.hidden_size} channels at {vision.image_size} px is no ViT-B, -L or -H")
-    original = load_tensors(base, "sam", None)
+    original = read_tensors(base / "sam.safetensors", "run `dvc repro base_sam`")
     trained = facts["settings"]["train"] == "full"
     state = {}
     for key, value in network.sam.state_dict().items():

@@ -57,7 +57,8 @@ def run(args: argparse.Namespace) -> None:
     from pipeline.config.sample import Sampler
     from pipeline.data import structures
     from pipeline.data.writer import encode_png
-    from pipeline.diffusion.backends import PixelBackend, open_generator
+    from pipeline.diffusion.backends import open_generator
+    from pipeline.diffusion.pixel.generator import MaskToImagePipeline
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
     from pipeline.imaging.decoding import MASK_SUFFIXES, read_masks
@@ -67,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
     if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
-    if args.sampler and not isinstance(generator, PixelBackend):
+    if args.sampler and not isinstance(generator, MaskToImagePipeline):
         raise InputError(f"--sampler does not apply to {args.model}, a latent generator; leave it out")
     masks = read_masks(args.masks, structures.names(generator.structures))
     bank = sector_bank(generator.sectors, generator.image_size)

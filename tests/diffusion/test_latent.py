@@ -1,7 +1,9 @@
 import json
 import shutil
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -71,16 +73,19 @@ def params(tiny_model):
 
 
 def train(pool, params, scratch, on_step=lambda step, loss: None):
-    return train_generator(pool, params, 0, scratch, CPU, on_step).generator
+    return train_generator(pool, params, 0, scratch, CPU, on_step)
 
 
 def objective_of(pool, params):
     return LatentDenoising(pool, load_base(Path(params.weights), "cpu"), params, 0)
 
 
+Batch = namedtuple("Batch", "pixels planes spread noise times")
+
+
 def batch_of(objective, step=0, share=slice(None)):
     generator = seeds.torch_generator(3, "batch", step)
-    return objective.batch(step, objective.params.batch, generator, share)
+    return Batch(*objective.batch(step, objective.params.batch, generator, share))
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +106,8 @@ def saved(pool, tiny_model, tmp_path_factory):
 
 
 def render(generator, masks, noise_seeds, guidance=1.5):
-    masks = torch.from_numpy(masks)
-    sectors = torch.ones(masks.shape, dtype=torch.bool)
-    return generator.render(masks, sectors, noise_seeds, steps=3, guidance=guidance)
+    draws = [SimpleNamespace(mask=mask, sector=np.ones(mask.shape, bool)) for mask in masks]
+    return generator.render(draws, noise_seeds, SimpleNamespace(steps=3, guidance=guidance))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -36,7 +36,7 @@ def lose_a_weight(folder):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (shutil.rmtree, ["no such folder", "diffusion.weights", "model_index.json"]),
+        (shutil.rmtree, ["no such file", "diffusion.weights", "model_index.json"]),
         (lambda f: (f / "model_index.json").unlink(), ["no diffusers model", "1.x or 2.x"]),
         (lambda f: edit(f / "model_index.json", _class_name="FluxPipeline"), ["holds a FluxPipeline", "1.x or 2.x"]),
         (lambda f: shutil.rmtree(f / "vae"), ["vae: this part of the model is missing"]),

@@ -14,13 +14,14 @@ from pipeline.config.sample import MaskShares
 from pipeline.data.dataset import read_dataset
 from pipeline.data.structures import Structure, to_json
 from pipeline.data.writer import assemble_dataset
-from pipeline.diffusion.backends import PixelBackend, open_generator
+from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.masks import MaskSource
 from pipeline.diffusion.pixel.denoiser import Edm, build_unet
 from pipeline.diffusion.pixel.generator import MaskToImagePipeline, load_generator
 from pipeline.diffusion.sampling import sample_shards
 from pipeline.run.errors import InputError
+from pipeline.tools import command, generate
 
 WARP = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
 WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
@@ -62,7 +63,7 @@ def params(smoke_config):
 
 def shards_of(generator, source, params, folder, seed=7, **changes):
     folder.mkdir(exist_ok=True)
-    return sample_shards(PixelBackend(generator), source, params.model_copy(update=changes), seed, folder)
+    return sample_shards(generator, source, params.model_copy(update=changes), seed, folder)
 
 
 def images_of(shards) -> list[bytes]:
@@ -288,13 +289,23 @@ def test_masks_of_ones_own_become_pairs(outside, root, monkeypatch):
     mask = np.asarray(Image.open(outside / "pairs/masks/mask2-0.png"))
     assert mask.shape == np.asarray(Image.open(outside / "pairs/images/mask2-0.png")).shape == (28, 32)
     assert set(np.unique(mask)) == {0, 1}
-    refused = from_masks(outside, "--masks", "masks", "--out", "pairs")
-    assert refused.returncode == 2 and "pairs: exists already" in refused.stderr
-    empty = from_masks(outside, "--masks", "model", "--out", "other")
-    assert empty.returncode == 2 and "model: no masks there" in empty.stderr and "Traceback" not in empty.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (("--masks", "masks", "--out", "model"), "model exists and is not an empty folder"),
+        (("--masks", "model", "--out", "other"), "model: no masks there"),
+        (("--masks", "masks", "--out", "other", "--chunk-size", "300"), "--chunk-size"),
+    ],
+)
+def test_what_cannot_become_pairs_is_said(outside, monkeypatch, capsys, caplog, options, complaint):
+    monkeypatch.chdir(outside)
+    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+    with pytest.raises(SystemExit) as stop:
+        command.main(generate.build_parser(), generate.run, ["--model", "model", "--threads", "1", *options])
+    assert stop.value.code == 2 and complaint in capsys.readouterr().err + caplog.text
     assert not (outside / "other").exists()
-    many = from_masks(outside, "--masks", "masks", "--out", "other", "--chunk-size", "300")
-    assert many.returncode == 2 and "--chunk-size is 300; it must be from 1 to 256" in many.stderr
 
 
 def test_transform_of_a_users_mask_names_it(ring):

@@ -2,6 +2,7 @@ import math
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,9 +45,12 @@ def told(params, conditioned=True):
     return params.model_copy(update={"augment": params.augment.model_copy(update={"conditioned": conditioned})})
 
 
+Batch = namedtuple("Batch", "images planes noise sigma")
+
+
 def batch_of(data, params, step=0, share=slice(None)):
     generator = seeds.torch_generator(0, "batch", step)
-    return Denoising(data, params, 0).batch(step, params.batch, generator, share)
+    return Batch(*Denoising(data, params, 0).batch(step, params.batch, generator, share))
 
 
 def still(params, **changes):
@@ -148,13 +152,6 @@ def test_zero_changes_change_nothing(data, params):
     assert torch.equal(masks, data.masks.short())
 
 
-def test_the_denoiser_learns(data, params, tmp_path):
-    losses = []
-    params = params.model_copy(update={"steps": 60, "learning_rate": 2e-3, "preview_every": 100})
-    train(data, params, Scratch(tmp_path, "d", []), lambda step, loss: losses.append(loss))
-    assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:5])
-
-
 class Killed(Exception):
     pass
 
@@ -174,7 +171,7 @@ class Tick:
 
 def train(data, params, scratch, on_step=lambda step, loss: None):
     tick = on_step if isinstance(on_step, Tick) else Tick(on_step)
-    return train_generator(data, params, 0, scratch, CPU, tick).pipeline.unet
+    return train_generator(data, params, 0, scratch, CPU, tick).unet
 
 
 def equal(a, b) -> bool:
@@ -242,8 +239,11 @@ def test_half_floats_need_a_gpu(data, params, tmp_path):
 def test_the_head_follows_the_mask(params, tmp_path, ring):
     """Trained for a few seconds: where the mask moves the bright ring moves, and elsewhere little changes."""
     data = build_training_set([ring(i) for i in range(12)], [], STRUCTURES, 32)
-    params = params.model_copy(update={"steps": 250, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
-    pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, Tick()).pipeline
+    params = params.model_copy(update={"steps": 180, "batch": 8, "learning_rate": 2e-3, "preview_every": 1000})
+    losses = []
+    tick = Tick(lambda step, loss: losses.append(loss))
+    pipeline = train_generator(data, params, 0, Scratch(tmp_path, "d", []), CPU, tick)
+    assert np.mean(losses[-15:]) < 0.8 * np.mean(losses[:5])
     assert isinstance(pipeline, MaskToImagePipeline) and pipeline.condition.augmentation == 0
     masks = data.masks[:6]
     moved = torch.roll(masks, 5, dims=2)
@@ -279,9 +279,7 @@ def launch(repo: Path, *command: str) -> str:
     return result.stderr
 
 
-def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monkeypatch):
-    from safetensors.torch import load_file
-
+def test_two_processes_sample_what_one_does(root, ring, tmp_path, monkeypatch):
     from pipeline import sample, train_diffusion
     from pipeline.config.params import View, load_params
     from pipeline.data.writer import write_dataset
@@ -305,17 +303,6 @@ def test_two_processes_train_and_sample_what_one_does(root, ring, tmp_path, monk
 
     training = {"train": "train", "unlabelled": "unlabelled"}
     alone(train_diffusion, **training, out="one", live="live_one")
-    said = together(train_diffusion, **training, out="two", live="live_two")
-    assert "2 processes share each batch" in said
-    one, two = (load_file(f"{name}/unet/diffusion_pytorch_model.safetensors") for name in ("one", "two"))
-    for name in one:
-        torch.testing.assert_close(one[name], two[name], atol=1e-3, rtol=1e-2)
-    one, two = (
-        np.loadtxt(f"live_{name}/plots/metrics/loss.tsv", skiprows=1, usecols=1, delimiter="\t", ndmin=1)
-        for name in ("one", "two")
-    )
-    np.testing.assert_allclose(one, two, rtol=1e-4)
-
     sampling = {"train": "train", "diffusion": "one", "masks": "masks"}
     alone(sample, **sampling, out="a", variety="va")
     assert "2 processes share 3 chunks" in together(sample, **sampling, out="b", variety="vb")

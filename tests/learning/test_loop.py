@@ -51,7 +51,7 @@ class Line:
         return ((model(x) - y) ** 2).mean()
 
 
-LINE = Recipe(40, 8, 0.2, weight_decay=0.0, warmup_steps=0, schedule=trapezoid, key="line", checkpoint_every=16)
+LINE = Recipe(40, 8, 0.2, weight_decay=0.0, warmup_steps=0, schedule=trapezoid, key="line.", checkpoint_every=16)
 
 
 def train_line(objective=None, changes=(), **options):
@@ -189,8 +189,9 @@ def test_the_other_schedule_warms_up_stays_and_falls():
 
 
 def test_a_recipe_takes_from_a_section_what_it_says(smoke_config):
-    settings = smoke_config.segmenters["sam"]
-    recipe = Recipe.of(settings, "segmenters.sam", fused=False)
-    assert not recipe.fused and recipe.key == "segmenters.sam"
-    assert (recipe.steps, recipe.weight_decay, recipe.warmup_steps) == (20, settings.weight_decay, 5)
-    assert Recipe.of(smoke_config.instrument).warmup_steps == 20
+    settings = smoke_config.segmenters["unet"]
+    recipe = Recipe.of(settings, "segmenters.unet", fused=False)
+    assert not recipe.fused and recipe.key == "segmenters.unet."
+    assert (recipe.steps, recipe.weight_decay) == (settings.steps, settings.weight_decay)
+    assert recipe.warmup_steps == settings.warmup_steps
+    assert Recipe.of(smoke_config.evaluation_network).warmup_steps == 20

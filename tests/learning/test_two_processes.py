@@ -1,6 +1,7 @@
 """Fine-tuning shared by two processes, which run this file."""
 
 import os
+import runpy
 import socket
 import subprocess
 import sys
@@ -19,12 +20,10 @@ from pipeline.learning.embedding_pool import embedding_pool
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import Examples, ImagePool, fit
 from pipeline.networks.sam import checkpoint
-from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.run import processes
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose
-from tests.tiny_sam import sam_settings
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -50,9 +49,7 @@ def prepare(folder: Path) -> None:
     """The inputs of :func:`train_all` beside the cases: parameters and a base."""
     (folder / "params.yaml").write_text(compose(ROOT / "presets", "smoke"))
     params = load_params(folder / "params.yaml")
-    torch.manual_seed(0)
-    base = params.segmenters["sam"].base
-    checkpoint.save_compact_base(folder / "base", build_compact_sam(base.compact, base.image_size, 1), base)
+    checkpoint.save_base(folder / "base", params.segmenters["sam"], 0)
 
 
 def train_all(folder: Path, name: str) -> None:
@@ -68,7 +65,8 @@ def train_all(folder: Path, name: str) -> None:
 def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
     cases = read_dataset(folder / "train").cases
     torch.manual_seed(0)
-    settings = sam_settings(params.segmenters["sam"].base, strategy)
+    # `tests` is the name of another package too, and torchrun starts this file as a script.
+    settings = runpy.run_path(str(ROOT / "tests/tiny_sam.py"))["sam_settings"](params.segmenters["sam"].base, strategy)
     network = checkpoint.build(folder / "base", settings, 1)
     if strategy == "decoder":
         pool = embedding_pool(folder / f"store-{name}", folder / "base", 2, 0)(network, cases, 32, params.augment)

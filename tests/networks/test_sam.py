@@ -9,7 +9,7 @@ from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.model import Sam, decode, mask_logits
 from pipeline.networks.sam.prompts import boxes_around
 from pipeline.networks.sam.tuning import choose_trained
-from pipeline.networks.weights import load_weights, save_weights
+from pipeline.networks.weights import load_weights, save_tensors
 from pipeline.run.errors import InputError
 from tests import tiny_sam
 
@@ -206,7 +206,7 @@ def test_a_new_detail_head_leaves_pretrained_masks_as_they_are(prompt):
 def test_state_survives_the_disk(tmp_path):
     """Shared and channels-last tensors are what safetensors refuses."""
     network, other = compact(seed=0).eval(), compact(seed=1).eval()
-    save_weights(tmp_path, "sam", network, {})
+    save_tensors(tmp_path, "sam", network.state_dict(), {})
     load_weights(tmp_path, "sam", other)
     images, _ = pictures()
     assert torch.equal(network(images), other(images))
@@ -217,8 +217,7 @@ def test_state_survives_the_disk(tmp_path):
     [
         (lambda: compact(5), "4 mask tokens but 5"),
         (lambda: compact(0), "4 mask tokens but 0"),
-        (lambda: build_compact_sam(COMPACT, 36, 1), "36 is not a multiple"),
-        (lambda: compact(widths=(8, 12)), "base.compact.widths has 2 widths; patches of 8 px need 3"),
+        (lambda: compact(widths=(8, 12)), "has 2 widths; patches of 8 px need 3"),
         (lambda: like_official(detail=(8, 12)), "base.detail has 2 widths; patches of 8 px need 3"),
     ],
 )

@@ -85,7 +85,8 @@ def test_published_architectures_map_one_to_one(name, count):
         config = sam_official.architecture(state)
         sam = SamModel(config)
     assert len(state) == count
-    assert sam_official.official_shapes(sam) == {key: value.shape for key, value in state.items()}
+    mapped = sam_official.official_state(sam.state_dict())
+    assert {key: value.shape for key, value in mapped.items()} == {key: value.shape for key, value in state.items()}
     assert all(sam_official.to_official(sam_official.to_transformers(key)) == key for key in state)
     assert config.vision_config.num_attention_heads == {"vit_b": 12, "vit_l": 16, "vit_h": 16}[name]
     assert config.vision_config.window_size == 14
@@ -104,9 +105,9 @@ def broken(state, **changes):
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"mask_decoder.iou_token.weight": None}, "missing mask_decoder.iou_token.weight"),
-        ({"extra.weight": torch.zeros(1)}, "unknown extra.weight"),
-        ({"image_encoder.neck.2.weight": torch.zeros(2, 2)}, "of another shape image_encoder.neck.2.weight"),
+        ({"mask_decoder.iou_token.weight": None}, "mask_decoder.iou_token.weight is missing"),
+        ({"extra.weight": torch.zeros(1)}, "extra.weight is unknown"),
+        ({"image_encoder.neck.2.weight": torch.zeros(2, 2)}, "image_encoder.neck.2.weight is .*, not"),
         ({"image_encoder.pos_embed": None}, "image_encoder.pos_embed"),
         ({"image_encoder.blocks.0.attn.rel_pos_h": torch.zeros(7, 16)}, "window"),
     ],
@@ -129,11 +130,11 @@ def test_other_files_are_refused(tmp_path, checkpoint):
     torch.save({"model": official_sam().state_dict()}, nested)
     for path, complaint in (
         (resnet, "not a SAM checkpoint"),
-        (short, "not a readable PyTorch checkpoint"),
-        (text, "not a readable PyTorch checkpoint"),
+        (short, "no weights can be read"),
+        (text, "no weights can be read"),
         (nested, "no state dict"),
-        (tmp_path / "absent.pth", "no such checkpoint"),
-        (tmp_path, "not a readable PyTorch checkpoint"),
+        (tmp_path / "absent.pth", "no such weights"),
+        (tmp_path, "no weights can be read"),
     ):
         with pytest.raises(InputError, match=complaint) as caught:
             read_official(path)

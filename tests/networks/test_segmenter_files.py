@@ -107,7 +107,7 @@ def test_truncated_weights_are_named(bases, smoke_config, tmp_path):
     saved(tmp_path, network, bases["compact"], settings)
     path = tmp_path / "segmenter.safetensors"
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(InputError, match=r"segmenter\.safetensors: not a safetensors file"):
+    with pytest.raises(InputError, match=r"segmenter\.safetensors: no weights can be read"):
         load_segmenter(checkpoint, tmp_path, CPU, bases["compact"][0])
 
 

@@ -169,8 +169,3 @@ def test_merged_adapters_leave_a_plain_sam_that_gives_the_same(bases, base, prom
     changed = {name for name, value in network.state_dict().items() if not torch.equal(value, plain.state_dict()[name])}
     assert changed == adapted
     assert (outputs(plain, prompt) - before).abs().max() > 1e-3
-
-
-def test_another_strategy_is_refused(official):
-    with pytest.raises(ValueError, match="'encoder' is not one of decoder, lora, full"):
-        choose_trained(official(), "encoder", RANK)

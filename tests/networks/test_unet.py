@@ -1,5 +1,7 @@
 """The fine-tuned U-Net: its parts by strategy, weights of a classifier, deep supervision."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.unet.encoder_weights import hub_file, is_folded, load_encoder
-from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
+from pipeline.networks.unet.model import BackboneUNet
 from pipeline.networks.unet.strategies import STRATEGIES, choose_parts
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
@@ -24,7 +26,9 @@ SMALL = (16, 16, 16, 8, 8)
 
 def unet(backbone="mobilenet_v2", n_structures=1, seed=0, **options):
     torch.manual_seed(seed)
-    return BackboneUNet(backbone, n_structures, **({"decoder_channels": SMALL} | options))
+    base = SimpleNamespace(backbone=backbone, input_channels=options.pop("input_channels", 3))
+    options = {"decoder_channels": SMALL, "deep_supervision": False} | options
+    return BackboneUNet(SimpleNamespace(base=base, **options), n_structures)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +56,7 @@ def test_the_settings_build_it():
         kind="unet", base=base, train="all", decoder_channels=SMALL, deep_supervision=True, mixed_precision="no",
         steps=1, batch=2, learning_rate=1e-3, weight_decay=0.0, warmup_steps=0,
     )  # fmt: skip
-    network = build_backbone_unet(settings, 2)
+    network = BackboneUNet(settings, 2)
     assert [mask.shape for mask in network(torch.zeros(2, 1, 64, 64))] == [(2, 2, 64, 64)] * 3
     assert network.eval()(torch.zeros(2, 1, 64, 64)).shape == (2, 2, 64, 64)
 
@@ -70,11 +74,6 @@ def test_backbones_by_name(backbone, input_channels):
 def test_an_unknown_backbone_is_refused(name, near):
     with pytest.raises(InputError, match=f"backbone '.*{near}"):
         unet(name)
-
-
-def test_an_unknown_strategy_is_refused():
-    with pytest.raises(InputError, match="'decoders' is not known; there are scratch, all, frozen_encoder"):
-        choose_parts(unet(), "decoders")
 
 
 PARTS = {
@@ -190,17 +189,17 @@ def test_one_channel_has_the_sum_of_the_colours(tmp_path):
 
 def test_weights_of_another_backbone_are_refused(tmp_path):
     torch.save(classifier().state_dict(), tmp_path / "m.pth")
-    with pytest.raises(InputError, match="m.pth: lacks .*; it is not a 'resnet18'"):
+    with pytest.raises(InputError, match="m.pth: weights of another .* is missing.*; it is no file of a 'resnet18'"):
         load_encoder(unet("resnet18"), str(tmp_path / "m.pth"))
     torch.save(classifier().state_dict() | {"features.0.0.weight": torch.zeros(1)}, tmp_path / "n.pth")
-    with pytest.raises(InputError, match="holds features.0.0.weight of another shape"):
+    with pytest.raises(InputError, match=r"features.0.0.weight is \[1\], not "):
         load_encoder(unet(), str(tmp_path / "n.pth"))
 
 
 def test_damaged_and_absent_files_are_named(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"nonsense")
     for name in ("bad.safetensors", "absent.pth", "absent.npz"):
-        with pytest.raises(InputError, match=f"{name}: no weights can be read"):
+        with pytest.raises(InputError, match=f"{name}: no (weights can be read|such weights)"):
             load_encoder(unet(), str(tmp_path / name))
 
 

@@ -9,13 +9,10 @@ from pipeline.config.segmenters import PretrainedBase
 from pipeline.data.structures import Structure
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam import checkpoint
-from pipeline.networks.sam.checkpoint import save_compact_base, save_pretrained_base
-from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.official import to_official, to_transformers
-from pipeline.networks.sam.pretrained import read_pretrained
 from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.networks.segmenter import save_segmenter
-from pipeline.networks.weights import load_tensors
+from pipeline.networks.weights import read_tensors
 from pipeline.run.errors import InputError
 from pipeline.tools import command, export
 from tests.tiny_sam import HIDDEN, SIZE, official_sam, pictures, sam_settings
@@ -28,11 +25,16 @@ def tiny_registry(monkeypatch):
     monkeypatch.setattr(export, "OFFICIAL_SIZE", SIZE)
 
 
+def save_pretrained(folder, weights):
+    sam = PretrainedBase(weights=str(weights), image_size=SIZE, window=None, detail=())
+    checkpoint.save_base(folder, sam_settings(sam), 0)
+
+
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     folder = tmp_path_factory.mktemp("base")
     torch.save(official_sam().state_dict(), folder / "tiny.pth")
-    save_pretrained_base(folder / "sam", *read_pretrained(folder / "tiny.pth"))
+    save_pretrained(folder / "sam", folder / "tiny.pth")
     return folder / "sam"
 
 
@@ -90,7 +92,7 @@ def test_positions_that_were_not_trained_are_those_of_the_base(tmp_path, base, s
 def test_trained_positions_are_interpolated_back(tmp_path, base, smoke_config):
     network = fine_tuned(tmp_path / "model", base, smoke_config, "full", image_size=96)
     fixed = network.sam.shared_image_embedding.positional_embedding
-    state = load_tensors(tmp_path / "model", "segmenter", None)
+    state = read_tensors(tmp_path / "model/segmenter.safetensors", "")
     trained = [key for key in state if "pos" in key]
     # What interpolation does to a constant is known.
     levels = {key: float(i) for i, key in enumerate(trained)}
@@ -116,8 +118,7 @@ def test_the_finer_mask_head_stays_behind(tmp_path, base, smoke_config, caplog):
 
 
 def test_a_compact_sam_is_refused(tmp_path, smoke_config):
-    sam = smoke_config.segmenters["sam"].base
-    save_compact_base(tmp_path / "sam", build_compact_sam(sam.compact, sam.image_size, 1), sam)
+    checkpoint.save_base(tmp_path / "sam", smoke_config.segmenters["sam"], 0)
     with pytest.raises(InputError, match="compact SAM, which segment_anything cannot build"):
         export.export_official(tmp_path / "model", tmp_path / "out.pth", tmp_path / "sam")
 
@@ -153,7 +154,7 @@ def test_a_fine_tuned_vit_b_loads_as_vit_b(roomy, smoke_config):
     torch.manual_seed(0)
     official = sam_model_registry["vit_b"]().state_dict()
     torch.save(official, roomy / "vit_b.pth")
-    save_pretrained_base(roomy / "sam", *read_pretrained(roomy / "vit_b.pth"))
+    save_pretrained(roomy / "sam", roomy / "vit_b.pth")
     network = fine_tuned(roomy / "model", roomy / "sam", smoke_config, "decoder", image_size=256)
     name = export.export_official(roomy / "model", roomy / "out.pth", roomy / "sam")
     written = sam_model_registry[name](checkpoint=roomy / "out.pth").state_dict()

@@ -3,7 +3,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from scipy.special import ellipe
 
@@ -11,8 +10,6 @@ from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
 from pipeline.networks.sam import checkpoint
-from pipeline.networks.sam.checkpoint import save_compact_base
-from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation import inference
@@ -36,10 +33,9 @@ PICTURES = {
 @pytest.fixture(scope="module")
 def model(tmp_path_factory, smoke_config):
     """A small SAM with random weights that says both structures and background."""
-    torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("segmenter")
     settings = smoke_config.segmenters["sam"]
-    save_compact_base(folder / "sam", build_compact_sam(settings.base.compact, 32, 2), settings.base)
+    checkpoint.save_base(folder / "sam", settings, 0)
     network = checkpoint.build(folder / "sam", settings, 2)
     about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
     save_segmenter(checkpoint, folder / "model", network, STRUCTURES, **about)

@@ -9,13 +9,16 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
 LATENT_SCALE = 8
 """Pixels per latent, of every Stable Diffusion VAE and of the ControlNet's condition embedding."""
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
-_TAKE_ANOTHER = "take a Stable Diffusion 1.x or 2.x text-to-image model, with all its files"
+TAKE_ANOTHER = (
+    "key 'diffusion.weights' names the folder of a Stable Diffusion 1.x or 2.x text-to-image model in diffusers form, "
+    "the one that holds model_index.json, with all its files"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,42 +33,33 @@ class Base:
 
     def embed(self, prompt: str) -> Tensor:
         """float [1, L, D], the text condition of a prompt; words beyond the encoder's length are cut off."""
-        tokens = self.tokenizer(
-            prompt,
-            padding="max_length",
-            max_length=self.text_encoder.config.max_position_embeddings,
-            truncation=True,
-            return_tensors="pt",
-        )
+        length = self.text_encoder.config.max_position_embeddings
+        tokens = self.tokenizer(prompt, padding="max_length", max_length=length, truncation=True, return_tensors="pt")
         with torch.no_grad():
             return self.text_encoder(tokens.input_ids.to(self.text_encoder.device))[0]
 
 
-def load_base(folder: Path, device) -> Base:
+def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", remedy: str = TAKE_ANOTHER) -> Base:
     """Open a Stable Diffusion model.
+
+    Args:
+        pipeline: the name of the diffusers pipeline it must be of.
 
     Raises:
         InputError: no such folder, another kind of model, a missing part, or weights that are not safetensors.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"{folder}: no such folder; key 'diffusion.weights' names the folder of a Stable Diffusion model "
-            "in diffusers form, the one that holds model_index.json"
-        )
-    return open_base(folder, "StableDiffusionPipeline", device, _TAKE_ANOTHER)
-
-
-def open_base(folder: Path, pipeline: str, device, remedy: str) -> Base:
     index = folder / "model_index.json"
     kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
     if kind != pipeline:
         raise InputError(f"{index}: holds a {kind}, not a {pipeline}; {remedy}")
+    for part in ("vae", "unet", "text_encoder", "tokenizer", "scheduler"):
+        if not (folder / part).is_dir():
+            raise InputError(f"{folder / part}: this part of the model is missing; {remedy}")
     kinds = {"vae": AutoencoderKL, "unet": UNet2DConditionModel, "text_encoder": CLIPTextModel}
     networks = {name: load_network(folder / name, kind, remedy).to(device) for name, kind in kinds.items()}
-    words, noise = (_part(folder / name, remedy) for name in ("tokenizer", "scheduler"))
     try:
-        tokenizer = CLIPTokenizer.from_pretrained(words, local_files_only=True)
-        scheduler = DDPMScheduler.from_pretrained(noise, local_files_only=True)
+        tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True)
+        scheduler = DDPMScheduler.from_pretrained(folder / "scheduler", local_files_only=True)
     except Exception as error:  # the tokenizer's parser raises nothing more specific
         raise InputError(f"{folder}: unreadable tokenizer or scheduler ({in_one_line(error)}); {remedy}") from None
     base = Base(**networks, tokenizer=tokenizer, scheduler=scheduler)
@@ -74,8 +68,8 @@ def open_base(folder: Path, pipeline: str, device, remedy: str) -> Base:
 
 
 def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
-    if not list(_part(folder, remedy).glob("*.safetensors")):
-        found = ", ".join(sorted(file.name for file in folder.iterdir())) or "nothing"
+    if not list(folder.glob("*.safetensors")):
+        found = ", ".join(sorted(file.name for file in folder.glob("*"))) or "nothing"
         raise InputError(
             f"{folder}: no safetensors weights (found {found}), and pickled weights are refused because they can run "
             "code; get the model's safetensors files"
@@ -95,12 +89,6 @@ def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
     return network.float().requires_grad_(False).eval()
 
 
-def _part(folder: Path, remedy: str) -> Path:
-    if not folder.is_dir():
-        raise InputError(f"{folder}: this part of the model is missing; {remedy}")
-    return folder
-
-
 def _check_fit(folder: Path, base: Base, remedy: str) -> None:
     vae, unet, text = base.vae.config, base.unet.config, base.text_encoder.config
     wrong = {
@@ -115,7 +103,3 @@ def _check_fit(folder: Path, base: Base, remedy: str) -> None:
     for problem, holds in wrong.items():
         if holds:
             raise InputError(f"{folder}: {problem}; {remedy}")
-
-
-def in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]

@@ -20,12 +20,14 @@ from diffusers import (
 from safetensors.torch import load_file
 from torch import Tensor
 
+from pipeline.config.sample import Sampler
 from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, in_one_line, load_network, open_base
+from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
 from pipeline.diffusion.latent.contours import decode_contours
+from pipeline.diffusion.masks import MaskDraw, stacked
 from pipeline.imaging.letterbox import to_uint8
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json, write_json
 
 LORA_FILE = "lora/pytorch_lora_weights.safetensors"
@@ -50,31 +52,31 @@ class LatentGenerator:
     prompt: str
     sectors: Sequence = ()
 
+    licence = "that of the pretrained model; see the licence of the training data"
+
+    @property
+    def makes_masks(self) -> bool:
+        return self.controlnet is None
+
     @property
     def variant(self) -> str:
-        return "reference" if self.controlnet is None else "controlnet"
+        return "reference" if self.makes_masks else "controlnet"
 
     def save(self, folder: Path) -> None:
         """Write a StableDiffusion(ControlNet)Pipeline folder, all safetensors, with latent.json beside its parts.
 
         The U-Net there has the LoRA fused in; ``lora/`` holds it alone, for the base model only.
         """
-        base = self.base
-        parts = {
-            "vae": base.vae,
-            "unet": base.unet,
-            "text_encoder": base.text_encoder,
-            "tokenizer": base.tokenizer,
-            "scheduler": DPMSolverMultistepScheduler.from_config(base.scheduler.config),
+        parts = vars(self.base) | {
+            "scheduler": DPMSolverMultistepScheduler.from_config(self.base.scheduler.config),
             "safety_checker": None,
             "feature_extractor": None,
             "requires_safety_checker": False,
         }
-        if self.controlnet is None:
-            pipeline = StableDiffusionPipeline(**parts)
-        else:
-            pipeline = StableDiffusionControlNetPipeline(**parts, controlnet=self.controlnet)
-        pipeline.save_pretrained(folder, safe_serialization=True)
+        kind = StableDiffusionPipeline
+        if self.controlnet is not None:
+            kind, parts = StableDiffusionControlNetPipeline, parts | {"controlnet": self.controlnet}
+        kind(**parts).save_pretrained(folder, safe_serialization=True)
         target = folder / LORA_FILE
         StableDiffusionPipeline.save_lora_weights(target.parent, unet_lora_layers=self.lora, weight_name=target.name)
         about = {"variant": self.variant, "structures": to_json(self.structures), "image_size": self.image_size}
@@ -82,32 +84,34 @@ class LatentGenerator:
 
     @torch.inference_mode()
     def render(
-        self, masks: Tensor, sectors: Tensor, noise_seeds: Sequence[int], *, steps: int, guidance: float
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sampler
     ) -> tuple[np.ndarray, list[np.ndarray | None]]:
         """Generate one image per mask with DPM-Solver++ 2M (Lu et al. 2022), which adds no noise of its own.
 
         Args:
-            masks: uint8 [B, S, S], class indices; the variant 'reference' makes its own and ignores them.
-            sectors: bool [B, S, S], the fields of view; ignored likewise.
+            draws: masks and fields of view; the variant 'reference' makes its own and ignores them.
             noise_seeds: one per image; its noise is a function of it alone.
-            steps: network calls per image (twice that when ``guidance`` is not 1).
-            guidance: w in F_null + w (F_told - F_null), on the mask; on the prompt in the variant 'reference', which
-                has nothing else to be told.
+            params: ``steps``, network calls per image (twice that when ``guidance`` is not 1), and ``guidance``, w in
+                F_null + w (F_told - F_null), on the mask; on the prompt in the variant 'reference', which has nothing
+                else to be told.
 
         Returns:
             uint8 (B, S, S) images, and a uint8 (S, S) mask for each; None where 'reference' drew no closed contour.
         """
-        n_structures, unet = len(self.structures), self.base.unet
+        n_structures, unet, guidance = len(self.structures), self.base.unet, params.guidance
         told = null = (None, self.base.embed(self.prompt))
         if self.controlnet is not None:
             condition = Condition(n_structures)
-            planes = condition.planes(masks, sectors).to(unet.device)
+            planes = condition.planes(*stacked(draws)).to(unet.device)
             told, null = (planes, told[1]), (condition.without_mask(planes), told[1])
         elif guidance != 1:
             null = (None, self.base.embed(""))
         scheduler = DPMSolverMultistepScheduler.from_config(self.base.scheduler.config)
-        scheduler.set_timesteps(steps)
-        sample = _noise(unet.config.in_channels, self.image_size, noise_seeds).to(unet.device)
+        scheduler.set_timesteps(params.steps)
+        shape = unet.config.in_channels, self.image_size // LATENT_SCALE, self.image_size // LATENT_SCALE
+        # Drawn on the CPU, so that every device sees the same.
+        noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in noise_seeds]
+        sample = torch.stack(noise).to(unet.device)
         for timestep in scheduler.timesteps:
             times = timestep.expand(len(sample)).to(unet.device)
             output = predict(unet, self.controlnet, sample, times, *told)
@@ -117,7 +121,7 @@ class LatentGenerator:
             sample = scheduler.step(output, timestep, sample).prev_sample
         pixels = self._decode(sample)
         if self.controlnet is not None:
-            return to_uint8(pixels.mean(axis=1)), [mask.numpy() for mask in masks.cpu()]
+            return to_uint8(pixels.mean(axis=1)), [draw.mask for draw in draws]
         joint = to_uint8(pixels).transpose(0, 2, 3, 1)
         grey, decoded = zip(*(decode_contours(image, n_structures) for image in joint), strict=True)
         return np.stack(grey), list(decoded)
@@ -139,17 +143,11 @@ def predict(unet, controlnet, latents: Tensor, times: Tensor, planes: Tensor | N
         planes: float [B, P, 8 s, 8 s]; read with a ControlNet only.
         text: float [1, L, D].
     """
-    text = text.expand(len(latents), -1, -1)
-    if controlnet is None:
-        return unet(latents, times, encoder_hidden_states=text).sample
-    down, middle = controlnet(latents, times, encoder_hidden_states=text, controlnet_cond=planes, return_dict=False)
-    return unet(
-        latents,
-        times,
-        encoder_hidden_states=text,
-        down_block_additional_residuals=down,
-        mid_block_additional_residual=middle,
-    ).sample
+    text, residuals = text.expand(len(latents), -1, -1), {}
+    if controlnet is not None:
+        down, middle = controlnet(latents, times, encoder_hidden_states=text, controlnet_cond=planes, return_dict=False)
+        residuals = {"down_block_additional_residuals": down, "mid_block_additional_residual": middle}
+    return unet(latents, times, encoder_hidden_states=text, **residuals).sample
 
 
 def load_latent(folder: Path, device) -> LatentGenerator:
@@ -166,13 +164,7 @@ def load_latent(folder: Path, device) -> LatentGenerator:
         lora = load_file(folder / LORA_FILE)
     except UNREADABLE as error:
         raise InputError(f"{folder}: a damaged latent diffusion model ({in_one_line(error)}); {_AGAIN}") from None
-    pipeline = "StableDiffusionControlNetPipeline" if conditioned else "StableDiffusionPipeline"
-    base = open_base(folder, pipeline, device, _AGAIN)
+    kind = StableDiffusionControlNetPipeline if conditioned else StableDiffusionPipeline
+    base = load_base(folder, device, kind.__name__, _AGAIN)
     controlnet = load_network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
     return LatentGenerator(base, controlnet, lora, structures, size, prompt, sectors)
-
-
-def _noise(channels: int, image_size: int, seeds: Sequence[int]) -> Tensor:
-    """float [B, channels, S/8, S/8], standard normal, drawn on the CPU so that every device sees the same."""
-    shape = (channels, image_size // LATENT_SCALE, image_size // LATENT_SCALE)
-    return torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

@@ -4,8 +4,6 @@ The loss is the base model's own: the mean squared error of the noise (or veloci
 space.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from diffusers import ControlNetModel
@@ -23,6 +21,7 @@ from pipeline.diffusion.latent.generator import LatentGenerator, predict
 from pipeline.diffusion.training_set import TrainingSet, parted
 from pipeline.imaging.affine import random_affine
 from pipeline.imaging.letterbox import to_uint8, to_unit_range
+from pipeline.learning.objective import Batch
 from pipeline.run import seeds
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -38,20 +37,6 @@ class Adapted(nn.Module):
 
     def forward(self, latents: Tensor, times: Tensor, planes: Tensor | None, text: Tensor) -> Tensor:
         return predict(self.unet, self.controlnet, latents, times, planes, text)
-
-
-class Batch(NamedTuple):
-    """B images of size S, latents of C channels and size s = S/8.
-
-    pixels: float32 [B, 3, S, S] in [-1, 1]; planes: float32 [B, P, S, S], None in the variant 'reference';
-    spread, noise: float32 [B, C, s, s], standard normal: the VAE's posterior and the diffusion; times: integer [B].
-    """
-
-    pixels: Tensor
-    planes: Tensor | None
-    spread: Tensor
-    noise: Tensor
-    times: Tensor
 
 
 class LatentDenoising:
@@ -76,6 +61,11 @@ class LatentDenoising:
         self.network = Adapted(base.unet, controlnet)
 
     def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+        """Of B images of size S, latents of C channels and size s = S/8:
+
+        pixels float32 [B, 3, S, S] in [-1, 1]; planes float32 [B, P, S, S], None in the variant 'reference'; spread and
+        noise float32 [B, C, s, s], standard normal: the VAE's posterior and the diffusion; times integer [B].
+        """
         data, params = self.data, self.params
         chosen = data.choose(count, params.unlabelled_share, generator)
         geometry = {"flip": True, "rotate_deg": params.rotate_deg, "scale": params.scale, "shift": params.shift}
@@ -101,7 +91,7 @@ class LatentDenoising:
                 for image, mask in zip(to_uint8(grey[:, 0].numpy()), labels.numpy(), strict=True)
             ]
             pixels = torch.from_numpy(to_unit_range(np.stack(joint)).transpose(0, 3, 1, 2).copy())
-        return Batch(pixels, planes, spread[share], noise[share], times[share])
+        return pixels, planes, spread[share], noise[share], times[share]
 
     def loss(
         self, model: nn.Module, pixels: Tensor, planes: Tensor | None, spread: Tensor, noise: Tensor, times: Tensor

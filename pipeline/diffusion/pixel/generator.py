@@ -1,5 +1,6 @@
 """The trained generator as a diffusers pipeline: a folder that ``from_pretrained`` opens."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,16 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.config.diffusion import Pixel
-from pipeline.data.structures import to_json
+from pipeline.config.sample import PIXEL_ONLY, Sampler
+from pipeline.data.structures import from_json, to_json
 from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.masks import MaskDraw, stacked
 from pipeline.diffusion.pixel.augmentation import N_CHANGES
 from pipeline.diffusion.pixel.denoiser import Edm, denoise
 from pipeline.diffusion.sector import choose_sectors, sector_bank
 from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.letterbox import to_uint8
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
 SAMPLERS = {
@@ -32,6 +35,7 @@ SAMPLERS = {
     "euler": (EDMEulerScheduler, {}),
 }
 """DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), its stochastic form, and Euler steps, which are DDIM's."""
+LAST = {"final_sigmas_type": "zero"}
 
 
 class MaskToImagePipeline(DiffusionPipeline):
@@ -40,6 +44,9 @@ class MaskToImagePipeline(DiffusionPipeline):
     Guidance in an interval: Kynkäänniemi et al. 2024, arXiv 2404.07724. With ``torch_dtype`` or ``to(dtype)`` the
     network computes in that precision, and the sampler in single precision as before.
     """
+
+    makes_masks = False
+    licence = "Apache-2.0; see the licence of the training data"
 
     def __init__(
         self,
@@ -56,20 +63,28 @@ class MaskToImagePipeline(DiffusionPipeline):
     ):
         super().__init__()
         self.register_modules(unet=unet, scheduler=scheduler)
-        self.register_to_config(
-            patch=patch,
-            structures=list(structures or ()),
-            image_size=image_size,
-            grey_mean=grey_mean,
-            grey_std=grey_std,
-            augmentation=augmentation,
-            sectors=[[list(map(float, point)) for point in polygon] for polygon in sectors or ()],
-        )
+        self.register_to_config(patch=patch, image_size=image_size, grey_mean=grey_mean, grey_std=grey_std)
+        self.register_to_config(augmentation=augmentation, structures=structures or [], sectors=sectors or [])
+        self.image_size, self.structures, self.sectors = image_size, from_json(structures or []), sectors or []
+        self.condition = Condition(len(self.structures), augmentation)
         self.set_progress_bar_config(disable=True)
 
-    @property
-    def condition(self) -> Condition:
-        return Condition(len(self.config["structures"]), self.config["augmentation"])
+    def save(self, folder: Path) -> None:
+        self.save_pretrained(folder)
+
+    def render(
+        self, draws: Sequence[MaskDraw], noise_seeds: Sequence[int], params: Sampler
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Images uint8 (B, S, S) of mask draws, each a function of draw, seed and batch size, and their masks."""
+        images = self(
+            *stacked(draws),
+            num_inference_steps=params.steps,
+            guidance_scale=params.guidance,
+            **params.model_dump(include=set(PIXEL_ONLY)),
+            generator=[torch.Generator().manual_seed(seed) for seed in noise_seeds],
+            output_type="np",
+        ).images
+        return images, [draw.mask for draw in draws]
 
     @torch.inference_mode()
     def __call__(
@@ -105,12 +120,13 @@ class MaskToImagePipeline(DiffusionPipeline):
             InputError: masks of another size or with unknown classes.
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
-        self._check(masks)
-        size, sigma_data = self.config["image_size"], self.scheduler.config.sigma_data
+        self._check(masks, sampler)
+        size, sigma_data = self.image_size, self.scheduler.config.sigma_data
         if sectors is None:
             rng = generator[0] if isinstance(generator, list) else generator
             sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
-        scheduler = _scheduler(sampler, sigma_min, sigma_max, sigma_data)
+        kind, options = SAMPLERS[sampler]
+        scheduler = kind(sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, **LAST, **options)
         scheduler.set_timesteps(num_inference_steps)
         edm = Edm(sigma_data)
         planes = self.condition.planes(masks, sectors).to(self.device)
@@ -135,19 +151,14 @@ class MaskToImagePipeline(DiffusionPipeline):
         pixels = to_uint8(grey[:, 0].numpy())
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
-    def _check(self, masks: Tensor) -> None:
-        size, n_structures = self.config["image_size"], len(self.config["structures"])
+    def _check(self, masks: Tensor, sampler: str) -> None:
+        size, n_structures = self.image_size, len(self.structures)
+        if sampler not in SAMPLERS:
+            raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
         if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
             raise InputError(f"masks must hold class indices 0 to {n_structures}, as integers")
-
-
-def _scheduler(sampler: str, sigma_min: float, sigma_max: float, sigma_data: float):
-    if sampler not in SAMPLERS:
-        raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
-    kind, options = SAMPLERS[sampler]
-    return kind(sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, final_sigmas_type="zero", **options)
 
 
 def build_generator(unet: UNet2DModel, params: Pixel, data: TrainingSet) -> MaskToImagePipeline:
@@ -155,9 +166,7 @@ def build_generator(unet: UNet2DModel, params: Pixel, data: TrainingSet) -> Mask
     mean, std = data.grey
     return MaskToImagePipeline(
         unet,
-        EDMDPMSolverMultistepScheduler(
-            sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero", prediction_type="epsilon"
-        ),
+        EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, prediction_type="epsilon", solver_order=2, **LAST),
         patch=params.patch,
         structures=to_json(data.structures),
         image_size=params.image_size,
@@ -174,15 +183,13 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
     Raises:
         InputError: no generator there, or weights of another architecture.
     """
-    config = read_json(folder / "model_index.json", "run the stage train_diffusion, or `dvc pull`")
+    remedy = "run the stage train_diffusion again, or `dvc pull`"
+    read_json(folder / "model_index.json", remedy)
     try:
-        unet = UNet2DModel.from_pretrained(folder / "unet", low_cpu_mem_usage=False, use_safetensors=True)
-        scheduler = EDMDPMSolverMultistepScheduler.from_pretrained(folder / "scheduler")
-        arguments = {key: value for key, value in config.items() if not key.startswith("_")}
-        pipeline = MaskToImagePipeline(**{**arguments, "unet": unet, "scheduler": scheduler})
+        pipeline = MaskToImagePipeline.from_pretrained(
+            folder, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True
+        )
     except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{folder}: not a mask-to-image diffusion model ({' '.join(str(error).split())[:200]}); train it again"
-        ) from None
+        raise InputError(f"{folder}: not a mask-to-image diffusion model ({in_one_line(error)}); {remedy}") from None
     pipeline.unet.to(memory_format=torch.channels_last).eval()
     return pipeline.to(device)

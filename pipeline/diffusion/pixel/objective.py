@@ -1,7 +1,5 @@
 """The objective of the denoiser: its loss on images of the training set, augmented, at random noise levels."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Tensor, nn
 
@@ -10,16 +8,8 @@ from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.pixel.augmentation import N_CHANGES, apply_changes, draw_changes
 from pipeline.diffusion.pixel.denoiser import Edm, build_unet, denoising_loss
 from pipeline.diffusion.training_set import TrainingSet, parted
+from pipeline.learning.objective import Batch
 from pipeline.run import seeds
-
-
-class Batch(NamedTuple):
-    """images: float [B, 1, S, S], standardised to sigma_data. planes: [B, P, S, S]. noise: as images. sigma: [B]."""
-
-    images: Tensor
-    planes: Tensor
-    noise: Tensor
-    sigma: Tensor
 
 
 class Denoising:
@@ -33,6 +23,7 @@ class Denoising:
         self.network = unet.to(memory_format=torch.channels_last)
 
     def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+        """Images float [B, 1, S, S], standardised to sigma_data, planes [B, P, S, S], noise as images, and σ [B]."""
         data, params, size = self.data, self.params, self.params.image_size
         chosen = data.choose(count, params.unlabelled_share, generator)
         changes, flips = draw_changes(count, params.augment, generator)
@@ -48,7 +39,7 @@ class Denoising:
         unknown |= ~data.known[chosen]
         planes[unknown] = self.condition.without_mask(planes[unknown])
         mean, std = self.grey
-        return Batch((images - mean) / std * params.sigma_data, planes, noise[share], sigma[share])
+        return (images - mean) / std * params.sigma_data, planes, noise[share], sigma[share]
 
     def loss(self, model: nn.Module, images: Tensor, planes: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
         return denoising_loss(model, images, planes, noise, sigma, self.params.patch, Edm(self.params.sigma_data))

@@ -15,57 +15,39 @@ from pipeline.config.segmenters import Sam as Settings
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.compact import build_compact_sam
 from pipeline.networks.sam.model import Sam
-from pipeline.networks.sam.pretrained import at_resolution, read_pretrained, resize
+from pipeline.networks.sam.pretrained import at_resolution, read_pretrained
 from pipeline.networks.sam.tuning import choose_trained, merge
-from pipeline.networks.weights import load_tensors, read_config, save_tensors
+from pipeline.networks.weights import load_weights, read_config, read_tensors, save_tensors
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
 ARCHITECTURE = "SAM: the tensors that were trained"
 COMPACT = "compact SAM"
 OFFICIAL = "segment-anything"
+LICENCE = "that of the weights; Apache-2.0 for those of segment-anything"
 
 
 def save_base(folder: Path, settings: Settings, seed: int) -> None:
-    """What every arm starts from: pretrained weights, or a compact SAM drawn with ``seed``."""
-    if settings.base.weights is not None:
-        save_pretrained_base(folder, *read_pretrained(Path(settings.base.weights)))
-        return
-    torch.manual_seed(seed)
-    save_compact_base(folder, build_compact_sam(settings.base.compact, settings.base.image_size, 1), settings.base)
-
-
-def save_compact_base(folder: Path, network: Sam, settings: CompactBase) -> None:
-    """The compact SAM; ``settings`` say how it was built."""
-    about = {
-        "architecture": COMPACT,
-        "compact": settings.compact.model_dump(mode="json"),
-        "image_size": network.image_size,
-        "trained_on": "nothing: random weights",
-        "licence": "Apache-2.0",
-    }
-    save_tensors(folder, "sam", network.state_dict(), about)
-
-
-def save_pretrained_base(folder: Path, config: SamConfig, state: dict[str, Tensor]) -> None:
-    """Pretrained weights under transformers' names, at the size they were trained at."""
-    about = {
-        "architecture": OFFICIAL,
-        "sam": _without_versions(config.to_diff_dict()),
-        "image_size": config.vision_config.image_size,
-        "licence": "that of the weights; Apache-2.0 for those of segment-anything",
-    }
-    save_tensors(folder, "sam", state, about)
+    """What every arm starts from: pretrained weights under transformers' names at the size they were trained at, or a
+    compact SAM drawn with ``seed``.
+    """
+    base = settings.base
+    if base.weights is None:
+        torch.manual_seed(seed)
+        state = build_compact_sam(base.compact, base.image_size, 1).state_dict()
+        about = {"architecture": COMPACT, "compact": base.compact.model_dump(mode="json")}
+        origin = {"image_size": base.image_size, "trained_on": "nothing: random weights", "licence": "Apache-2.0"}
+    else:
+        config, state = read_pretrained(Path(base.weights))
+        about = {"architecture": OFFICIAL, "sam": _without_versions(config.to_diff_dict())}
+        origin = {"image_size": config.vision_config.image_size, "licence": LICENCE}
+    save_tensors(folder, "sam", state, about | origin)
 
 
 def _without_versions(config: dict) -> dict:
     """Equal weights are to have equal digests, whatever release of transformers wrote them down."""
-    unwanted = ("transformers_version", "dtype", "torch_dtype")
-    return {
-        key: _without_versions(value) if isinstance(value, dict) else value
-        for key, value in config.items()
-        if key not in unwanted
-    }
+    kept = {key: value for key, value in config.items() if key not in ("transformers_version", "dtype", "torch_dtype")}
+    return {key: _without_versions(value) if isinstance(value, dict) else value for key, value in kept.items()}
 
 
 def base_digest(folder: Path) -> str:
@@ -73,7 +55,7 @@ def base_digest(folder: Path) -> str:
     return files.digest([folder])[:32]
 
 
-def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures: int, prompt: str = "none") -> Sam:
+def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures: int) -> Sam:
     """The base at ``settings.image_size``, its positions interpolated where it was trained at another size.
 
     A finer mask head that the base lacks is drawn from torch's global generator and starts silent.
@@ -81,25 +63,20 @@ def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures
     Raises:
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
-    about = read_config(folder, "sam")
+    about, again = read_config(folder, "sam"), "run `dvc repro base_sam`"
     if (about["architecture"] == COMPACT) != (settings.weights is None):
-        raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; run `dvc repro base_sam`")
+        raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
     if settings.weights is None:
-        if about["compact"] != (wanted := settings.compact.model_dump(mode="json")):
-            differs = ", ".join(
-                f"{key} {about['compact'].get(key)}" for key in wanted if wanted[key] != about["compact"].get(key)
-            )
-            raise InputError(f"{folder}: a compact SAM with {differs}, unlike base.compact; `dvc repro base_sam`")
+        found = about["compact"] | {"image_size": about["image_size"]}
+        wanted = settings.compact.model_dump(mode="json") | {"image_size": settings.image_size}
+        if differs := [f"{key} {found.get(key)}" for key in wanted if wanted[key] != found.get(key)]:
+            raise InputError(f"{folder}: a compact SAM with {', '.join(differs)}, unlike the segmenter's base; {again}")
         network = build_compact_sam(settings.compact, settings.image_size, n_structures)
-        wanted = network.state_dict()
-        state = load_tensors(folder, "sam", dict.fromkeys(wanted))
-        network.load_state_dict({key: resize(key, value, wanted[key].shape) for key, value in state.items()})
-        network.prompt = prompt
+        load_weights(folder, "sam", network)
         return network
-    config = SamConfig.from_dict(about["sam"])
-    state = load_tensors(folder, "sam", None)
-    sam = at_resolution(config, state, settings.image_size, settings.window)
-    return Sam(sam, n_structures, prompt=prompt, detail=settings.detail)
+    state = read_tensors(folder / "sam.safetensors", again)
+    sam = at_resolution(SamConfig.from_dict(about["sam"]), state, settings.image_size, settings.window)
+    return Sam(sam, n_structures, detail=settings.detail)
 
 
 def build(base: Path, settings: Settings, n_structures: int) -> Sam:
@@ -108,7 +85,8 @@ def build(base: Path, settings: Settings, n_structures: int) -> Sam:
     A compact SAM trained in full starts from random weights of its own, drawn from torch's global generator, because
     the initialisation is part of a replicate.
     """
-    network = load_base(base, settings.base, n_structures, settings.prompt)
+    network = load_base(base, settings.base, n_structures)
+    network.prompt = settings.prompt
     choose_trained(network, settings.train, getattr(settings, "lora_rank", None))
     if network.convolutional and settings.train == "full":
         drawn = build_compact_sam(settings.base.compact, settings.base.image_size, n_structures).state_dict()
@@ -135,8 +113,7 @@ def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
             "fine-tune again"
         )
     network = build(base, settings, len(about["structures"]))
-    wanted = {name: value.shape for name, value in trained_state(network).items()}
-    network.load_state_dict(load_tensors(folder, "segmenter", wanted), strict=False)
+    load_weights(folder, "segmenter", network, trained_state(network))
     if settings.train == "lora":
         merge(network)
     return network

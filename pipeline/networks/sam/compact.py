@@ -2,72 +2,50 @@
 mask decoder, and a finer mask head. It is not Meta's SAM and shares no weight with it.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
-from transformers.models.sam.configuration_sam import (
-    SamConfig,
-    SamMaskDecoderConfig,
-    SamPromptEncoderConfig,
-    SamVisionConfig,
-)
+from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
+from pipeline.config.segmenters import CompactSam
 from pipeline.networks.sam.model import Sam
-from pipeline.run.errors import InputError
 
 MLP_RATIO = 4.0
 HEAD_SIZE = 8
 
 
-class Architecture(Protocol):
-    """What :func:`build_compact_sam` reads; ``base.compact`` of a segmenter has these."""
-
-    patch_size: int
-    hidden_size: int
-    layers: int
-    heads: int
-    decoder_size: int
-    widths: Sequence[int]
-
-
-def build_compact_sam(config: Architecture, image_size: int, n_structures: int) -> Sam:
+def build_compact_sam(config: CompactSam, image_size: int, n_structures: int) -> Sam:
     """A compact SAM with random weights drawn from torch's global generator.
 
+    Args:
+        image_size: a multiple of the patch.
+
     Raises:
-        InputError: ``image_size`` is no multiple of the patch, too many structures, or too few widths.
+        InputError: too many structures, or too few widths.
     """
-    if image_size % config.patch_size:
-        raise InputError(
-            f"base.image_size {image_size} is not a multiple of base.compact.patch_size {config.patch_size}"
-        )
+    sizes = {"image_size": image_size, "patch_size": config.patch_size}
     sam = SamModel(
         SamConfig(
-            vision_config=SamVisionConfig(
-                hidden_size=config.hidden_size,
-                output_channels=config.decoder_size,
-                num_hidden_layers=config.layers,
-                num_attention_heads=config.heads,
-                image_size=image_size,
-                patch_size=config.patch_size,
-                mlp_ratio=MLP_RATIO,
+            vision_config=sizes
+            | {
+                "hidden_size": config.hidden_size,
+                "output_channels": config.decoder_size,
+                "num_hidden_layers": config.layers,
+                "num_attention_heads": config.heads,
+                "mlp_ratio": MLP_RATIO,
                 # Grids are at most a few hundred tokens: attention is global and positions are absolute.
-                use_rel_pos=False,
-                window_size=0,
-                global_attn_indexes=list(range(config.layers)),
-                num_pos_feats=config.decoder_size // 2,
-            ),
-            prompt_encoder_config=SamPromptEncoderConfig(
-                hidden_size=config.decoder_size, image_size=image_size, patch_size=config.patch_size
-            ),
-            mask_decoder_config=SamMaskDecoderConfig(
-                hidden_size=config.decoder_size,
-                mlp_dim=2 * config.decoder_size,
-                num_attention_heads=config.decoder_size // (2 * HEAD_SIZE),
-                iou_head_hidden_dim=config.decoder_size,
-            ),
+                "use_rel_pos": False,
+                "window_size": 0,
+                "global_attn_indexes": list(range(config.layers)),
+                "num_pos_feats": config.decoder_size // 2,
+            },
+            prompt_encoder_config=sizes | {"hidden_size": config.decoder_size},
+            mask_decoder_config={
+                "hidden_size": config.decoder_size,
+                "mlp_dim": 2 * config.decoder_size,
+                "num_attention_heads": config.decoder_size // (2 * HEAD_SIZE),
+                "iou_head_hidden_dim": config.decoder_size,
+            },
         )
     )
     initialise(sam)

@@ -72,11 +72,6 @@ class DetailHead(nn.Module):
         nn.init.zeros_(self.weights.bias)
 
 
-def levels(patch_size: int) -> int:
-    """Levels of a pyramid from the input down to two cells per patch, both counted."""
-    return patch_size.bit_length() - 1
-
-
 def _double(x: Tensor) -> Tensor:
     return functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
 

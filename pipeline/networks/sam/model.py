@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamModel
 
-from pipeline.networks.sam.detail import DetailHead, Pyramid, levels
+from pipeline.networks.sam.detail import DetailHead, Pyramid
 from pipeline.networks.sam.prompts import boxes_around, whole_boxes
 from pipeline.run.errors import InputError
 
@@ -59,9 +59,9 @@ class Sam(nn.Module):
 
     def _add_detail(self, widths: tuple[int, ...]) -> None:
         vision = self.sam.config.vision_config
-        if len(widths) != (wanted := levels(vision.patch_size)):
-            key = "base.compact.widths" if self.convolutional else "base.detail"
-            raise InputError(f"{key} has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
+        # From the input down to two cells per patch, both counted.
+        if len(widths) != (wanted := vision.patch_size.bit_length() - 1):
+            raise InputError(f"base.detail has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
         self.pyramid = Pyramid(widths)
         self.detail = DetailHead(widths, vision.output_channels)
         if self.convolutional:

@@ -16,8 +16,9 @@ from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
 from pipeline.networks.sam.official import REMEDY, TIED, read_official
+from pipeline.networks.weights import check_tensors, read_tensors
 from pipeline.run import files
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 
 POSITIONS = "shared_image_embedding.positional_embedding"
 log = logging.getLogger("pipeline.segmentation")
@@ -36,20 +37,17 @@ def _read_folder(path: Path) -> tuple[SamConfig, dict[str, Tensor]]:
     about = files.read_json(path / "config.json", f"give a Hugging Face folder of a SAM, or {REMEDY}")
     if about.get("model_type") != "sam":
         raise InputError(f"{path}: its model_type is '{about.get('model_type')}', not 'sam'; {REMEDY}")
+    remedy = f"safetensors are needed; get the folder again, or {REMEDY}"
+    shards = [read_tensors(file, remedy) for file in sorted(path.glob("*.safetensors"))]
+    state = {key: value for shard in shards for key, value in shard.items() if key != TIED}
     try:
-        # Mismatched sizes are refused below, by name; transformers names them in its log alone.
-        sam, found = SamModel.from_pretrained(path, local_files_only=True, use_safetensors=True, dtype=torch.float32,
-                                              output_loading_info=True, ignore_mismatched_sizes=True)  # fmt: skip
-    except Exception as error:  # a folder can be damaged in many ways
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path}: cannot be loaded ({first}); safetensors are needed; get the folder again") from None
-    wrong = {"missing": found["missing_keys"], "unknown": found["unexpected_keys"],
-             "of another shape": [key for key, *_ in found["mismatched_keys"]]}  # fmt: skip
-    complaints = [f"{name} {', '.join(sorted(keys - {TIED})[:3])}" for name, keys in
-                  ((name, set(keys)) for name, keys in wrong.items()) if keys - {TIED}]  # fmt: skip
-    if complaints:
-        raise InputError(f"{path}: not SAM as published ({'; '.join(complaints)}); get the folder again")
-    return sam.config, {key: value for key, value in sam.state_dict().items() if key != TIED}
+        config = SamConfig.from_dict(about)
+        with torch.device("meta"):
+            wanted = SamModel(config).state_dict()
+    except Exception as error:  # a configuration can be wrong in many ways
+        raise InputError(f"{path / 'config.json'}: not that of a SAM ({in_one_line(error)}); {remedy}") from None
+    check_tensors(path, state, {key: value for key, value in wanted.items() if key != TIED}, remedy)
+    return config, {key: value.float() for key, value in state.items()}
 
 
 def at_resolution(

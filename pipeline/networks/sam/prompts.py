@@ -16,12 +16,10 @@ def whole_boxes(batch: int, n_structures: int, size: int) -> Tensor:
 
 def boxes_around(masks: Tensor) -> Tensor:
     """Tightest boxes around bool masks [B, K, S, S], the whole input around an empty one: float [B, K, 4]."""
-    size = masks.shape[-1]
-    x0, x1 = _extent(masks.any(dim=2))
-    y0, y1 = _extent(masks.any(dim=3))
-    boxes = torch.stack([x0, y0, x1, y1], dim=-1).float()
-    empty = ~masks.flatten(2).any(dim=2, keepdim=True)
-    return torch.where(empty, whole_boxes(*masks.shape[:2], size).to(boxes.device), boxes)
+    occupied = masks | ~masks.any(dim=(2, 3), keepdim=True)
+    x0, x1 = _extent(occupied.any(dim=2))
+    y0, y1 = _extent(occupied.any(dim=3))
+    return torch.stack([x0, y0, x1, y1], dim=-1).float()
 
 
 def _extent(occupied: Tensor) -> tuple[Tensor, Tensor]:

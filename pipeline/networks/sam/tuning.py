@@ -27,11 +27,12 @@ def choose_trained(network: Sam, strategy: str, lora_rank: int | None = None) ->
     Never trained: the random position code, and what has no part in the masks (the quality head, the hypernetworks of
     unused tokens, the embeddings of prompts that are not given).
     """
-    if strategy not in STRATEGIES:
-        raise ValueError(f"strategy '{strategy}' is not one of {', '.join(STRATEGIES)}")
     network.requires_grad_(False)
     if strategy == "lora":
-        _add_adapters(network, lora_rank)
+        from peft import LoraConfig, inject_adapter_in_model
+
+        adapters = LoraConfig(r=lora_rank, lora_alpha=2 * lora_rank, target_modules=LORA_TARGETS)
+        inject_adapter_in_model(adapters, network.sam)
     for module in _trained_modules(network, strategy):
         module.requires_grad_(True)
     if strategy == "full" and network.prompt != "none":
@@ -66,12 +67,6 @@ def _trained_modules(network: Sam, strategy: str) -> list[nn.Module]:
         return [decoder, prompts.no_mask_embed, *head]
     patches = [network.patches] if network.convolutional else []
     return [decoder, prompts.no_mask_embed, network.sam.vision_encoder, *head, *patches]
-
-
-def _add_adapters(network: Sam, rank: int) -> None:
-    from peft import LoraConfig, inject_adapter_in_model
-
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=LORA_TARGETS), network.sam)
 
 
 def merge(network: Sam) -> None:

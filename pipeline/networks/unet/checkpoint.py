@@ -7,9 +7,9 @@ from torch import Tensor
 
 from pipeline.config.segmenters import UNetSegmenter
 from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
-from pipeline.networks.unet.model import BackboneUNet, build_backbone_unet
+from pipeline.networks.unet.model import BackboneUNet
 from pipeline.networks.unet.strategies import choose_parts
-from pipeline.networks.weights import load_tensors, load_weights, read_config, save_tensors
+from pipeline.networks.weights import load_weights, read_config, save_tensors
 from pipeline.run.errors import InputError
 
 ARCHITECTURE = "U-Net"
@@ -22,7 +22,7 @@ def save_base(folder: Path, settings: UNetSegmenter) -> None:
     base = settings.base
     state: dict[str, Tensor] = {}
     if base.weights is not None:
-        network = BackboneUNet(base.backbone, 1, input_channels=base.input_channels)
+        network = BackboneUNet(settings, 1)
         load_encoder(network, base.weights)
         if is_folded(network.encoder):
             raise InputError(
@@ -54,10 +54,9 @@ def build(base: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNe
     for key in ("backbone", "input_channels"):
         if about[key] != (wanted := getattr(settings.base, key)):
             raise InputError(f"{base}: {key} {about[key]}, not {wanted}; run `dvc repro base_unet`")
-    network = build_backbone_unet(settings, n_structures)
+    network = BackboneUNet(settings, n_structures)
     if about["pretrained"] and settings.train != "scratch":
-        wanted = {name: value.shape for name, value in network.encoder.state_dict().items()}
-        network.encoder.load_state_dict(load_tensors(base, ENCODER, wanted))
+        load_weights(base, ENCODER, network.encoder)
     elif settings.train in ("frozen_encoder", "decoder", "last_blocks"):
         log.warning("train '%s' without base.weights: the encoder stays as it was drawn", settings.train)
     choose_parts(network, settings.train)
@@ -75,6 +74,6 @@ def load(folder: Path, about: dict, settings: UNetSegmenter, base: Path) -> Back
     Raises:
         InputError: weights of another architecture.
     """
-    network = build_backbone_unet(settings, len(about["structures"]))
+    network = BackboneUNet(settings, len(about["structures"]))
     load_weights(folder, "segmenter", network)
     return network

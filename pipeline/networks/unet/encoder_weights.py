@@ -5,11 +5,10 @@ Nothing is downloaded here.
 
 from pathlib import Path
 
-import numpy as np
-import torch
 from torch import Tensor, nn
 
 from pipeline.networks.unet.model import BackboneUNet
+from pipeline.networks.weights import check_tensors, read_tensors
 from pipeline.run.errors import InputError
 
 HUB = "imagenet"
@@ -26,14 +25,14 @@ def load_encoder(network: BackboneUNet, weights: str) -> None:
         InputError: nothing there, a damaged file, or the tensors of another architecture.
     """
     path = hub_file(network.backbone) if weights == HUB else Path(weights)
-    state = _adapted(read_tensors(path), network.unet.encoder)
-    wanted = network.encoder.state_dict()
-    missing = [name for name in wanted if name not in state and not name.endswith("num_batches_tracked")]
-    unfit = [name for name, value in wanted.items() if name in state and state[name].shape != value.shape]
-    if missing or unfit:
-        what = f"lacks {missing[0]}" if missing else f"holds {unfit[0]} of another shape"
-        raise InputError(f"{path}: {what}; it is not a '{network.backbone}', give weights of that backbone")
-    network.encoder.load_state_dict({name: state[name] for name in wanted if name in state}, strict=False)
+    remedy = f"it is no file of a '{network.backbone}'; give weights of that backbone"
+    state = _adapted(read_tensors(path, remedy), network.unet.encoder)
+    known = network.encoder.state_dict()
+    # Counters that no classifier needs.
+    wanted = {name: known[name] for name in known if name in state or not name.endswith("num_batches_tracked")}
+    state = {name: state[name] for name in wanted if name in state}
+    check_tensors(path, state, wanted, remedy)
+    network.encoder.load_state_dict(state, strict=False)
 
 
 def hub_file(backbone: str) -> Path:
@@ -55,26 +54,6 @@ def hub_file(backbone: str) -> Path:
         command = f"hf download {known['repo_id']} --revision {known['revision']}"
         raise InputError(f"weights '{HUB}': not in the local cache; fetch them once with `{command}`") from None
     return Path(path)
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name; nothing is unpickled but tensors.
-
-    Raises:
-        InputError: no such file, or one that cannot be read.
-    """
-    from safetensors.torch import load_file
-
-    try:
-        if path.suffix == ".npz":
-            with np.load(path) as archive:
-                return {name: torch.from_numpy(archive[name]) for name in archive.files}
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a file can be damaged in many ways
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise InputError(f"{path}: no weights can be read from it ({first}); name a file of tensors") from None
 
 
 def _adapted(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:

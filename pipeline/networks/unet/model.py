@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.config.segmenters import UNetSegmenter
 from pipeline.run.errors import InputError
 
 MEAN = (0.485, 0.456, 0.406)
@@ -18,53 +19,42 @@ STD = (0.229, 0.224, 0.225)
 
 
 class BackboneUNet(nn.Module):
-    """Grey images → logits of every structure.
+    """Grey images → logits of every structure; random weights from torch's global generator.
 
     Args:
-        backbone: an encoder of segmentation-models-pytorch; ``tu-<name>`` for one of timm.
-        input_channels: 1 to 3 copies of the grey value, normalised as the classifier's training images were.
-        decoder_channels: features of the five decoder blocks, the coarsest first.
-        deep_supervision: in training, masks of the coarser decoder blocks too, the final one last.
+        settings: ``base.backbone``, an encoder of segmentation-models-pytorch (``tu-<name>`` for one of timm);
+            ``base.input_channels``, 1 to 3 copies of the grey value, normalised as the classifier's training images
+            were; ``decoder_channels``, features of the five decoder blocks, the coarsest first; ``deep_supervision``,
+            in training, masks of the coarser decoder blocks too, the final one last.
 
     Raises:
         InputError: no such encoder, or one without five levels.
     """
 
-    def __init__(
-        self,
-        backbone: str,
-        n_structures: int,
-        *,
-        input_channels: int = 3,
-        decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
-        deep_supervision: bool = False,
-    ):
+    def __init__(self, settings: UNetSegmenter, n_structures: int):
         super().__init__()
         import segmentation_models_pytorch as smp
 
+        backbone, channels = settings.base.backbone, settings.decoder_channels
         if not backbone.startswith("tu-") and backbone not in smp.encoders.encoders:
             near = get_close_matches(backbone, smp.encoders.encoders, n=3) or ["mobilenet_v2", "resnet18", "mit_b0"]
             raise InputError(f"backbone '{backbone}' is not known; e.g. {', '.join(near)}")
+        inputs = settings.base.input_channels
+        options = {"in_channels": inputs, "decoder_channels": channels, "classes": n_structures}
         try:
-            self.unet = smp.Unet(
-                backbone,
-                encoder_weights=None,
-                in_channels=input_channels,
-                decoder_channels=tuple(decoder_channels),
-                # Nearest neighbours leave steps of two pixels in the outline.
-                decoder_interpolation="bilinear",
-                classes=n_structures,
-            )
+            # Nearest neighbours leave steps of two pixels in the outline.
+            self.unet = smp.Unet(backbone, encoder_weights=None, decoder_interpolation="bilinear", **options)
         except (KeyError, RuntimeError, ValueError) as error:
             raise InputError(f"backbone '{backbone}' makes no U-Net of five levels ({error}); name another") from None
         self.backbone, self.n_structures = backbone, n_structures
-        self.register_buffer("mean", torch.tensor(_channels(MEAN, input_channels))[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_channels(STD, input_channels))[:, None, None], persistent=False)
+        self.register_buffer("mean", torch.tensor(_channels(MEAN, inputs))[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(_channels(STD, inputs))[:, None, None], persistent=False)
         self.heads = nn.ModuleList()
-        if deep_supervision:
+        if settings.deep_supervision:
             # The two coarsest levels hold too few pixels to tell an outline.
-            self.heads.extend(nn.Conv2d(width, n_structures, 1) for width in decoder_channels[2:-1])
+            self.heads.extend(nn.Conv2d(width, n_structures, 1) for width in channels[2:-1])
         self._still: tuple[nn.Module, ...] = ()
+        self.to(memory_format=torch.channels_last)
 
     @property
     def encoder(self) -> nn.Module:
@@ -82,24 +72,17 @@ class BackboneUNet(nn.Module):
         In training with deep supervision a tuple of such, coarse ones enlarged, the final one last.
         """
         pixels = ((images + 1) / 2 - self.mean) / self.std
+        features = self.unet.encoder(pixels)[::-1]
+        x, decoded = self.unet.decoder.center(features[0]), []
+        for block, finer, skip in zip(self.unet.decoder.blocks, features[1:], [*features[1:-1], None], strict=True):
+            x = block(x, *finer.shape[-2:], skip)
+            decoded.append(x)
+        final = self.unet.segmentation_head(x)
         if not (self.training and len(self.heads)):
-            return self.unet(pixels)
-        coarse: list[Tensor] = []
-        watched = [
-            block.register_forward_hook(lambda module, inputs, output: coarse.append(output))
-            for block in self.unet.decoder.blocks[2:-1]
-        ]
-        try:
-            final = self.unet(pixels)
-        finally:
-            for hook in watched:
-                hook.remove()
-        size = images.shape[-2:]
-        enlarged = (
-            functional.interpolate(head(features), size=size, mode="bilinear", align_corners=False)
-            for head, features in zip(self.heads, coarse, strict=True)
-        )
-        return (*enlarged, final)
+            return final
+        coarse = (head(level) for head, level in zip(self.heads, decoded[2:-1], strict=True))
+        scaling = {"size": images.shape[-2:], "mode": "bilinear", "align_corners": False}
+        return (*(functional.interpolate(logits, **scaling) for logits in coarse), final)
 
     def keep_still(self, modules: Iterable[nn.Module]) -> None:
         """Leave the batch statistics of ``modules`` as they are, in training too."""
@@ -116,15 +99,3 @@ class BackboneUNet(nn.Module):
 def _channels(values: Sequence[float], count: int) -> list[float]:
     """Of three colours; one channel has their mean."""
     return list(values[:count]) if count > 1 else [sum(values) / len(values)]
-
-
-def build_backbone_unet(settings, n_structures: int) -> BackboneUNet:
-    """A U-Net with random weights from torch's global generator, as a ``config.segmenters.UNetSegmenter`` says."""
-    network = BackboneUNet(
-        settings.base.backbone,
-        n_structures,
-        input_channels=settings.base.input_channels,
-        decoder_channels=settings.decoder_channels,
-        deep_supervision=settings.deep_supervision,
-    )
-    return network.to(memory_format=torch.channels_last)

@@ -40,10 +40,8 @@ def choose_parts(network: BackboneUNet, strategy: str) -> None:
     """Set ``requires_grad`` of every parameter, and keep the batch statistics of what is frozen.
 
     Raises:
-        InputError: no such strategy, or an encoder that does not say where its bottleneck is.
+        InputError: an encoder that does not say where its bottleneck is.
     """
-    if strategy not in STRATEGIES:
-        raise InputError(f"strategy '{strategy}' is not known; there are {', '.join(STRATEGIES)}")
     try:
         parts = STRATEGIES[strategy](network)
     except (KeyError, NotImplementedError, AttributeError):
