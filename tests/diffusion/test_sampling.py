@@ -289,12 +289,12 @@ def test_masks_of_ones_own_become_pairs(outside, root, monkeypatch):
     assert mask.shape == np.asarray(Image.open(outside / "pairs/images/mask2-0.png")).shape == (28, 32)
     assert set(np.unique(mask)) == {0, 1}
     refused = from_masks(outside, "--masks", "masks", "--out", "pairs")
-    assert refused.returncode == 2 and "pairs: exists already" in refused.stderr
+    assert refused.returncode == 2 and "pairs exists and is not an empty folder" in refused.stderr
     empty = from_masks(outside, "--masks", "model", "--out", "other")
     assert empty.returncode == 2 and "model: no masks there" in empty.stderr and "Traceback" not in empty.stderr
     assert not (outside / "other").exists()
     many = from_masks(outside, "--masks", "masks", "--out", "other", "--chunk-size", "300")
-    assert many.returncode == 2 and "--chunk-size is 300; it must be from 1 to 256" in many.stderr
+    assert many.returncode == 2 and "--chunk-size: 300, but it must be from 1 to 256" in many.stderr
 
 
 def test_transform_of_a_users_mask_names_it(ring):

@@ -1,7 +1,6 @@
 """A U-Net as a segmenter: its base on disk, its file, ONNX, and a folder of images."""
 
 import csv
-import sys
 
 import numpy as np
 import pytest
@@ -14,8 +13,7 @@ from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.networks.unet import checkpoint
 from pipeline.networks.unet.strategies import STRATEGIES
 from pipeline.run.errors import InputError
-from pipeline.tools import export
-from pipeline.tools import segment as from_images
+from pipeline.tools import command, export, segment
 from pipeline.tools.onnx_export import export_onnx
 
 CPU = torch.device("cpu")
@@ -134,9 +132,9 @@ def test_onnx_that_differs_is_not_written(tmp_path, settings, monkeypatch):
 def test_the_command_wants_the_right_suffix(tmp_path, settings, monkeypatch, caplog):
     tuned(tmp_path, settings)
     monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
-    monkeypatch.setattr(sys, "argv", ["export", "--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")])
+    arguments = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")]
     with pytest.raises(SystemExit) as stop:
-        export.main()
+        command.main(export.build_parser(), export.run, arguments)
     assert stop.value.code == 2
     assert "a segmenter of kind 'unet' is written as .onnx" in caplog.text
 
@@ -147,9 +145,7 @@ def test_a_folder_of_images(tmp_path, settings, monkeypatch):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / "images/a.png")
     monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
     arguments = ["--model", tmp_path / "model", "--images", tmp_path / "images", "--out", tmp_path / "out"]
-    with pytest.raises(SystemExit) as stop:
-        from_images.main(list(map(str, [*arguments, "--threads", "1"])))
-    assert stop.value.code == 0
+    command.main(segment.build_parser(), segment.run, list(map(str, [*arguments, "--threads", "1"])))
     assert np.asarray(Image.open(tmp_path / "out/masks/a.png")).shape == (40, 50)
     with (tmp_path / "out/measurements.csv").open() as file:
         assert {row["structure"] for row in csv.DictReader(file)} == {"symphysis", "head"}
