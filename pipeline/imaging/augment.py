@@ -15,15 +15,8 @@ def augment(images: Tensor, masks: Tensor, params: Augment, generator: torch.Gen
         masks: integer [B, S, S].
         generator: a CPU generator; equal states give equal batches.
     """
-    images, masks = random_affine(
-        images,
-        masks,
-        generator,
-        flip=params.flip,
-        rotate_deg=params.rotate_deg,
-        scale=params.scale,
-        shift=params.shift,
-    )
+    geometry = params.model_dump(include={"flip", "rotate_deg", "scale", "shift"})
+    images, masks = random_affine(images, masks, generator, **geometry)
     uniform = (torch.rand(len(images), 3, 1, 1, 1, generator=generator) * 2 - 1).to(images.device)
     grey = ((images + 1) / 2).clamp(0, 1) ** torch.exp(uniform[:, 0] * params.gamma)
     grey = grey * (1 + uniform[:, 1] * params.contrast)

@@ -28,24 +28,24 @@ SCRATCH = Path(".scratch")
 log = logging.getLogger("pipeline")
 
 
+def new_parser(module: str, doc: str) -> argparse.ArgumentParser:
+    """The parser of a module that is run with `python -m`; ``doc`` is shown as it is written."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"python -m {module}", description=doc, formatter_class=raw)
+
+
 def build_parser(run: Callable) -> argparse.ArgumentParser:
-    doc = inspect.getdoc(run) or ""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {run.__globals__['__spec__'].name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)"
-    )
+    parser = new_parser(run.__globals__["__spec__"].name, inspect.getdoc(run) or "")
+    params = {"type": Path, "default": Path("params.yaml")}
+    parser.add_argument("--params", help="parameter file (default: %(default)s)", **params)
     for name, argument in _arguments(run).items():
-        kind = {Output: "path to write", Path: "path"}.get(argument.annotation, "value")
+        kind, required = argument.annotation, argument.default is inspect.Parameter.empty
         parser.add_argument(
             f"--{name.replace('_', '-')}",
-            type=Path if argument.annotation == Output else argument.annotation,
-            required=argument.default is inspect.Parameter.empty,
-            default=None if argument.default is inspect.Parameter.empty else argument.default,
-            help=kind,
+            type=Path if kind == Output else kind,
+            required=required,
+            default=None if required else argument.default,
+            help={Output: "path to write", Path: "path"}.get(kind, "value"),
         )
     return parser
 

@@ -14,13 +14,13 @@ import logging
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
-from pipeline.tools.workers import Fault, add_keep_going, dependencies, run_all, stage_address
+from pipeline.tools.workers import Fault, dependencies, new_grid_parser, run_all
 
 log = logging.getLogger("pipeline.cluster")
 
@@ -38,25 +38,23 @@ def pinned_revision(repo: Path) -> str:
     return call(repo, "git", "rev-parse", "HEAD").strip()
 
 
-def kept_by_git(repo: Path) -> set[str]:
-    """Stages with an output outside DVC's cache: no remote and no run cache has them, so they are run at home."""
-    from dvc.repo import Repo
-
-    with Repo(str(repo)) as opened:
-        return {stage_address(stage) for stage in opened.index.stages if not all(out.use_cache for out in stage.outs)}
-
-
-def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[str]]:
-    """Stage → the stages it needs, without those that are run at home.
+def shared(repo: Path, targets: Sequence[str]) -> dict[str, set[str]]:
+    """Stage → the stages it needs, without those that are run at home: an output outside DVC's cache is in no remote.
 
     Raises:
         InputError: another stage needs one of these.
     """
+    from dvc.repo import Repo
+
+    with Repo(str(repo)) as opened:
+        stages = opened.index.stages
+        at_home = {stage.addressing for stage in stages if not all(out.use_cache for out in stage.outs)}
+    needs = {stage: needed for stage, needed in dependencies(repo, targets).items() if stage not in at_home}
     for stage, needed in needs.items():
-        if stage not in at_home and needed & at_home:
+        if needed & at_home:
             names = ", ".join(sorted(needed & at_home))
             raise InputError(f"{stage} needs {names}, whose outputs no remote has; drop `cache: false` there")
-    return {stage: needed for stage, needed in needs.items() if stage not in at_home}
+    return needs
 
 
 def run_cell(stage: str, options: Sequence[str]) -> list[str]:
@@ -85,7 +83,7 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
     options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
     options += ["--storage", args.storage] if args.storage else []
-    needs = shared(dependencies(repo, args.targets), kept_by_git(repo))
+    needs = shared(repo, args.targets)
     ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
@@ -110,8 +108,7 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("cluster", __doc__)
-    parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+    parser = new_grid_parser("cluster", __doc__)
     parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
     parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
     parser.add_argument("--storage", help="address of the shared DVC remote, here the default one from then on")
@@ -119,7 +116,6 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
     parser.add_argument("--gpus", type=float, default=0)
     parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")
-    add_keep_going(parser)
     return parser
 
 

@@ -5,17 +5,13 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.run import stage
 from pipeline.run.errors import InputError
-from pipeline.run.stage import prepare_environment, reported
 
 
 def new_parser(name: str, doc: str) -> argparse.ArgumentParser:
     """The parser of ``pipeline.tools.<name>``; ``doc`` is shown as it is written."""
-    return argparse.ArgumentParser(
-        prog=f"python -m pipeline.tools.{name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    return stage.new_parser(f"pipeline.tools.{name}", doc)
 
 
 def add_compute(parser: argparse.ArgumentParser) -> None:
@@ -46,12 +42,10 @@ def new_folder(text: str) -> Path:
     return path
 
 
-def main(
-    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None
-) -> None:
-    """Parse and run; exit with the status ``run`` returns, or with 2 and one line for bad input."""
+def main(parser: argparse.ArgumentParser, run: Callable, argv: Sequence[str] | None = None) -> None:
+    """Parse and run; exit with the status that ``run(args)`` returns, if any, or with 2 and one line for bad input."""
     args = parser.parse_args(argv)
-    with reported(InputError, OSError):
-        prepare_environment(getattr(args, "threads", 1))
+    with stage.reported(InputError, OSError):
+        stage.prepare_environment(getattr(args, "threads", 1))
         if status := run(args):
             raise SystemExit(status)

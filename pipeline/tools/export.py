@@ -47,10 +47,8 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     base = base or BASES / read_config(model, "segmenter")["name"]
     about = read_config(base, "sam")
     if about["architecture"] != OFFICIAL:
-        raise InputError(
-            f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
-            "(base.weights) to export them"
-        )
+        remedy = "fine-tune official weights (base.weights) to export them"
+        raise InputError(f"{base}: a {about['architecture']}, which segment_anything cannot build; {remedy}")
     network, facts = load_segmenter(kind_of(model), model, "cpu", base)
     vision = SamConfig.from_dict(about["sam"]).vision_config
     name = REGISTRY.get(vision.hidden_size)
@@ -69,9 +67,8 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     if network.prompt != "none":
         log.warning("fine-tuned with prompt %s: %s", network.prompt, BOXES[network.prompt])
     if network.image_size != OFFICIAL_SIZE:
-        log.warning(
-            "fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", network.image_size,
-            OFFICIAL_SIZE)  # fmt: skip
+        sizes = network.image_size, OFFICIAL_SIZE
+        log.warning("fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", *sizes)
     return name
 
 
@@ -84,19 +81,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> None:
+    from pipeline.networks.segmenter import read_settings
     from pipeline.networks.weights import read_config
 
-    kind = read_config(args.model, "segmenter").get("settings", {}).get("kind")
-    if kind not in SUFFIXES:
-        raise InputError(f"{args.model}: a segmenter of kind '{kind}'; only {' and '.join(SUFFIXES)} can be exported")
+    kind = read_settings(args.model, read_config(args.model, "segmenter")).kind
     if args.out.suffix != SUFFIXES[kind]:
         raise InputError(f"--out is {args.out}; a segmenter of kind '{kind}' is written as {SUFFIXES[kind]}")
     if kind == "unet":
         from pipeline.tools.onnx_export import export_onnx
 
-        found = export_onnx(args.model, args.out)
-        log.info("%s: %.1f MB, logits within %.1g of torch's, %.0f ms an image on one core",
-                 args.out, found.megabytes, found.difference, found.milliseconds)  # fmt: skip
+        export_onnx(args.model, args.out)
     else:
         name = export_official(args.model, args.out, args.base)
         log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)

@@ -2,8 +2,7 @@
 
 import logging
 import statistics
-import time
-from dataclasses import dataclass
+import timeit
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,10 @@ from pipeline.run.errors import InputError
 
 TOLERANCE = 1e-3
 RUNS = 20
+log = logging.getLogger("pipeline.export")
 
 
-@dataclass(frozen=True)
-class Exported:
-    """difference: the largest of the logits from torch's. milliseconds: median of an image on one core."""
-
-    difference: float
-    milliseconds: float
-    megabytes: float
-
-
-def export_onnx(model: Path, out: Path) -> Exported:
+def export_onnx(model: Path, out: Path) -> None:
     """Write ``out`` after ONNX Runtime has computed from it what torch computes, and say how fast it was.
 
     Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
@@ -46,16 +37,10 @@ def export_onnx(model: Path, out: Path) -> Exported:
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    program = torch.onnx.export(
-        network,
-        (images[:2],),
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-        dynamo=True,
-        verbose=False,
-    )
-    written = program.model_proto
+    names_of = {"input_names": ["image"], "output_names": ["logits"]}
+    any_batch = {"images": {0: torch.export.Dim("batch")}}
+    options = {"dynamic_shapes": any_batch, "dynamo": True, "verbose": False}
+    written = torch.onnx.export(network, (images[:2],), **names_of, **options).model_proto
     known = ",".join(names(from_json(about["structures"])))
     onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
     data = written.SerializeToString()
@@ -68,10 +53,9 @@ def export_onnx(model: Path, out: Path) -> Exported:
     difference = float(np.abs(session.run(None, {"image": images.numpy()})[0] - expected).max())
     if not difference <= TOLERANCE:
         raise InputError(f"{model}: ONNX Runtime's logits differ by {difference:.2g} from torch's; nothing was written")
-    one, seconds = images[:1].numpy(), []
-    for _ in range(RUNS + 1):
-        start = time.perf_counter()
-        session.run(None, {"image": one})
-        seconds.append(time.perf_counter() - start)
+    inputs = {"image": images[:1].numpy()}
+    seconds = timeit.repeat(lambda: session.run(None, inputs), number=1, repeat=RUNS + 1)
     files.write_bytes(out, data)
-    return Exported(difference, 1000 * statistics.median(seconds[1:]), len(data) / 1e6)
+    megabytes, milliseconds = len(data) / 1e6, 1000 * statistics.median(seconds[1:])
+    speed = f"{milliseconds:.0f} ms an image on one core"
+    log.info("%s: %.1f MB, logits within %.1g of torch's, %s", out, megabytes, difference, speed)

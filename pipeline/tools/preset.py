@@ -20,6 +20,7 @@ from pipeline.run.errors import InputError
 from pipeline.tools import command
 
 COMPLETE = "quick"
+PARAMS = Path("params.yaml")
 EMBEDDED = "data/raw/phantom/"
 """The stage `phantom` makes these."""
 log = logging.getLogger("pipeline.preset")
@@ -90,25 +91,20 @@ def _alike(base, change) -> bool:
 def build_parser() -> argparse.ArgumentParser:
     parser = command.new_parser("preset", __doc__)
     parser.add_argument("preset", nargs="?", help="a file of the presets folder, without its ending")
-    parser.add_argument("--presets", type=Path, default=Path("presets"))
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument(
-        "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
-    )
     return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    text = compose(args.presets, args.preset) if args.preset else sorted_by_kind(args.params)
-    config = parse_params(text, args.params)
-    files.write_bytes(args.params, text.encode())
-    prune_datasets(args.held_out, held_out_names(config.cohorts))
+    text = compose(Path("presets"), args.preset) if args.preset else sorted_by_kind(PARAMS)
+    config = parse_params(text, PARAMS)
+    files.write_bytes(PARAMS, text.encode())
+    # A cohort of another preset would dirty what depends on the folder.
+    prune_datasets(Path("data/cohorts/held_out"), held_out_names(config.cohorts))
     for name, cohort in config.cohorts.items():
         if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
-    log.info(
-        "%s %s; `dvc repro` runs it", args.params, f"now holds the preset {args.preset}" if args.preset else "fits"
-    )
+    done = f"now holds the preset {args.preset}" if args.preset else "fits"
+    log.info("%s %s; `dvc repro` runs it", PARAMS, done)
 
 
 if __name__ == "__main__":

@@ -110,8 +110,7 @@ def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):
     import onnxruntime
 
     network = tuned(tmp_path, settings)
-    found = export_onnx(tmp_path / "model", tmp_path / "m.onnx")
-    assert found.difference < 1e-3 and found.milliseconds > 0
+    export_onnx(tmp_path / "model", tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for count in (1, 5):
         x = torch.rand(count, 1, 32, 32) * 2 - 1
@@ -131,7 +130,7 @@ def test_onnx_that_differs_is_not_written(tmp_path, settings, monkeypatch):
 
 def test_the_command_wants_the_right_suffix(tmp_path, settings, monkeypatch, caplog):
     tuned(tmp_path, settings)
-    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")]
     with pytest.raises(SystemExit) as stop:
         command.main(export.build_parser(), export.run, arguments)
@@ -143,7 +142,7 @@ def test_a_folder_of_images(tmp_path, settings, monkeypatch):
     tuned(tmp_path, settings)
     (tmp_path / "images").mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / "images/a.png")
-    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", tmp_path / "model", "--images", tmp_path / "images", "--out", tmp_path / "out"]
     command.main(segment.build_parser(), segment.run, list(map(str, [*arguments, "--threads", "1"])))
     assert np.asarray(Image.open(tmp_path / "out/masks/a.png")).shape == (40, 50)

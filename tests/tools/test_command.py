@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.run.errors import InputError
-from pipeline.tools import command, generate
+from pipeline.tools import command
 
 COMMANDS = ("segment", "generate", "export", "blind_reading", "preset", "workers", "cell", "cluster")
 HEAVY = {"torch", "numpy", "scipy", "pyarrow", "transformers", "diffusers", "PIL", "SimpleITK", "jinja2", "dvc", "ray"}
@@ -67,7 +67,7 @@ def test_an_empty_folder_and_a_new_one_may_be_written(parser, tmp_path):
     [(None, None), (0, None), (1, 1), (InputError("file x: bad"), 2), (FileNotFoundError("file x: bad"), 2)],
 )
 def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypatch, caplog, ends, status):
-    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+    monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
 
     def run(args):
         if isinstance(ends, Exception):
@@ -84,17 +84,6 @@ def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypa
 
 
 def test_a_fault_of_the_program_is_not_called_bad_input(parser, monkeypatch):
-    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+    monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
     with pytest.raises(ZeroDivisionError):
         command.main(parser, lambda args: 1 // 0, [])
-
-
-def test_a_sampler_is_refused_for_a_generator_that_has_its_own(tmp_path, monkeypatch):
-    from pipeline.diffusion import backends
-
-    (tmp_path / "a.png").touch()
-    monkeypatch.setattr(backends, "open_generator", lambda folder, device: object())
-    arguments = ["--model", "m", "--masks", str(tmp_path), "--out", str(tmp_path / "out"), "--threads", "1"]
-    args = generate.build_parser().parse_args([*arguments, "--sampler", "euler"])
-    with pytest.raises(InputError, match="--sampler does not apply to m"):
-        generate.run(args)

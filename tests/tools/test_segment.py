@@ -109,11 +109,11 @@ def native_masks(model, images) -> dict[str, np.ndarray]:
     network, config = load_segmenter(checkpoint, model, "cpu", model.parent / "sam")
     greys = {name: np.asarray(Image.open(images / name).convert("L")) for name in PICTURES}
     cases = [Case(name, "", "", grey, None) for name, grey in greys.items()]
-    return dict(zip(greys, inference.predict_native(network, cases, config["image_size"], "cpu"), strict=True))
+    return {case.id: inference.predict_native(network, [case], config["image_size"], "cpu")[0] for case in cases}
 
 
 def test_masks_are_those_of_the_segmenter_at_native_size(command, images, model, tmp_path):
-    assert command("--batch", "4")[0] == 0
+    assert command()[0] == 0
     expected = native_masks(model, images)
     assert set(np.unique(np.concatenate([mask.ravel() for mask in expected.values()]))) == {0, 1, 2}
     for name, (width, height, _) in PICTURES.items():
@@ -182,7 +182,7 @@ def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
     (images / "nonsense.mha").write_bytes(b"nonsense")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(images / "sixteen.png")
     (images / too_long).write_bytes(wide)
-    status, messages = command("--batch", "4")
+    status, messages = command()
     count = len(PICTURES)
     assert status == 1 and f"{count} of {count + 5} images segmented" in messages and "5 failed" in messages
     rows = table(tmp_path)
@@ -200,7 +200,7 @@ def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
         assert written == {name.rsplit(".", 1)[0] for name in PICTURES}
 
 
-def test_one_image_that_breaks_the_network_leaves_its_batch_alone(command, tmp_path, monkeypatch):
+def test_one_image_that_breaks_the_network_leaves_the_others_alone(command, tmp_path, monkeypatch):
     whole = inference.predict_native
 
     def fragile(network, cases, size, device):
@@ -217,7 +217,7 @@ def test_one_image_that_breaks_the_network_leaves_its_batch_alone(command, tmp_p
     assert len(list((tmp_path / "out/masks").iterdir())) == len(PICTURES) - 1
 
 
-def test_streams_in_batches_and_the_table_comes_last(command, tmp_path, monkeypatch):
+def test_images_are_segmented_one_by_one_and_the_table_comes_last(command, tmp_path, monkeypatch):
     whole, calls = inference.predict_native, []
 
     def watched(network, cases, size, device):
@@ -228,8 +228,8 @@ def test_streams_in_batches_and_the_table_comes_last(command, tmp_path, monkeypa
 
     monkeypatch.setattr(inference, "predict_native", watched)
     with pytest.raises(KeyboardInterrupt):
-        command("--batch", "2")
-    assert calls == [(2, 0), (2, 2), (2, 4)]
+        command()
+    assert calls == [(1, 0), (1, 1), (1, 2)]
     assert not (tmp_path / "out/measurements.csv").exists()
 
 
@@ -320,8 +320,6 @@ def test_bad_usage(command, images, model, tmp_path):
         ((), {"images": empty}, "empty: no images there; put"),
         ((), {"images": tmp_path / "missing"}, "missing: no images there; put"),
         ((), {"model": empty}, "empty/segmenter.json: no such file; run the stage"),
-        (("--batch", "0"), {}, "--batch: 0, but it must be from 1 to 256"),
-        (("--batch", "257"), {}, "--batch: 257, but it must be from 1 to 256"),
         (("--pixel-mm", "-1"), {}, "--pixel-mm is '-1'; it must be a number above 0"),
         (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: no such file; name a table"),
     ):
