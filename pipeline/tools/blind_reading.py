@@ -29,7 +29,6 @@ from pipeline.tools import command
 log = logging.getLogger("pipeline.blind_reading")
 UNSEEN = ("val", "test")
 """Splits whose patients no generator was trained on."""
-VOTES = ("Surely real", "Probably real", "Probably synthetic", "Surely synthetic")
 SEED = 0
 """Of the bootstrap: equal votes give equal intervals."""
 
@@ -57,8 +56,7 @@ Key = Mapping[int, Answer]
 """The answers by image number."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("blind_reading", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the page for the readers and the key")
     make.add_argument("--synthetic", type=Path, required=True, help="synthetic or curated dataset")
@@ -72,7 +70,6 @@ def build_parser() -> argparse.ArgumentParser:
     scoring.add_argument("--out", type=Path, help="JSON file to write as well")
     scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
     scoring.set_defaults(run=run_score)
-    return parser
 
 
 def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) -> None:
@@ -153,9 +150,8 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     from pipeline.quality.pages.templates import environment
 
     images = [base64.b64encode(png).decode() for png in pngs]
-    height, width = shape
     template = environment("pipeline.tools").get_template("blind_reading.html.j2")
-    return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
+    return template.render(reading=reading, images=images, height=shape[0], width=shape[1])
 
 
 def read_rows(path: Path, kind: type[Section], remedy: str) -> dict:
@@ -199,40 +195,30 @@ def reading_of(key: Key) -> str:
     return next(iter(key.values())).reading
 
 
-def read_ballot(path: Path, key: Key) -> list[Vote]:
-    """One reader's votes, without unrated images.
+def read_ballots(paths: Sequence[Path], key: Key) -> dict[str, list[Vote]]:
+    """Reader → votes, one file each, without unrated images.
 
     Raises:
         InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
-            in one file, or no vote.
+            in one file, no vote, or a reader occurs twice.
     """
-    remedy = "give a file as the page saved it"
-    votes, reading = list(read_rows(path, Vote, remedy).values()), reading_of(key)
-    for vote in votes:
-        if vote.reading != reading:
-            raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{reading}'; {remedy}")
-        if vote.reader != votes[0].reader:
-            raise InputError(f"{path}: votes of '{votes[0].reader}' and of '{vote.reader}'; give one file a reader")
-        if vote.image not in key:
-            raise InputError(f"{path}: image {vote.image} is not among the {len(key)} of the key; {remedy}")
-    if not (rated := [vote for vote in votes if vote.vote is not None]):
-        raise InputError(f"{path}: no image is rated; leave the file out")
-    return rated
-
-
-def read_ballots(paths: Sequence[Path], key: Key) -> dict[str, list[Vote]]:
-    """Reader → votes, one file each.
-
-    Raises:
-        InputError: as :func:`read_ballot`, and where a reader occurs twice.
-    """
+    remedy, reading = "give a file as the page saved it", reading_of(key)
     ballots, seen = {}, {}
     for path in paths:
-        votes = read_ballot(path, key)
-        reader = votes[0].reader
+        votes = read_rows(path, Vote, remedy).values()
+        reader = next(iter(votes)).reader
+        for vote in votes:
+            if vote.reading != reading:
+                raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{reading}'; {remedy}")
+            if vote.reader != reader:
+                raise InputError(f"{path}: votes of '{reader}' and of '{vote.reader}'; give one file a reader")
+            if vote.image not in key:
+                raise InputError(f"{path}: image {vote.image} is not among the {len(key)} of the key; {remedy}")
         if (first := seen.setdefault(reader.casefold(), path)) is not path:
             raise InputError(f"{path}: reader '{reader}' has voted in {first} too; give one file a reader")
-        ballots[reader] = votes
+        ballots[reader] = [vote for vote in votes if vote.vote is not None]
+        if not ballots[reader]:
+            raise InputError(f"{path}: no image is rated; leave the file out")
     return ballots
 
 
@@ -286,4 +272,4 @@ def run_score(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), lambda args: args.run(args))
+    command.main(add_arguments, lambda args: args.run(args))

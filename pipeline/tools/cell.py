@@ -109,15 +109,13 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("cell", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", help="as `dvc stage list` names it")
     parser.add_argument("--repository", required=True, help="what `git clone` takes")
     parser.add_argument("--revision", required=True, help="a commit that the repository has")
     parser.add_argument("--workspace", type=Path, required=True, help="folder of this machine for clones")
     parser.add_argument("--storage", help="address of the shared DVC remote (default: that of the project)")
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -129,4 +127,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -13,14 +13,13 @@ import argparse
 import logging
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
-from pipeline.tools.workers import Fault, dependencies, new_grid_parser, run_all
+from pipeline.tools.workers import Fault, add_stages, dependencies, run_all
 
 log = logging.getLogger("pipeline.cluster")
 
@@ -69,11 +68,11 @@ def run_cell(stage: str, options: Sequence[str]) -> list[str]:
     return output.split()
 
 
-def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
-    """Run the pipeline of a repository, or what the targets need, on the cluster; returns how often each stage was run.
+def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
+    """Run the pipeline of a repository, or what the targets need, on the cluster; returns the stages that were run.
 
     Args:
-        args: of :func:`build_parser`.
+        args: of :func:`add_arguments`.
 
     Raises:
         InputError: a stage failed, or its worker was lost more often than is retried.
@@ -84,16 +83,16 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
     options += ["--storage", args.storage] if args.storage else []
     needs = shared(repo, args.targets)
+    ran = []
     ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
         room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
-        ran = Counter()
 
         def task(stages: Sequence[str], _: int) -> Fault | None:
             (stage,) = stages
             try:
-                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, options)))
+                ran.extend(ray.get(remote.options(name=stage, **room).remote(stage, options)))
             except ray.exceptions.RayTaskError as error:
                 return stage, f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
@@ -107,8 +106,8 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     return ran
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = new_grid_parser("cluster", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stages(parser)
     parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
     parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
     parser.add_argument("--storage", help="address of the shared DVC remote, here the default one from then on")
@@ -116,18 +115,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
     parser.add_argument("--gpus", type=float, default=0)
     parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
     repo = Path.cwd()
     ran = run_on_cluster(args, repo)
-    log.info("run on the cluster: %d stages", ran.total())
-    for stage in [stage for stage, times in ran.items() if times > 1]:
-        log.warning("%s was run %d times", stage, ran[stage])
+    log.info("run on the cluster: %d stages", len(ran))
     here = pull_and_reproduce(repo, args.targets, args.storage)
     log.info("taken from the remote; run here: %s", ", ".join(here) or "nothing")
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -9,9 +9,12 @@ from pipeline.run import stage
 from pipeline.run.errors import InputError
 
 
-def new_parser(name: str, doc: str) -> argparse.ArgumentParser:
-    """The parser of ``pipeline.tools.<name>``; ``doc`` is shown as it is written."""
-    return stage.new_parser(f"pipeline.tools.{name}", doc)
+def build_parser(add_arguments: Callable) -> argparse.ArgumentParser:
+    """The parser of the module of ``add_arguments(parser)``; its docstring is shown as it is written."""
+    module = add_arguments.__globals__
+    parser = stage.new_parser(module["__spec__"].name, module["__doc__"])
+    add_arguments(parser)
+    return parser
 
 
 def add_compute(parser: argparse.ArgumentParser) -> None:
@@ -42,9 +45,9 @@ def new_folder(text: str) -> Path:
     return path
 
 
-def main(parser: argparse.ArgumentParser, run: Callable, argv: Sequence[str] | None = None) -> None:
+def main(add_arguments: Callable, run: Callable, argv: Sequence[str] | None = None) -> None:
     """Parse and run; exit with the status that ``run(args)`` returns, if any, or with 2 and one line for bad input."""
-    args = parser.parse_args(argv)
+    args = build_parser(add_arguments).parse_args(argv)
     with stage.reported(InputError, OSError):
         stage.prepare_environment(getattr(args, "threads", 1))
         if status := run(args):

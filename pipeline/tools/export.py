@@ -72,12 +72,10 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     return name
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("export", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--out", type=Path, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net")
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -97,4 +95,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

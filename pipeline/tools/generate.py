@@ -22,8 +22,7 @@ SAMPLER = {"sampler": "dpmpp_2m", "guidance_interval": (0.2, 3.0), "sigma_min": 
 """As in every preset."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("generate", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained diffusion model")
     parser.add_argument("--masks", type=Path, required=True, help="folder of masks")
     parser.add_argument("--out", type=command.new_folder, required=True, help="folder to write, new or empty")
@@ -37,7 +36,6 @@ def build_parser() -> argparse.ArgumentParser:
     for name, (kind, default, about) in numbers.items():
         parser.add_argument(f"--{name}", type=kind, default=default, help=f"{about} (default: %(default)s)")
     command.add_compute(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -110,4 +108,4 @@ def draw_of(name: str, mask, bank, seed: int):
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -37,10 +37,10 @@ def export_onnx(model: Path, out: Path) -> None:
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    names_of = {"input_names": ["image"], "output_names": ["logits"]}
+    named = {"input_names": ["image"], "output_names": ["logits"]}
     any_batch = {"images": {0: torch.export.Dim("batch")}}
-    options = {"dynamic_shapes": any_batch, "dynamo": True, "verbose": False}
-    written = torch.onnx.export(network, (images[:2],), **names_of, **options).model_proto
+    how = {"dynamic_shapes": any_batch, "dynamo": True, "verbose": False}
+    written = torch.onnx.export(network, (images[:2],), **named, **how).model_proto
     known = ",".join(names(from_json(about["structures"])))
     onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
     data = written.SerializeToString()

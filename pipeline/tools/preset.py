@@ -88,10 +88,8 @@ def _alike(base, change) -> bool:
     return all(change[key] == base[key] for key in choices if key in change and key in base)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("preset", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", nargs="?", help="a file of the presets folder, without its ending")
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -108,4 +106,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -23,8 +23,7 @@ COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "ci
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("segment", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
@@ -33,7 +32,6 @@ def build_parser() -> argparse.ArgumentParser:
     scale.add_argument("--pixel-mm", help="edge of a pixel of every image, in millimetres")
     scale.add_argument("--pixel-sizes", type=Path, help="CSV of file names and millimetres per pixel, such as HC18's")
     command.add_compute(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -162,4 +160,4 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

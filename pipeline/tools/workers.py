@@ -71,11 +71,12 @@ def run_all(
     Raises:
         InputError: stages failed; with what is said of them, and with the stages that were not run for that.
     """
-    waiting, done, faults, begin = dict(needs), set(), {}, time.monotonic()
+    waiting, ended, begin = dict(needs), {}, time.monotonic()
     idle, running = list(range(workers)), {}
     with ThreadPoolExecutor(workers) as threads:
         while True:
-            stopped = faults and not keep_going
+            done = {stage for stage, fault in ended.items() if not fault}
+            stopped = len(done) < len(ended) and not keep_going
             ready = [] if stopped else [stage for stage, needed in waiting.items() if needed <= done]
             for stage in ready[: len(idle)]:
                 chain = _chain(stage, waiting, done) if chained else [stage]
@@ -89,16 +90,13 @@ def run_all(
                 chain, worker = running.pop(future)
                 idle.append(worker)
                 failed, fault = future.result() or (None, None)
-                for stage in chain:
-                    (faults if stage == failed else done).update({stage: fault})
-                    ended, mark = len(done) + len(faults), " FAILED" if stage == failed else ""
-                    log.info("%d of %d, %.0f s: %s%s", ended, len(needs), time.monotonic() - begin, stage, mark)
-                    # Every link needs the one before it.
-                    if stage == failed:
-                        break
-    if faults:
-        left = ", ".join(stage for stage in needs if stage not in done and stage not in faults)
-        told = [f"stage {stage} {fault}" for stage, fault in faults.items()]
+                # Every link needs the one before it: those after the failed one cannot be run.
+                for stage in chain[: chain.index(failed) + 1] if failed else chain:
+                    ended[stage] = fault if stage == failed else None
+                    spent, mark = time.monotonic() - begin, " FAILED" if stage == failed else ""
+                    log.info("%d of %d, %.0f s: %s%s", len(ended), len(needs), spent, stage, mark)
+    if told := [f"stage {stage} {fault}" for stage, fault in ended.items() if fault]:
+        left = ", ".join(stage for stage in needs if stage not in ended)
         raise InputError("; ".join([*told, f"not run for that: {left}"] if left else told))
 
 
@@ -120,28 +118,24 @@ def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -
     path = LOGS / f"{stages[0].replace('/', '_')}.log"
     with path.open("w") as output:
         words = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
-        fine = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
-    if fine:
-        return None
+        if subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0:
+            return None
     text = path.read_text()
     named = [stage for stage in re.findall(r"failed to reproduce '([^']+)'", text) if stage in stages]
     return [*stages[:1], *named][-1], f"failed: {complaints(text)} (all of it: {path})"
 
 
-def new_grid_parser(name: str, doc: str) -> argparse.ArgumentParser:
-    """A parser of a command that runs stages of the pipeline."""
-    parser = command.new_parser(name, doc)
+def add_stages(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every command that runs stages of the pipeline."""
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
     without = "after a failure go on with the stages that do not need the failed one"
     parser.add_argument("--keep-going", action="store_true", help=without)
-    return parser
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = new_grid_parser("workers", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stages(parser)
     parser.add_argument("--workers", type=command.between(int, 1), default=2)
     parser.add_argument("--devices", nargs="+", default=(), help="GPUs by number, dealt out to the workers")
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -150,4 +144,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

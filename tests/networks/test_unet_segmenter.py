@@ -133,7 +133,7 @@ def test_the_command_wants_the_right_suffix(tmp_path, settings, monkeypatch, cap
     monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")]
     with pytest.raises(SystemExit) as stop:
-        command.main(export.build_parser(), export.run, arguments)
+        command.main(export.add_arguments, export.run, arguments)
     assert stop.value.code == 2
     assert "a segmenter of kind 'unet' is written as .onnx" in caplog.text
 
@@ -144,7 +144,7 @@ def test_a_folder_of_images(tmp_path, settings, monkeypatch):
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / "images/a.png")
     monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", tmp_path / "model", "--images", tmp_path / "images", "--out", tmp_path / "out"]
-    command.main(segment.build_parser(), segment.run, list(map(str, [*arguments, "--threads", "1"])))
+    command.main(segment.add_arguments, segment.run, list(map(str, [*arguments, "--threads", "1"])))
     assert np.asarray(Image.open(tmp_path / "out/masks/a.png")).shape == (40, 50)
     with (tmp_path / "out/measurements.csv").open() as file:
         assert {row["structure"] for row in csv.DictReader(file)} == {"symphysis", "head"}

@@ -20,6 +20,7 @@ from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.tools import blind_reading
 from pipeline.tools.blind_reading import Answer, make_reading, read_ballots, read_key, score_reading
+from pipeline.tools.command import build_parser
 from tests.browser_fixture import browser, complaints, download_into  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
@@ -336,7 +337,7 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert complaints(browser) == []
 
     arguments = ["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)]
-    args = blind_reading.build_parser().parse_args(arguments)
+    args = build_parser(blind_reading.add_arguments).parse_args(arguments)
     args.run(args)
     (scored,) = json.loads((tmp_path / "scores.json").read_text())["readers"]
     assert (scored["reader"], scored["n"], scored["unrated"]) == ("Ana 14", COUNT, 0)

@@ -29,13 +29,10 @@ def test_help_is_quick_and_names_the_command(root, name):
     assert result.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.fixture
-def parser():
-    made = command.new_parser("x", "Does x.")
-    made.add_argument("--out", type=command.new_folder)
-    made.add_argument("--guidance", type=command.between(float, 0))
-    command.add_compute(made)
-    return made
+def add_arguments(parser):
+    parser.add_argument("--out", type=command.new_folder)
+    parser.add_argument("--guidance", type=command.between(float, 0))
+    command.add_compute(parser)
 
 
 @pytest.mark.parametrize(
@@ -50,23 +47,23 @@ def parser():
         (["--device", "tpu"], "invalid choice: 'tpu'"),
     ],
 )
-def test_arguments_are_checked_before_anything_runs(parser, root, monkeypatch, capsys, arguments, message):
+def test_arguments_are_checked_before_anything_runs(root, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(root)
     with pytest.raises(SystemExit) as left:
-        command.main(parser, lambda args: pytest.fail("it ran"), arguments)
+        command.main(add_arguments, lambda args: pytest.fail("it ran"), arguments)
     assert left.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_an_empty_folder_and_a_new_one_may_be_written(parser, tmp_path):
+def test_an_empty_folder_and_a_new_one_may_be_written(tmp_path):
     for path in (tmp_path, tmp_path / "new/deep"):
-        assert parser.parse_args(["--out", str(path)]).out == path
+        assert command.build_parser(add_arguments).parse_args(["--out", str(path)]).out == path
 
 
 @pytest.mark.parametrize(
     ("ends", "status"),
     [(None, None), (0, None), (1, 1), (InputError("file x: bad"), 2), (FileNotFoundError("file x: bad"), 2)],
 )
-def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypatch, caplog, ends, status):
+def test_exit_status_is_that_of_the_command_and_2_for_bad_input(monkeypatch, caplog, ends, status):
     monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
 
     def run(args):
@@ -75,15 +72,15 @@ def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypa
         return ends
 
     if status is None:
-        command.main(parser, run, [])
+        command.main(add_arguments, run, [])
     else:
         with pytest.raises(SystemExit) as left:
-            command.main(parser, run, [])
+            command.main(add_arguments, run, [])
         assert left.value.code == status
     assert ("file x: bad" in caplog.text) == (status == 2)
 
 
-def test_a_fault_of_the_program_is_not_called_bad_input(parser, monkeypatch):
+def test_a_fault_of_the_program_is_not_called_bad_input(monkeypatch):
     monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
     with pytest.raises(ZeroDivisionError):
-        command.main(parser, lambda args: 1 // 0, [])
+        command.main(add_arguments, lambda args: 1 // 0, [])

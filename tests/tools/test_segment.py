@@ -87,7 +87,7 @@ def command(tmp_path, images, model, caplog, capsys):
         status = 0
         with caplog.at_level("INFO"):
             try:
-                frame.main(segment.build_parser(), segment.run, [*map(str, arguments), "--device", "cpu", *options])
+                frame.main(segment.add_arguments, segment.run, [*map(str, arguments), "--device", "cpu", *options])
             except SystemExit as left:
                 status = left.code
         return status, caplog.text + capsys.readouterr().err
