@@ -23,9 +23,8 @@ def setup(compute):
 
     torch.set_num_threads(compute.threads)
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    name = compute.device
-    if name == "auto":
-        name = "cuda" if available["cuda"] else "cpu"
+    preferred = "cuda" if available["cuda"] else "cpu"
+    name = preferred if compute.device == "auto" else compute.device
     if not available[name]:
         raise InputError(f"this machine has no '{name}' (key 'compute.device', option --device); use 'auto' or 'cpu'")
     if name == "cuda":

@@ -43,13 +43,6 @@ def read_json(path: Path, remedy: str) -> dict:
     return value
 
 
-def replace(source: Path, target: Path) -> None:
-    """Move a finished file or folder to its place, removing what stood there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove(target)
-    shutil.move(source, target)
-
-
 def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

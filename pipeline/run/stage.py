@@ -10,6 +10,7 @@ import argparse
 import inspect
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -39,14 +40,10 @@ def build_parser(run: Callable) -> argparse.ArgumentParser:
     params = {"type": Path, "default": Path("params.yaml")}
     parser.add_argument("--params", help="parameter file (default: %(default)s)", **params)
     for name, argument in _arguments(run).items():
-        kind, required = argument.annotation, argument.default is inspect.Parameter.empty
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path if kind == Output else kind,
-            required=required,
-            default=None if required else argument.default,
-            help={Output: "path to write", Path: "path"}.get(kind, "value"),
-        )
+        kind, default = argument.annotation, argument.default
+        given = {"required": True} if default is inspect.Parameter.empty else {"default": default}
+        about = {Output: "path to write", Path: "path"}.get(kind, "value")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path if kind == Output else kind, help=about, **given)
     return parser
 
 
@@ -105,7 +102,9 @@ def written_whole(target: Path) -> Iterator[Path]:
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        files.replace(partial, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.remove(target)
+        shutil.move(partial, target)
     finally:
         files.remove(partial)
 

@@ -231,9 +231,8 @@ def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
 
     images = sorted(key)
     truth = np.array([key[image].truth == "synthetic" for image in images])
-    votes = np.full((len(ballots), len(images)), np.nan)
-    for row, ballot in zip(votes, ballots.values(), strict=True):
-        row[[images.index(vote.image) for vote in ballot]] = [vote.vote for vote in ballot]
+    given = [{vote.image: vote.vote for vote in ballot} for ballot in ballots.values()]
+    votes = np.array([[rated.get(image, np.nan) for image in images] for rated in given], dtype=float)
     pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
     return {
         "reading": reading_of(key),

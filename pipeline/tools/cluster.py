@@ -38,22 +38,17 @@ def pinned_revision(repo: Path) -> str:
 
 
 def shared(repo: Path, targets: Sequence[str]) -> dict[str, set[str]]:
-    """Stage → the stages it needs, without those that are run at home: an output outside DVC's cache is in no remote.
+    """Stage → the stages it needs, without those with an output outside DVC's cache.
 
-    Raises:
-        InputError: another stage needs one of these.
+    No remote has such an output: the stage is run at home, and once more in every cell that needs it.
     """
     from dvc.repo import Repo
 
     with Repo(str(repo)) as opened:
         stages = opened.index.stages
         at_home = {stage.addressing for stage in stages if not all(out.use_cache for out in stage.outs)}
-    needs = {stage: needed for stage, needed in dependencies(repo, targets).items() if stage not in at_home}
-    for stage, needed in needs.items():
-        if needed & at_home:
-            names = ", ".join(sorted(needed & at_home))
-            raise InputError(f"{stage} needs {names}, whose outputs no remote has; drop `cache: false` there")
-    return needs
+    needs = dependencies(repo, targets)
+    return {stage: needed - at_home for stage, needed in needs.items() if stage not in at_home}
 
 
 def run_cell(stage: str, options: Sequence[str]) -> list[str]:

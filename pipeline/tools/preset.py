@@ -21,8 +21,6 @@ from pipeline.tools import command
 
 COMPLETE = "quick"
 PARAMS = Path("params.yaml")
-EMBEDDED = "data/raw/phantom/"
-"""The stage `phantom` makes these."""
 log = logging.getLogger("pipeline.preset")
 
 
@@ -99,7 +97,8 @@ def run(args: argparse.Namespace) -> None:
     # A cohort of another preset would dirty what depends on the folder.
     prune_datasets(Path("data/cohorts/held_out"), held_out_names(config.cohorts))
     for name, cohort in config.cohorts.items():
-        if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
+        # The stage `phantom` makes its own.
+        if not Path(cohort.raw).exists() and not cohort.raw.startswith("data/raw/phantom/"):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
     done = f"now holds the preset {args.preset}" if args.preset else "fits"
     log.info("%s %s; `dvc repro` runs it", PARAMS, done)

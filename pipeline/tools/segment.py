@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
+    from pipeline.imaging.decoding import decode_grey
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     for path in tqdm(paths, desc="images", unit="image", mininterval=5, disable=None):
         # One at a time: a mask then does not depend on what else lies in the folder.
         try:
-            image = read_image(path)
+            image = decode_grey(path.read_bytes(), path.name)
             (mask,) = predict_native(network, [Case(path.stem, "", "", image, None)], config["image_size"], device)
             rows = measure(mask, structures, pixel_mm.get(path.stem))
             for kind, pixels in {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}.items():
@@ -125,19 +126,6 @@ def in_one_line(error: Exception, path: Path) -> str:
     reason = getattr(error, "strerror", None) or error
     text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
     return " ".join(text.replace(str(path), path.name).split())
-
-
-def read_image(path: Path):
-    """uint8 (H, W): grey, or the luma of colours.
-
-    Raises:
-        InputError: naming a file that is damaged or has more than 8 bits per channel, or an MHA that is no grey image.
-    """
-    from pipeline.imaging.decoding import decode_grey
-    from pipeline.imaging.metaimage import decode_mha
-
-    decode = decode_mha if path.suffix.lower() == ".mha" else decode_grey
-    return decode(path.read_bytes(), path.name)
 
 
 def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:

@@ -28,7 +28,6 @@ from pipeline.tools.cell import complaints
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
 LOGS = Path(".scratch/workers")
-DEVICE = "CUDA_VISIBLE_DEVICES"
 log = logging.getLogger("pipeline.workers")
 
 
@@ -50,21 +49,19 @@ def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]
 
 Fault = tuple[str, str]
 """A stage that failed, and what is said of it."""
+Start = Callable[[Sequence[str], int], Fault | None]
+"""(Stages to run one after the other, worker number) → the one that failed, or None."""
 
 
 def run_all(
-    needs: Mapping[str, set[str]],
-    workers: int,
-    start: Callable[[Sequence[str], int], Fault | None],
-    chained: bool = True,
-    keep_going: bool = False,
+    needs: Mapping[str, set[str]], workers: int, start: Start, chained: bool = True, keep_going: bool = False
 ) -> None:
     """Start every stage as soon as what it needs is done, and log it as it ends.
 
     After a failure no worker is given anything new, and what they have is waited for.
 
     Args:
-        start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
+        start: called in threads.
         chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
         keep_going: after a failure go on with all stages that do not need the failed one.
 
@@ -114,7 +111,7 @@ def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[
 def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> Fault | None:
     """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": devices[worker % len(devices)]} if devices else {})
     path = LOGS / f"{stages[0].replace('/', '_')}.log"
     with path.open("w") as output:
         words = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]

@@ -14,7 +14,7 @@ from pipeline.networks.unet import checkpoint
 from pipeline.networks.unet.strategies import STRATEGIES
 from pipeline.run.errors import InputError
 from pipeline.tools import command, export, segment
-from pipeline.tools.onnx_export import export_onnx
+from pipeline.tools.export import export_onnx
 
 CPU = torch.device("cpu")
 STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
@@ -122,7 +122,7 @@ def test_onnx_computes_the_same_for_any_batch(tmp_path, settings):
 
 def test_onnx_that_differs_is_not_written(tmp_path, settings, monkeypatch):
     tuned(tmp_path, settings)
-    monkeypatch.setattr("pipeline.tools.onnx_export.TOLERANCE", -1)
+    monkeypatch.setattr("pipeline.tools.export.TOLERANCE", -1)
     with pytest.raises(InputError, match="nothing was written"):
         export_onnx(tmp_path / "model", tmp_path / "m.onnx")
     assert not (tmp_path / "m.onnx").exists()

@@ -10,6 +10,7 @@ from scipy.special import ellipe
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
+from pipeline.imaging.decoding import decode_grey
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.sam.checkpoint import save_compact_base
 from pipeline.networks.sam.compact import build_compact_sam
@@ -18,7 +19,7 @@ from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation import inference
 from pipeline.tools import command as frame
 from pipeline.tools import segment
-from pipeline.tools.segment import COLUMNS, measure, read_image, read_pixel_sizes
+from pipeline.tools.segment import COLUMNS, measure, read_pixel_sizes
 
 STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
@@ -300,7 +301,7 @@ def test_meta_images(tmp_path):
 
     def stored(array, **options):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, **options), str(tmp_path / "x.mha"))
-        return read_image(tmp_path / "x.mha")
+        return decode_grey((tmp_path / "x.mha").read_bytes(), "x.mha")
 
     plane = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for array in (plane, plane[None], np.stack([plane] * 3)):
