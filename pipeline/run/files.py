@@ -54,13 +54,11 @@ def digest(paths: Iterable[Path], *values: object) -> str:
     """SHA-256 over the content (and relative names) of files and folders, then over ``values`` as text."""
     total = hashlib.sha256()
     for root in paths:
-        files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
-        for file in files:
-            if "__pycache__" in file.parts:
-                continue
-            total.update(str(file.relative_to(root)).encode())
-            with file.open("rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+        for file in [root] if root.is_file() else sorted(root.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                total.update(str(file.relative_to(root)).encode())
+                with file.open("rb") as content:
+                    total.update(hashlib.file_digest(content, "sha256").digest())
     for value in values:
         total.update(repr(value).encode())
     return total.hexdigest()

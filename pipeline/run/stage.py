@@ -37,8 +37,7 @@ def new_parser(module: str, doc: str) -> argparse.ArgumentParser:
 
 def build_parser(run: Callable) -> argparse.ArgumentParser:
     parser = new_parser(run.__globals__["__spec__"].name, inspect.getdoc(run) or "")
-    params = {"type": Path, "default": Path("params.yaml")}
-    parser.add_argument("--params", help="parameter file (default: %(default)s)", **params)
+    parser.add_argument("--params", type=Path, default="params.yaml", help="parameter file (default: %(default)s)")
     for name, argument in _arguments(run).items():
         kind, default = argument.annotation, argument.default
         given = {"required": True} if default is inspect.Parameter.empty else {"default": default}

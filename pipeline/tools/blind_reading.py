@@ -167,8 +167,8 @@ def read_rows(path: Path, kind: type[Section], remedy: str) -> dict:
             read = kind.model_validate({name: row[name] or None for name in kind.model_fields})
         except ValidationError as error:
             fault = error.errors()[0]
-            place = row.place(str(fault["loc"][0]))
-            raise InputError(f"{place} is '{fault['input'] or ''}': {fault['msg']}; {remedy}") from None
+            place, text = row.place(str(fault["loc"][0])), fault["input"] or ""
+            raise InputError(f"{place} is '{text}': {fault['msg']}; {remedy}") from None
         if rows.setdefault(read.image, read) is not read:
             raise InputError(f"{path}: image {read.image} occurs twice; {remedy}")
     if not rows:

@@ -30,8 +30,7 @@ def pinned_revision(repo: Path) -> str:
     Raises:
         InputError: it has changes that no other machine could see.
     """
-    changed = call(repo, "git", "status", "--porcelain", "--untracked-files=no")
-    if changed:
+    if changed := call(repo, "git", "status", "--porcelain", "--untracked-files=no"):
         names = ", ".join(line.split()[-1] for line in changed.splitlines()[:5])
         raise InputError(f"other machines see committed files only; commit or undo the changes to {names}")
     return call(repo, "git", "rev-parse", "HEAD").strip()

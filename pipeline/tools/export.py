@@ -101,8 +101,7 @@ def export_onnx(model: Path, out: Path) -> None:
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     named = {"input_names": ["image"], "output_names": ["logits"]}
-    any_batch = {"images": {0: torch.export.Dim("batch")}}
-    how = {"dynamic_shapes": any_batch, "dynamo": True, "verbose": False}
+    how = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}, "dynamo": True, "verbose": False}
     written = torch.onnx.export(network, (images[:2],), **named, **how).model_proto
     known = ",".join(names(from_json(about["structures"])))
     onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})

@@ -63,8 +63,7 @@ def run(args: argparse.Namespace) -> None:
     masks = dict(read_masks(args.masks, structures.names(generator.structures)))
     bank = sector_bank(generator.sectors, generator.image_size)
     wanted = [(f"{name}-{k}" if args.per_mask > 1 else name, name) for name in masks for k in range(args.per_mask)]
-    options = {"steps": args.steps, "guidance": args.guidance, "chunk_size": args.chunk_size}
-    sampler = Sampler(**options, **SAMPLER)
+    sampler = Sampler(steps=args.steps, guidance=args.guidance, chunk_size=args.chunk_size, **SAMPLER)
     count, tiles = 0, []
     with written_whole(args.out) as folder:
         for start in tqdm(range(0, len(wanted), args.chunk_size), desc="chunks", mininterval=5, disable=None):

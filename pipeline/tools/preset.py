@@ -38,25 +38,24 @@ def compose(folder: Path, name: str) -> str:
     if name != COMPLETE:
         _merge(params, yaml.load(folder / f"{name}.yaml"))
         params.yaml_set_start_comment(f"The parameters of every stage. This file was written from the preset `{name}`.")
-    return _written(yaml, params)
+    return _written(params)
 
 
 def sorted_by_kind(path: Path) -> str:
     """The text of a parameter file with its section ``kinds`` made to fit its grid."""
-    yaml = _yaml()
     try:
-        return _written(yaml, yaml.load(path))
+        return _written(_yaml().load(path))
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be sorted by kind ({error}); name a preset to start from") from None
 
 
-def _written(yaml, params) -> str:
+def _written(params) -> str:
     arms = {name: Arm(**params["arms"][name]) for name in params["grid"]["arms"]}
     segmenters = {name: SimpleNamespace(**params["segmenters"][name]) for name in params["grid"]["segmenters"]}
     for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters):
         params["kinds"][kind][:] = names
     buffer = io.StringIO()
-    yaml.dump(params, buffer)
+    _yaml().dump(params, buffer)
     return buffer.getvalue()
 
 

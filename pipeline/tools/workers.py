@@ -125,8 +125,7 @@ def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -
 def add_stages(parser: argparse.ArgumentParser) -> None:
     """The arguments of every command that runs stages of the pipeline."""
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
-    without = "after a failure go on with the stages that do not need the failed one"
-    parser.add_argument("--keep-going", action="store_true", help=without)
+    parser.add_argument("--keep-going", action="store_true", help="go on with what does not need a failed stage")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
