@@ -10,7 +10,6 @@ statistics, and as bias and weight, it computes the same, in training nearly so.
 import argparse
 from pathlib import Path
 from types import SimpleNamespace
-from types import SimpleNamespace
 
 import numpy as np
 import torch

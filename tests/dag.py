@@ -79,7 +79,7 @@ def needed(stage: str) -> list[str]:
 
 
 def entry(path: Path, code: set[Path]) -> Path:
-    """What stands for a file: its package, where that is a common one or the stage imports two thirds of it; else itself."""
+    """What stands for a file: its package, where common or two thirds of it are imported; else itself."""
     if path.relative_to(PIPELINE).parts[0] in COMMONS:
         return PIPELINE / path.relative_to(PIPELINE).parts[0]
     modules = {file for file in path.parent.glob("*.py") if file.name != "__init__.py"}

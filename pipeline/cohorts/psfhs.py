@@ -8,10 +8,8 @@ with equal pixels are one. There are fewer women than images, so a split by thes
 sides: use the cohort as held-out data as a whole, or say so beside any result that splits it.
 """
 
-import numpy as np
-
 from pipeline.cohorts.source import Files, Source, by_id, parent, suffix
-from pipeline.imaging.metaimage import decode_mha, grey_plane
+from pipeline.imaging.metaimage import decode_mha
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
 
@@ -24,8 +22,4 @@ def index(source: Source, labelled: bool) -> Files:
     return Files(images, masks, {case_id: {"country": "CHN"} for case_id in images})
 
 
-def decode_image(data: bytes, name: str) -> np.ndarray:
-    return grey_plane(decode_mha(data, name), name)
-
-
-decode_mask = decode_image
+decode_image = decode_mask = decode_mha

@@ -8,7 +8,7 @@ from pipeline.config.section import Fraction, NonNegative, Section
 
 
 class Augment(Section):
-    """Standard augmentation, geometry applied to image and mask together (see segmentation/augment.py)."""
+    """Standard augmentation, geometry applied to image and mask together (see imaging/augment.py)."""
 
     flip: bool
     rotate_deg: NonNegative
@@ -20,7 +20,7 @@ class Augment(Section):
 
 
 class StrongAugment(Augment):
-    """Standard augmentation, and noise, blur and lower resolution (see segmentation/degrade.py)."""
+    """Standard augmentation, and noise, blur and lower resolution (see imaging/augment.py)."""
 
     probability: Fraction
     noise: NonNegative
@@ -29,7 +29,7 @@ class StrongAugment(Augment):
 
 
 class Warp(Section):
-    """Plausible shape change (see core/warp.py): sampled masks and the warped control share it."""
+    """Plausible shape change (see imaging/warp.py): sampled masks and the warped control share it."""
 
     rotate_deg: NonNegative
     scale: Annotated[float, Field(ge=0, lt=1)]

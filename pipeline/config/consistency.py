@@ -78,6 +78,6 @@ def _kinds(config) -> Iterator[str]:
         if getattr(segmenters[name], "views", 2) == 1 and (
             strong := [a for a in grid.arms if arms[a].augment == "strong"]
         ):
-            yield f"segmenters.{name}.views is 1, the image as it is, so arm '{strong[0]}' could augment nothing; raise it"
+            yield f"segmenters.{name}.views is 1, the image as it is, so arm '{strong[0]}' cannot augment; raise it"
     for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
         yield f"oracle.segmenters names '{name}', which is no SAM"

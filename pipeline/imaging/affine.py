@@ -1,19 +1,12 @@
 """Random flips and light affine maps of a batch, applied to image and mask together."""
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.nn import functional
 
 
 def random_affine(
-    images: Tensor,
-    masks: Tensor,
-    generator: torch.Generator,
-    *,
-    flip: bool,
-    rotate_deg: float,
-    scale: float,
-    shift: float,
+    images: Tensor, masks: Tensor, generator: Generator, *, flip: bool, rotate_deg: float, scale: float, shift: float
 ) -> tuple[Tensor, Tensor]:
     """Each sample gets its own map: left-right flip, rotation in ±rotate_deg, log-scale in ±scale, shift in ±shift.
 
@@ -25,13 +18,8 @@ def random_affine(
     """
     count = len(images)
     uniform = torch.rand(count, 5, generator=generator) * 2 - 1
-    theta = affine_matrix(
-        angle=torch.deg2rad(uniform[:, 0] * rotate_deg),
-        log_scale=uniform[:, 1] * scale,
-        log_aspect=torch.zeros(count),
-        shift=uniform[:, 2:4] * shift,
-        mirror=(uniform[:, 4] < 0) & flip,
-    )
+    angle, log_scale, mirror = torch.deg2rad(uniform[:, 0] * rotate_deg), uniform[:, 1] * scale, uniform[:, 4] < 0
+    theta = affine_matrix(angle, log_scale, torch.zeros(count), uniform[:, 2:4] * shift, mirror & flip)
     return apply_affine(images, masks, theta)
 
 
@@ -48,13 +36,9 @@ def affine_matrix(angle: Tensor, log_scale: Tensor, log_aspect: Tensor, shift: T
     sign = torch.where(mirror, -1.0, 1.0)
     cos, sin = torch.cos(angle), torch.sin(angle)
     width, height = torch.exp(log_scale + log_aspect / 2), torch.exp(log_scale - log_aspect / 2)
-    return torch.stack(
-        [
-            torch.stack([cos * sign / width, -sin / height, 2 * shift[:, 0]], dim=1),
-            torch.stack([sin * sign / width, cos / height, 2 * shift[:, 1]], dim=1),
-        ],
-        dim=1,
-    )
+    along_x = [cos * sign / width, -sin / height, 2 * shift[:, 0]]
+    along_y = [sin * sign / width, cos / height, 2 * shift[:, 1]]
+    return torch.stack([*along_x, *along_y], dim=1).unflatten(1, (2, 3))
 
 
 def apply_affine(images: Tensor, masks: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,21 +26,18 @@ def with_contour(image: np.ndarray, mask: np.ndarray | None, height: int) -> np.
 
 def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
     """RGB uint8 sheet of tiles (each H x W x 3) laid out in rows."""
-    heights = [max(tile.shape[0] for tile in row) for row in rows]
-    width = max(sum(tile.shape[1] + gap for tile in row) for row in rows) + gap
-    sheet = np.full((sum(heights) + gap * (len(rows) + 1), width, 3), 24, dtype=np.uint8)
-    top = gap
-    for row, height in zip(rows, heights, strict=True):
-        left = gap
-        for tile in row:
-            sheet[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
-            left += tile.shape[1] + gap
-        top += height + gap
-    return sheet
+    bands = []
+    for row in rows:
+        height = max(tile.shape[0] for tile in row)
+        bands.append(np.hstack([_framed(tile, gap, height - tile.shape[0], gap, 0) for tile in row]))
+    width = max(band.shape[1] for band in bands) + gap
+    return _framed(np.vstack([_framed(band, 0, 0, 0, width - band.shape[1]) for band in bands]), 0, gap, 0, 0)
+
+
+def _framed(tile: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    return np.pad(tile, ((top, bottom), (left, right), (0, 0)), constant_values=24)
 
 
 def evenly_spaced(items: Sequence, count: int) -> list:
     """Up to ``count`` items spread over the sequence."""
-    if len(items) <= count:
-        return list(items)
-    return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)]
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, min(count, len(items)))]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.imaging.metaimage import decode_mha
 from pipeline.run.errors import InputError
 
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
@@ -21,8 +22,10 @@ def decode_grey(data: bytes, name: str) -> np.ndarray:
     """uint8 HxW. Equal RGB channels keep their value; true colour becomes ITU-R 601 luma; alpha is dropped.
 
     Raises:
-        InputError: naming a damaged file or one with more than 8 bits per channel.
+        InputError: naming a damaged file or one with more than 8 bits per channel, or an MHA that is no grey image.
     """
+    if name.lower().endswith(".mha"):
+        return decode_mha(data, name)
     return np.asarray(_decode(data, name).convert("L"))
 
 

@@ -9,10 +9,10 @@ from pipeline.run.errors import InputError
 
 
 def decode_mha(data: bytes, name: str) -> np.ndarray:
-    """The array of a MetaImage file, as stored.
+    """uint8 HxW of a MetaImage file.
 
     Raises:
-        InputError: naming a damaged file.
+        InputError: naming a damaged file, or as :func:`grey_plane`.
     """
     import SimpleITK
 
@@ -21,10 +21,11 @@ def decode_mha(data: bytes, name: str) -> np.ndarray:
         path = Path(folder) / "image.mha"
         path.write_bytes(data)
         try:
-            return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+            array = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].replace(str(path), name)
             raise InputError(f"file '{name}' is not a readable MetaImage ({reason}); fetch it again") from error
+    return grey_plane(array, name)
 
 
 def grey_plane(array: np.ndarray, name: str) -> np.ndarray:

@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config.augmentation import Augment, StrongAugment
-from pipeline.imaging.augment import augment
-from pipeline.imaging.degrade import degrade
+from pipeline.imaging.augment import augment, degrade
 from pipeline.learning.loop import train
 from pipeline.learning.objective import Batch
 from pipeline.learning.recipe import Recipe

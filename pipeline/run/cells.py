@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,16 +14,12 @@ log = logging.getLogger("pipeline.cells")
 
 def prune_cells(folder: Path, keep: Collection[str]) -> None:
     """Remove the cells in ``folder`` whose name, up to the first dot, is not in ``keep``; all else stays."""
-    for path in sorted(folder.glob("*")):
-        if _CELL.fullmatch(path.name) and path.name.split(".")[0] not in keep:
-            _remove(path)
+    _remove(path for path in folder.glob("*") if _CELL.fullmatch(path.name) and path.name.split(".")[0] not in keep)
 
 
 def prune_datasets(folder: Path, keep: Collection[str]) -> None:
     """Remove the datasets in ``folder`` whose name is not in ``keep``; all else stays."""
-    for path in sorted(folder.glob("*")):
-        if (path / "dataset.json").is_file() and path.name not in keep:
-            _remove(path)
+    _remove(path for path in folder.glob("*") if (path / "dataset.json").is_file() and path.name not in keep)
 
 
 class Cell(NamedTuple):
@@ -47,6 +43,7 @@ def cell_name(*parts: str | int) -> str:
     return "-".join(map(str, parts))
 
 
-def _remove(path: Path) -> None:
-    log.info("%s is no longer in the grid: removed (DVC's cache has what it tracks)", path)
-    files.remove(path)
+def _remove(paths: Iterable[Path]) -> None:
+    for path in sorted(paths):
+        log.info("%s is no longer in the grid: removed (DVC's cache has what it tracks)", path)
+        files.remove(path)

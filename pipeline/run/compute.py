@@ -1,7 +1,5 @@
 """Device and determinism, decided once per process."""
 
-from typing import Protocol
-
 from pipeline.run.errors import InputError
 from pipeline.run.processes import local_rank
 
@@ -12,15 +10,11 @@ def check_precision(key: str, precision: str, device) -> None:
         raise InputError(f"key '{key}' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
 
 
-class Compute(Protocol):
-    """The section ``compute`` of the parameters, or the arguments of a command."""
-
-    device: str
-    threads: int
-
-
-def setup(compute: Compute):
+def setup(compute):
     """Set threads and deterministic algorithms; return the torch device.
+
+    Args:
+        compute: the section of the parameters, or the arguments of a command: ``device`` and ``threads``.
 
     Raises:
         InputError: the device asked for is not there.
@@ -29,9 +23,8 @@ def setup(compute: Compute):
 
     torch.set_num_threads(compute.threads)
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    name = compute.device
-    if name == "auto":
-        name = "cuda" if available["cuda"] else "cpu"
+    preferred = "cuda" if available["cuda"] else "cpu"
+    name = preferred if compute.device == "auto" else compute.device
     if not available[name]:
         raise InputError(f"this machine has no '{name}' (key 'compute.device', option --device); use 'auto' or 'cpu'")
     if name == "cuda":

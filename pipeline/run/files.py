@@ -43,13 +43,6 @@ def read_json(path: Path, remedy: str) -> dict:
     return value
 
 
-def replace(source: Path, target: Path) -> None:
-    """Move a finished file or folder to its place, removing what stood there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    remove(target)
-    shutil.move(source, target)
-
-
 def remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
@@ -61,13 +54,11 @@ def digest(paths: Iterable[Path], *values: object) -> str:
     """SHA-256 over the content (and relative names) of files and folders, then over ``values`` as text."""
     total = hashlib.sha256()
     for root in paths:
-        files = [root] if root.is_file() else sorted(file for file in root.rglob("*") if file.is_file())
-        for file in files:
-            if "__pycache__" in file.parts:
-                continue
-            total.update(str(file.relative_to(root)).encode())
-            with file.open("rb") as content:
-                total.update(hashlib.file_digest(content, "sha256").digest())
+        for file in [root] if root.is_file() else sorted(root.rglob("*")):
+            if file.is_file() and "__pycache__" not in file.parts:
+                total.update(str(file.relative_to(root)).encode())
+                with file.open("rb") as content:
+                    total.update(hashlib.file_digest(content, "sha256").digest())
     for value in values:
         total.update(repr(value).encode())
     return total.hexdigest()

@@ -3,8 +3,6 @@
 import os
 from datetime import timedelta
 
-LONGEST_WAIT = timedelta(days=7)
-
 
 def rank() -> int:
     return int(os.environ.get("RANK", "0"))
@@ -28,4 +26,4 @@ def wait_for_all(cpu: bool) -> None:
     if count() > 1:
         from accelerate import PartialState
 
-        PartialState(cpu=cpu, timeout=LONGEST_WAIT).wait_for_everyone()
+        PartialState(cpu=cpu, timeout=timedelta(days=7)).wait_for_everyone()

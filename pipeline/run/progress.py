@@ -34,15 +34,13 @@ class Progress:
 @contextmanager
 def progress(name: str, steps: int, live: Path | None = None) -> Iterator[Progress]:
     """With ``live``, every tenth loss also goes to a DVCLive folder there. Only the main process shows or writes."""
-    logger = _live(live) if live and is_main() else None
+    logger = None
+    if live and is_main():
+        from dvclive import Live
+
+        # dvcyaml=None: by default DVCLive edits the pipeline file.
+        logger = Live(str(live), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)
     with tqdm(total=steps, desc=name, mininterval=5, disable=None if is_main() else True) as bar:
         yield Progress(bar, steps, logger)
     if logger:
         logger.end()
-
-
-def _live(folder: Path):
-    from dvclive import Live
-
-    # dvcyaml=None: by default DVCLive edits the pipeline file.
-    return Live(str(folder), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)

@@ -25,8 +25,8 @@ class Scratch:
     def __init__(self, root: Path, name: str, inputs: list[Path], *values: object):
         import torch
 
-        hardware = torch.__version__, torch.cuda.is_available()
-        digest = files.digest([*code_of_this_program(), *inputs], *values, hardware)
+        values = (*values, torch.__version__, torch.cuda.is_available())
+        digest = files.digest([*code_of_this_program(), *inputs], *values)
         self.folder = root / f"{name}-{digest[:16]}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._file = self.folder / "state.pt"

@@ -10,6 +10,7 @@ import argparse
 import inspect
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -28,25 +29,20 @@ SCRATCH = Path(".scratch")
 log = logging.getLogger("pipeline")
 
 
+def new_parser(module: str, doc: str) -> argparse.ArgumentParser:
+    """The parser of a module that is run with `python -m`; ``doc`` is shown as it is written."""
+    raw = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(prog=f"python -m {module}", description=doc, formatter_class=raw)
+
+
 def build_parser(run: Callable) -> argparse.ArgumentParser:
-    doc = inspect.getdoc(run) or ""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {run.__globals__['__spec__'].name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--params", type=Path, default=Path("params.yaml"), help="parameter file (default: %(default)s)"
-    )
+    parser = new_parser(run.__globals__["__spec__"].name, inspect.getdoc(run) or "")
+    parser.add_argument("--params", type=Path, default="params.yaml", help="parameter file (default: %(default)s)")
     for name, argument in _arguments(run).items():
-        kind = {Output: "path to write", Path: "path"}.get(argument.annotation, "value")
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=Path if argument.annotation == Output else argument.annotation,
-            required=argument.default is inspect.Parameter.empty,
-            default=None if argument.default is inspect.Parameter.empty else argument.default,
-            help=kind,
-        )
+        kind, default = argument.annotation, argument.default
+        given = {"required": True} if default is inspect.Parameter.empty else {"default": default}
+        about = {Output: "path to write", Path: "path"}.get(kind, "value")
+        parser.add_argument(f"--{name.replace('_', '-')}", type=Path if kind == Output else kind, help=about, **given)
     return parser
 
 
@@ -105,7 +101,9 @@ def written_whole(target: Path) -> Iterator[Path]:
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield partial
-        files.replace(partial, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        files.remove(target)
+        shutil.move(partial, target)
     finally:
         files.remove(partial)
 

@@ -12,8 +12,8 @@ synthetic); ``score`` takes them all.
 import argparse
 import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -29,8 +29,6 @@ from pipeline.tools import command
 log = logging.getLogger("pipeline.blind_reading")
 UNSEEN = ("val", "test")
 """Splits whose patients no generator was trained on."""
-VOTES = ("Surely real", "Probably real", "Probably synthetic", "Surely synthetic")
-KINDS = ("real", "synthetic")
 SEED = 0
 """Of the bootstrap: equal votes give equal intervals."""
 
@@ -54,16 +52,11 @@ class Vote(Section):
     seconds: NonNegative
 
 
-@dataclass(frozen=True)
-class Key:
-    """``synthetic``: image number → whether it is synthetic, for all images of the reading of this id."""
-
-    reading: str
-    synthetic: dict[int, bool]
+Key = Mapping[int, Answer]
+"""The answers by image number."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("blind_reading", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the page for the readers and the key")
     make.add_argument("--synthetic", type=Path, required=True, help="synthetic or curated dataset")
@@ -77,7 +70,6 @@ def build_parser() -> argparse.ArgumentParser:
     scoring.add_argument("--out", type=Path, help="JSON file to write as well")
     scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
     scoring.set_defaults(run=run_score)
-    return parser
 
 
 def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) -> None:
@@ -104,20 +96,17 @@ def make_reading(synthetic: Path, real: Path, count: int, seed: int, out: Path) 
     size = max(max(case.image.shape) for case, _ in drawn)
     drawn += [(case, "real") for case in draw(real, "train", UNSEEN, count // 2, seed)]
     shown = [drawn[i] for i in numpy_generator(seed, "blind order").permutation(count)]
-    warn_of_shapes(shown, size)
     boxed = [letterbox(case.image, size) for case, _ in shown]
+    warn_of_shapes([box.inner for _, box in boxed], [truth for _, truth in shown])
     # A border that every image has is cut off from all alike: readers see larger images.
     top, left = np.min([box.offset for _, box in boxed], axis=0)
     pngs = [encode_png(np.ascontiguousarray(canvas[top : size - top, left : size - left])) for canvas, _ in boxed]
     reading = hashlib.sha256(b"".join(pngs)).hexdigest()[:12]
-    rows = [
-        {"reading": reading, "image": number, "case": case.id, "truth": truth}
-        for number, (case, truth) in enumerate(shown, start=1)
-    ]
+    answers = [Answer(reading=reading, image=i, case=case.id, truth=kind) for i, (case, kind) in enumerate(shown, 1)]
     with written_whole(out) as folder:
         page = render_page(reading, pngs, (size - 2 * top, size - 2 * left))
         files.write_bytes(folder / "reading.html", page.encode())
-        write_table(folder / "key.csv", rows)
+        write_table(folder / "key.csv", [answer.model_dump() for answer in answers])
 
 
 def draw(path: Path, role: str, splits: Sequence[str] | None, count: int, seed: int) -> list:
@@ -133,30 +122,25 @@ def draw(path: Path, role: str, splits: Sequence[str] | None, count: int, seed: 
     if dataset.role != role:
         wanted = {"synthetic": "the folder of a synthetic or curated set", "train": "the prepared training cohort"}
         raise InputError(f"{path}: its role is '{dataset.role}', not '{role}'; give {wanted[role]}")
-    if len(dataset.cases) < count:
+    if (there := len(dataset.cases)) < count:
         where = f" in the splits {' and '.join(splits)}" if splits else ""
-        least = 2 * len(dataset.cases)
-        remedy = f"lower --count to {least} or less, or " if least else ""
-        more = "sample more images" if role == "synthetic" else "add patients or enlarge those splits"
-        raise InputError(f"{path}: {len(dataset.cases)} images{where}, {count} are needed; {remedy}{more}")
+        fewer = f"lower --count to {2 * there} or less, or " if there else ""
+        more = "add patients or enlarge those splits" if splits else "sample more images"
+        raise InputError(f"{path}: {there} images{where}, {count} are needed; {fewer}{more}")
     chosen = numpy_generator(seed, "blind draw", role).permutation(len(dataset.cases))[:count]
     return [dataset.cases[int(i)] for i in sorted(chosen)]
 
 
-def warn_of_shapes(shown: Sequence[tuple], size: int) -> None:
+def warn_of_shapes(shapes: Sequence[tuple[int, int]], truth: Sequence[str]) -> None:
     """Say so when the black borders alone tell many images' kind: borders that one kind has and the other has not."""
-    from pipeline.imaging.letterbox import Letterbox
-
-    inner = [Letterbox.fit(case.image.shape, size).inner for case, _ in shown]
-    of_kind = {kind: {box for box, (_, truth) in zip(inner, shown, strict=True) if truth == kind} for kind in KINDS}
-    telling = sum((box in of_kind["real"]) != (box in of_kind["synthetic"]) for box in inner)
-    if telling > len(shown) / 10:
-        log.warning(
-            "%d of %d images have a height and width that only their own kind has: readers may go by the black "
-            "borders; sample with masks of the cohort's own format",
-            telling,
-            len(shown),
-        )
+    kinds = defaultdict(set)
+    for shape, kind in zip(shapes, truth, strict=True):
+        kinds[shape].add(kind)
+    telling = sum(len(kinds[shape]) == 1 for shape in shapes)
+    if telling > len(shapes) / 10:
+        share = f"{telling} of {len(shapes)} images"
+        log.warning("%s have a height and width that only their own kind has: readers may go by the black borders; "
+                    "sample with masks of the cohort's own format", share)  # fmt: skip
 
 
 def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> str:
@@ -166,25 +150,27 @@ def render_page(reading: str, pngs: Sequence[bytes], shape: tuple[int, int]) -> 
     from pipeline.quality.pages.templates import environment
 
     images = [base64.b64encode(png).decode() for png in pngs]
-    height, width = shape
     template = environment("pipeline.tools").get_template("blind_reading.html.j2")
-    return template.render(reading=reading, images=images, votes=VOTES, height=height, width=width)
+    return template.render(reading=reading, images=images, height=shape[0], width=shape[1])
 
 
-def read_rows(path: Path, kind: type[Section], remedy: str) -> list:
-    """The rows of a CSV file, at least one, as sections of a kind; an empty field is None.
+def read_rows(path: Path, kind: type[Section], remedy: str) -> dict:
+    """The rows of a CSV file, at least one, as sections of a kind by image number; an empty field is None.
 
     Raises:
-        InputError: no such file, not CSV, no row, a column is missing, or a field is not as the section says.
+        InputError: no such file, not CSV, no row, a column is missing, a field is not as the section says, or an image
+            occurs twice.
     """
-    rows = []
+    rows = {}
     for row in read_table(path, kind.model_fields, remedy, strip=True):
         try:
-            rows.append(kind.model_validate({name: row[name] or None for name in kind.model_fields}))
+            read = kind.model_validate({name: row[name] or None for name in kind.model_fields})
         except ValidationError as error:
             fault = error.errors()[0]
-            place = row.place(str(fault["loc"][0]))
-            raise InputError(f"{place} is '{fault['input'] or ''}': {fault['msg']}; {remedy}") from None
+            place, text = row.place(str(fault["loc"][0])), fault["input"] or ""
+            raise InputError(f"{place} is '{text}': {fault['msg']}; {remedy}") from None
+        if rows.setdefault(read.image, read) is not read:
+            raise InputError(f"{path}: image {read.image} occurs twice; {remedy}")
     if not rows:
         raise InputError(f"{path}: no row below the header; {remedy}")
     return rows
@@ -197,54 +183,42 @@ def read_key(path: Path) -> Key:
         InputError: not a key, or one that was changed.
     """
     remedy = "give the key.csv that `make` wrote"
-    answers = read_rows(path, Answer, remedy)
-    synthetic = {answer.image: answer.truth == "synthetic" for answer in answers}
-    if len({answer.reading for answer in answers}) > 1:
+    key = read_rows(path, Answer, remedy)
+    if len({answer.reading for answer in key.values()}) > 1:
         raise InputError(f"{path}: answers of several readings; {remedy}")
-    if len(synthetic) != len(answers):
-        raise InputError(f"{path}: an image occurs twice; {remedy}")
-    if set(synthetic.values()) != {True, False}:
+    if len({answer.truth for answer in key.values()}) < 2:
         raise InputError(f"{path}: it needs images of both kinds; {remedy}")
-    return Key(answers[0].reading, synthetic)
+    return key
 
 
-def read_ballot(path: Path, key: Key) -> list[Vote]:
-    """One reader's votes, without unrated images.
-
-    Raises:
-        InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
-            in one file, or no vote.
-    """
-    remedy = "give a file as the page saved it"
-    votes: dict[int, Vote] = {}
-    for vote in read_rows(path, Vote, remedy):
-        reader = next(iter(votes.values()), vote).reader
-        if vote.reading != key.reading:
-            raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{key.reading}'; {remedy}")
-        if vote.reader != reader:
-            raise InputError(f"{path}: votes of '{reader}' and of '{vote.reader}'; give one file a reader")
-        if vote.image not in key.synthetic:
-            raise InputError(f"{path}: image {vote.image} is not among the {len(key.synthetic)} of the key; {remedy}")
-        if votes.setdefault(vote.image, vote) is not vote:
-            raise InputError(f"{path}: image {vote.image} occurs twice; {remedy}")
-    if not (rated := [vote for vote in votes.values() if vote.vote is not None]):
-        raise InputError(f"{path}: no image is rated; leave the file out")
-    return rated
+def reading_of(key: Key) -> str:
+    return next(iter(key.values())).reading
 
 
 def read_ballots(paths: Sequence[Path], key: Key) -> dict[str, list[Vote]]:
-    """Reader → votes, one file each.
+    """Reader → votes, one file each, without unrated images.
 
     Raises:
-        InputError: as :func:`read_ballot`, and where a reader occurs twice.
+        InputError: votes of another reading, an unknown or repeated image, a vote that is not 1 to 4, several readers
+            in one file, no vote, or a reader occurs twice.
     """
+    remedy, reading = "give a file as the page saved it", reading_of(key)
     ballots, seen = {}, {}
     for path in paths:
-        votes = read_ballot(path, key)
-        reader = votes[0].reader
+        votes = read_rows(path, Vote, remedy).values()
+        reader = next(iter(votes)).reader
+        for vote in votes:
+            if vote.reading != reading:
+                raise InputError(f"{path}: votes of the reading '{vote.reading}', the key is of '{reading}'; {remedy}")
+            if vote.reader != reader:
+                raise InputError(f"{path}: votes of '{reader}' and of '{vote.reader}'; give one file a reader")
+            if vote.image not in key:
+                raise InputError(f"{path}: image {vote.image} is not among the {len(key)} of the key; {remedy}")
         if (first := seen.setdefault(reader.casefold(), path)) is not path:
             raise InputError(f"{path}: reader '{reader}' has voted in {first} too; give one file a reader")
-        ballots[reader] = votes
+        ballots[reader] = [vote for vote in votes if vote.vote is not None]
+        if not ballots[reader]:
+            raise InputError(f"{path}: no image is rated; leave the file out")
     return ballots
 
 
@@ -255,14 +229,13 @@ def score_reading(key: Key, ballots: Mapping[str, Sequence[Vote]]) -> dict:
     from pipeline.quality.reader_agreement import in_words, score_agreement, score_pooled
     from pipeline.run.seeds import numpy_generator
 
-    images = sorted(key.synthetic)
-    truth = np.array([key.synthetic[image] for image in images])
-    votes = np.full((len(ballots), len(images)), np.nan)
-    for row, ballot in zip(votes, ballots.values(), strict=True):
-        row[[images.index(vote.image) for vote in ballot]] = [vote.vote for vote in ballot]
+    images = sorted(key)
+    truth = np.array([key[image].truth == "synthetic" for image in images])
+    given = [{vote.image: vote.vote for vote in ballot} for ballot in ballots.values()]
+    votes = np.array([[rated.get(image, np.nan) for image in images] for rated in given], dtype=float)
     pooled = score_pooled(votes, truth, numpy_generator(SEED, "pooled"))
     return {
-        "reading": key.reading,
+        "reading": reading_of(key),
         "images": len(images),
         "synthetic": int(truth.sum()),
         "in_words": in_words(pooled, len(ballots), len(images)),
@@ -297,9 +270,5 @@ def run_score(args: argparse.Namespace) -> None:
     print(as_text(scores))
 
 
-def run(args: argparse.Namespace) -> None:
-    args.run(args)
-
-
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, lambda args: args.run(args))

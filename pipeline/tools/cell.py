@@ -10,7 +10,6 @@ one unless ``--storage`` names another.
 """
 
 import argparse
-import fcntl
 import hashlib
 import logging
 import os
@@ -25,10 +24,8 @@ from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
-from pipeline.tools.launch.complaints import complaints
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
-RUNNING = "Running stage '"
 log = logging.getLogger("pipeline.cell")
 
 
@@ -53,7 +50,7 @@ def pull_and_reproduce(folder: Path, targets: Sequence[str], storage: str | None
     if storage is not None:
         call(folder, "dvc", "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
     output = call(folder, *QUICK_DVC, "repro", "--pull", *targets)
-    return [line.split("'")[1] for line in output.splitlines() if line.startswith(RUNNING)]
+    return re.findall("(?m)^Running stage '(.+?)'", output)
 
 
 @contextmanager
@@ -65,23 +62,19 @@ def _clone(workspace: Path, repository: str, revision: str) -> Iterator[Path]:
     origin = hashlib.sha256(repository.encode()).hexdigest()[:6]
     for number in range(10_000):
         folder = workspace / f"{revision[:12]}-{origin}-{number}"
-        with folder.with_suffix(".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            busy = folder.with_suffix(".busy")
-            if busy.exists():
-                continue
-            busy.touch()
-            try:
-                if not folder.exists():
-                    call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
-                call(folder, "git", "checkout", "--quiet", "--detach", "--force", revision)
-                yield folder
-            finally:
-                busy.unlink()
-            return
+        busy = folder.with_suffix(".busy")
+        try:
+            busy.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            if not folder.exists():
+                call(workspace, "git", "clone", "--quiet", "--no-checkout", repository, folder.name)
+            call(folder, "git", "checkout", "--quiet", "--detach", "--force", revision)
+            yield folder
+        finally:
+            busy.unlink()
+        return
     raise InputError(f"{workspace}: too many clones left behind; remove the folder")
 
 
@@ -92,12 +85,17 @@ def call(folder: Path, *words: str) -> str:
         InputError: it failed; with what it complained of.
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    done = subprocess.run(words, cwd=folder, env=environment, **piped)
     if done.returncode:
         raise InputError(f"`{' '.join(words)}` failed: {complaints(done.stdout)}")
     return done.stdout
+
+
+def complaints(output: str) -> str:
+    """The lines of an output that call themselves errors, or else the last five."""
+    told = [line for line in output.splitlines() if line.strip()]
+    return " ".join([line for line in told if line.startswith(("ERROR", "fatal"))] or told[-5:])
 
 
 def _end_with_parent() -> None:
@@ -111,15 +109,13 @@ def _end_with_parent() -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("cell", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", help="as `dvc stage list` names it")
     parser.add_argument("--repository", required=True, help="what `git clone` takes")
     parser.add_argument("--revision", required=True, help="a commit that the repository has")
     parser.add_argument("--workspace", type=Path, required=True, help="folder of this machine for clones")
     parser.add_argument("--storage", help="address of the shared DVC remote (default: that of the project)")
     parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -131,4 +127,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

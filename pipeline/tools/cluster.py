@@ -13,14 +13,13 @@ import argparse
 import logging
 import subprocess
 import sys
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
-from pipeline.tools.workers import Fault, add_keep_going, dependencies, run_all, stage_address
+from pipeline.tools.workers import Fault, add_stages, dependencies, run_all
 
 log = logging.getLogger("pipeline.cluster")
 
@@ -31,32 +30,24 @@ def pinned_revision(repo: Path) -> str:
     Raises:
         InputError: it has changes that no other machine could see.
     """
-    changed = call(repo, "git", "status", "--porcelain", "--untracked-files=no")
-    if changed:
+    if changed := call(repo, "git", "status", "--porcelain", "--untracked-files=no"):
         names = ", ".join(line.split()[-1] for line in changed.splitlines()[:5])
         raise InputError(f"other machines see committed files only; commit or undo the changes to {names}")
     return call(repo, "git", "rev-parse", "HEAD").strip()
 
 
-def kept_by_git(repo: Path) -> set[str]:
-    """Stages with an output outside DVC's cache: no remote and no run cache has them, so they are run at home."""
+def shared(repo: Path, targets: Sequence[str]) -> dict[str, set[str]]:
+    """Stage → the stages it needs, without those with an output outside DVC's cache.
+
+    No remote has such an output: the stage is run at home, and once more in every cell that needs it.
+    """
     from dvc.repo import Repo
 
     with Repo(str(repo)) as opened:
-        return {stage_address(stage) for stage in opened.index.stages if not all(out.use_cache for out in stage.outs)}
-
-
-def shared(needs: Mapping[str, set[str]], at_home: set[str]) -> dict[str, set[str]]:
-    """Stage → the stages it needs, without those that are run at home.
-
-    Raises:
-        InputError: another stage needs one of these.
-    """
-    for stage, needed in needs.items():
-        if stage not in at_home and needed & at_home:
-            names = ", ".join(sorted(needed & at_home))
-            raise InputError(f"{stage} needs {names}, whose outputs no remote has; drop `cache: false` there")
-    return {stage: needed for stage, needed in needs.items() if stage not in at_home}
+        stages = opened.index.stages
+        at_home = {stage.addressing for stage in stages if not all(out.use_cache for out in stage.outs)}
+    needs = dependencies(repo, targets)
+    return {stage: needed - at_home for stage, needed in needs.items() if stage not in at_home}
 
 
 def run_cell(stage: str, options: Sequence[str]) -> list[str]:
@@ -71,11 +62,11 @@ def run_cell(stage: str, options: Sequence[str]) -> list[str]:
     return output.split()
 
 
-def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
-    """Run the pipeline of a repository, or what the targets need, on the cluster; returns how often each stage was run.
+def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
+    """Run the pipeline of a repository, or what the targets need, on the cluster; returns the stages that were run.
 
     Args:
-        args: of :func:`build_parser`.
+        args: of :func:`add_arguments`.
 
     Raises:
         InputError: a stage failed, or its worker was lost more often than is retried.
@@ -85,17 +76,17 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     repository = args.repository or call(repo, "git", "remote", "get-url", "origin").strip()
     options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
     options += ["--storage", args.storage] if args.storage else []
-    needs = shared(dependencies(repo, args.targets), kept_by_git(repo))
+    needs = shared(repo, args.targets)
+    ran = []
     ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
         room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
-        ran = Counter()
 
         def task(stages: Sequence[str], _: int) -> Fault | None:
             (stage,) = stages
             try:
-                ran.update(ray.get(remote.options(name=stage, **room).remote(stage, options)))
+                ran.extend(ray.get(remote.options(name=stage, **room).remote(stage, options)))
             except ray.exceptions.RayTaskError as error:
                 return stage, f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
@@ -109,9 +100,8 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> Counter:
     return ran
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("cluster", __doc__)
-    parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stages(parser)
     parser.add_argument("--address", default="auto", help="of the Ray cluster (default: the one running here)")
     parser.add_argument("--repository", help="what nodes clone (default: the remote `origin`)")
     parser.add_argument("--storage", help="address of the shared DVC remote, here the default one from then on")
@@ -119,19 +109,15 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--cpus", type=float, default=1, help="of a node that a stage takes; as `compute.threads`")
     parser.add_argument("--gpus", type=float, default=0)
     parser.add_argument("--retries", type=int, default=3, help="of a stage whose worker is lost")
-    add_keep_going(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
     repo = Path.cwd()
     ran = run_on_cluster(args, repo)
-    log.info("run on the cluster: %d stages", ran.total())
-    for stage in [stage for stage, times in ran.items() if times > 1]:
-        log.warning("%s was run %d times", stage, ran[stage])
+    log.info("run on the cluster: %d stages", len(ran))
     here = pull_and_reproduce(repo, args.targets, args.storage)
     log.info("taken from the remote; run here: %s", ", ".join(here) or "nothing")
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -5,17 +5,16 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from pipeline.run import stage
 from pipeline.run.errors import InputError
-from pipeline.run.stage import prepare_environment, reported
 
 
-def new_parser(name: str, doc: str) -> argparse.ArgumentParser:
-    """The parser of ``pipeline.tools.<name>``; ``doc`` is shown as it is written."""
-    return argparse.ArgumentParser(
-        prog=f"python -m pipeline.tools.{name}",
-        description=doc,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def build_parser(add_arguments: Callable) -> argparse.ArgumentParser:
+    """The parser of the module of ``add_arguments(parser)``; its docstring is shown as it is written."""
+    module = add_arguments.__globals__
+    parser = stage.new_parser(module["__spec__"].name, module["__doc__"])
+    add_arguments(parser)
+    return parser
 
 
 def add_compute(parser: argparse.ArgumentParser) -> None:
@@ -46,12 +45,10 @@ def new_folder(text: str) -> Path:
     return path
 
 
-def main(
-    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int | None], argv: Sequence[str] | None = None
-) -> None:
-    """Parse and run; exit with the status ``run`` returns, or with 2 and one line for bad input."""
-    args = parser.parse_args(argv)
-    with reported(InputError, OSError):
-        prepare_environment(getattr(args, "threads", 1))
+def main(add_arguments: Callable, run: Callable, argv: Sequence[str] | None = None) -> None:
+    """Parse and run; exit with the status that ``run(args)`` returns, if any, or with 2 and one line for bad input."""
+    args = build_parser(add_arguments).parse_args(argv)
+    with stage.reported(InputError, OSError):
+        stage.prepare_environment(getattr(args, "threads", 1))
         if status := run(args):
             raise SystemExit(status)

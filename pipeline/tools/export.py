@@ -9,8 +9,11 @@
 
 import argparse
 import logging
+import statistics
+import timeit
 from pathlib import Path
 
+from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 
@@ -21,6 +24,8 @@ BOXES = {
     "whole_box": "give SamPredictor a box around the whole image",
     "predicted_box": "predict without a prompt first, then with a box around the mask found",
 }
+TOLERANCE = 1e-3
+"""Of ONNX logits against torch's."""
 log = logging.getLogger("pipeline.export")
 
 
@@ -47,10 +52,8 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     base = base or BASES / read_config(model, "segmenter")["name"]
     about = read_config(base, "sam")
     if about["architecture"] != OFFICIAL:
-        raise InputError(
-            f"{base}: a {about['architecture']}, which segment_anything cannot build; fine-tune official weights "
-            "(base.weights) to export them"
-        )
+        remedy = "fine-tune official weights (base.weights) to export them"
+        raise InputError(f"{base}: a {about['architecture']}, which segment_anything cannot build; {remedy}")
     network, facts = load_segmenter(kind_of(model), model, "cpu", base)
     vision = SamConfig.from_dict(about["sam"]).vision_config
     name = REGISTRY.get(vision.hidden_size)
@@ -69,38 +72,76 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     if network.prompt != "none":
         log.warning("fine-tuned with prompt %s: %s", network.prompt, BOXES[network.prompt])
     if network.image_size != OFFICIAL_SIZE:
-        log.warning(
-            "fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", network.image_size,
-            OFFICIAL_SIZE)  # fmt: skip
+        sizes = network.image_size, OFFICIAL_SIZE
+        log.warning("fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", *sizes)
     return name
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("export", __doc__)
+def export_onnx(model: Path, out: Path) -> None:
+    """Write ``out`` after ONNX Runtime has computed from it what torch computes, and say how fast it was.
+
+    Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
+    structures' names and S are in the file's metadata.
+
+    Raises:
+        InputError: no such U-Net, or logits that differ by more than 1e-3.
+    """
+    import numpy as np
+    import onnx
+    import onnxruntime
+    import torch
+
+    from pipeline.data.structures import from_json, names
+    from pipeline.networks.kinds import kind_of
+    from pipeline.networks.segmenter import load_segmenter
+
+    network, about = load_segmenter(kind_of(model), model, "cpu")
+    size = about["image_size"]
+    images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    named = {"input_names": ["image"], "output_names": ["logits"]}
+    how = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}, "dynamo": True, "verbose": False}
+    written = torch.onnx.export(network, (images[:2],), **named, **how).model_proto
+    known = ",".join(names(from_json(about["structures"])))
+    onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
+    data = written.SerializeToString()
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    with torch.inference_mode():
+        expected = network(images).numpy()
+    difference = float(np.abs(session.run(None, {"image": images.numpy()})[0] - expected).max())
+    if not difference <= TOLERANCE:
+        raise InputError(f"{model}: ONNX Runtime's logits differ by {difference:.2g} from torch's; nothing was written")
+    inputs = {"image": images[:1].numpy()}
+    seconds = timeit.repeat(lambda: session.run(None, inputs), number=1, repeat=21)
+    files.write_bytes(out, data)
+    megabytes, milliseconds = len(data) / 1e6, 1000 * statistics.median(seconds[1:])
+    speed = f"{milliseconds:.0f} ms an image on one core"
+    log.info("%s: %.1f MB, logits within %.1g of torch's, %s", out, megabytes, difference, speed)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--out", type=Path, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net")
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
+    from pipeline.networks.segmenter import read_settings
     from pipeline.networks.weights import read_config
 
-    kind = read_config(args.model, "segmenter").get("settings", {}).get("kind")
-    if kind not in SUFFIXES:
-        raise InputError(f"{args.model}: a segmenter of kind '{kind}'; only {' and '.join(SUFFIXES)} can be exported")
+    kind = read_settings(args.model, read_config(args.model, "segmenter")).kind
     if args.out.suffix != SUFFIXES[kind]:
         raise InputError(f"--out is {args.out}; a segmenter of kind '{kind}' is written as {SUFFIXES[kind]}")
     if kind == "unet":
-        from pipeline.tools.onnx_export import export_onnx
-
-        found = export_onnx(args.model, args.out)
-        log.info("%s: %.1f MB, logits within %.1g of torch's, %.0f ms an image on one core",
-                 args.out, found.megabytes, found.difference, found.milliseconds)  # fmt: skip
+        export_onnx(args.model, args.out)
     else:
         name = export_official(args.model, args.out, args.base)
         log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -16,33 +16,26 @@ from pipeline.run.stage import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.generate")
-SAMPLERS = ("dpmpp_2m", "sde_dpmpp_2m", "euler")
 SHOWN = 24
 """Tiles of the preview."""
-
-
-NOISE_LEVELS = {"guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
+SAMPLER = {"sampler": "dpmpp_2m", "guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
 """As in every preset."""
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("generate", __doc__)
-    whole, real = command.between(int, 1, 10**6), command.between(float, 0)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained diffusion model")
     parser.add_argument("--masks", type=Path, required=True, help="folder of masks")
     parser.add_argument("--out", type=command.new_folder, required=True, help="folder to write, new or empty")
-    parser.add_argument("--per-mask", type=whole, default=1, help="images per mask (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--steps", type=command.between(int, 2, 1000), default=14, help="sampler steps (default: %(default)s)"
-    )
-    parser.add_argument("--guidance", type=real, default=1.5, help="1 is unguided (default: %(default)s)")
-    parser.add_argument("--sampler", choices=SAMPLERS, help=f"of a model in pixel space (default: {SAMPLERS[0]})")
-    parser.add_argument(
-        "--chunk-size", type=command.between(int, 1, 256), default=16, help="images made at once (default: %(default)s)"
-    )
+    numbers = {
+        "per-mask": (command.between(int, 1, 10**6), 1, "images per mask"),
+        "seed": (int, 0, "of the images"),
+        "steps": (command.between(int, 2, 1000), 14, "sampler steps"),
+        "guidance": (command.between(float, 0), 1.5, "1 is unguided"),
+        "chunk-size": (command.between(int, 1, 256), 16, "images made at once"),
+    }
+    for name, (kind, default, about) in numbers.items():
+        parser.add_argument(f"--{name}", type=kind, default=default, help=f"{about} (default: %(default)s)")
     command.add_compute(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
@@ -58,7 +51,6 @@ def run(args: argparse.Namespace) -> None:
     from pipeline.data import structures
     from pipeline.data.writer import encode_png
     from pipeline.diffusion.backends import open_generator
-    from pipeline.diffusion.pixel.generator import MaskToImagePipeline
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
     from pipeline.imaging.decoding import MASK_SUFFIXES, read_masks
@@ -68,42 +60,28 @@ def run(args: argparse.Namespace) -> None:
     if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
         raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
-    if args.sampler and not isinstance(generator, MaskToImagePipeline):
-        raise InputError(f"--sampler does not apply to {args.model}, a latent generator; leave it out")
-    masks = read_masks(args.masks, structures.names(generator.structures))
+    masks = dict(read_masks(args.masks, structures.names(generator.structures)))
     bank = sector_bank(generator.sectors, generator.image_size)
-    names = [f"{name}-{k}" if args.per_mask > 1 else name for name, _ in masks for k in range(args.per_mask)]
-    sampler = Sampler(
-        sampler=args.sampler or SAMPLERS[0],
-        steps=args.steps,
-        guidance=args.guidance,
-        chunk_size=args.chunk_size,
-        **NOISE_LEVELS,
-    )
+    wanted = [(f"{name}-{k}" if args.per_mask > 1 else name, name) for name in masks for k in range(args.per_mask)]
+    sampler = Sampler(steps=args.steps, guidance=args.guidance, chunk_size=args.chunk_size, **SAMPLER)
     count, tiles = 0, []
-    with (
-        written_whole(args.out) as folder,
-        tqdm(total=len(names), desc="images", unit="image", mininterval=5, disable=None) as bar,
-    ):
-        for start in range(0, len(names), args.chunk_size):
-            chunk = range(start, min(start + args.chunk_size, len(names)))
+    with written_whole(args.out) as folder:
+        for start in tqdm(range(0, len(wanted), args.chunk_size), desc="chunks", mininterval=5, disable=None):
+            chunk = wanted[start : start + args.chunk_size]
             # Always a full chunk: an image then does not depend on how many there are.
-            padded = [*chunk, *[chunk[-1]] * (args.chunk_size - len(chunk))]
-            draws = [draw_of(masks[i // args.per_mask], bank, derive(args.seed, names[i])) for i in chunk]
-            draws += draws[-1:] * (len(padded) - len(chunk))
-            noise_seeds = [derive(args.seed, "image", names[i]) for i in padded]
-            images, kept = generator.render(draws, noise_seeds, sampler)
-            for i, draw, image, mask in zip(chunk, draws, images, kept, strict=False):
+            full = chunk + chunk[-1:] * (args.chunk_size - len(chunk))
+            draws = [draw_of(name, masks[name], bank, derive(args.seed, image)) for image, name in full]
+            rendered = generator.render(draws, [derive(args.seed, "image", image) for image, _ in full], sampler)
+            for (name, _), draw, image, mask in zip(chunk, draws, *rendered, strict=False):
                 if mask is None:
-                    log.warning("%s: the sample shows no closed structure and is left out", names[i])
+                    log.warning("%s: the sample shows no closed structure and is left out", name)
                     continue
                 pair = draw.box.crop(image), draw.box.crop(mask)
                 for kind, pixels in zip(("images", "masks"), pair, strict=True):
-                    files.write_bytes(folder / kind / f"{names[i]}.png", encode_png(np.ascontiguousarray(pixels)))
+                    files.write_bytes(folder / kind / f"{name}.png", encode_png(np.ascontiguousarray(pixels)))
                 count += 1
                 if len(tiles) < SHOWN:
                     tiles.append(with_contour(*pair, height=144))
-            bar.update(len(chunk))
         if not tiles:
             raise InputError(f"{args.model}: no sample shows a closed structure; train the model longer")
         rows = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
@@ -111,25 +89,22 @@ def run(args: argparse.Namespace) -> None:
     log.info("%d images in %s", count, args.out)
 
 
-def draw_of(named, bank, seed: int):
-    """The draw of a mask (name, uint8 HxW) in one of the model's own sectors (bool [N, S, S])."""
-    import json
-
+def draw_of(name: str, mask, bank, seed: int):
+    """The draw of a mask (uint8 HxW) in one of the model's own sectors (bool [N, S, S])."""
     import torch
 
     from pipeline.diffusion.masks import MaskDraw
     from pipeline.diffusion.sector import choose_sectors
     from pipeline.imaging.letterbox import letterbox
 
-    name, mask = named
     size = bank.shape[-1]
     boxed, box = letterbox(mask, size, mask=True)
     if not boxed.any():
         raise InputError(f"mask '{name}': nothing is left of it at {size} px; draw it larger")
     rng = torch.Generator().manual_seed(seed)
     (sector,) = choose_sectors(torch.from_numpy(boxed)[None], bank, rng).numpy()
-    return MaskDraw(boxed, box, sector, "user", json.dumps({"mask": name}))
+    return MaskDraw(boxed, box, sector, "user", transform="{}")
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

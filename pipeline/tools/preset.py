@@ -20,8 +20,7 @@ from pipeline.run.errors import InputError
 from pipeline.tools import command
 
 COMPLETE = "quick"
-EMBEDDED = "data/raw/phantom/"
-"""The stage `phantom` makes these."""
+PARAMS = Path("params.yaml")
 log = logging.getLogger("pipeline.preset")
 
 
@@ -39,25 +38,24 @@ def compose(folder: Path, name: str) -> str:
     if name != COMPLETE:
         _merge(params, yaml.load(folder / f"{name}.yaml"))
         params.yaml_set_start_comment(f"The parameters of every stage. This file was written from the preset `{name}`.")
-    return _written(yaml, params)
+    return _written(params)
 
 
 def sorted_by_kind(path: Path) -> str:
     """The text of a parameter file with its section ``kinds`` made to fit its grid."""
-    yaml = _yaml()
     try:
-        return _written(yaml, yaml.load(path))
+        return _written(_yaml().load(path))
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: cannot be sorted by kind ({error}); name a preset to start from") from None
 
 
-def _written(yaml, params) -> str:
+def _written(params) -> str:
     arms = {name: Arm(**params["arms"][name]) for name in params["grid"]["arms"]}
     segmenters = {name: SimpleNamespace(**params["segmenters"][name]) for name in params["grid"]["segmenters"]}
     for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters):
         params["kinds"][kind][:] = names
     buffer = io.StringIO()
-    yaml.dump(params, buffer)
+    _yaml().dump(params, buffer)
     return buffer.getvalue()
 
 
@@ -87,29 +85,23 @@ def _alike(base, change) -> bool:
     return all(change[key] == base[key] for key in choices if key in change and key in base)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("preset", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("preset", nargs="?", help="a file of the presets folder, without its ending")
-    parser.add_argument("--presets", type=Path, default=Path("presets"))
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"))
-    parser.add_argument(
-        "--held-out", type=Path, default=Path("data/cohorts/held_out"), help="cohorts of other presets leave it"
-    )
-    return parser
 
 
 def run(args: argparse.Namespace) -> None:
-    text = compose(args.presets, args.preset) if args.preset else sorted_by_kind(args.params)
-    config = parse_params(text, args.params)
-    files.write_bytes(args.params, text.encode())
-    prune_datasets(args.held_out, held_out_names(config.cohorts))
+    text = compose(Path("presets"), args.preset) if args.preset else sorted_by_kind(PARAMS)
+    config = parse_params(text, PARAMS)
+    files.write_bytes(PARAMS, text.encode())
+    # A cohort of another preset would dirty what depends on the folder.
+    prune_datasets(Path("data/cohorts/held_out"), held_out_names(config.cohorts))
     for name, cohort in config.cohorts.items():
-        if not Path(cohort.raw).exists() and not cohort.raw.startswith(EMBEDDED):
+        # The stage `phantom` makes its own.
+        if not Path(cohort.raw).exists() and not cohort.raw.startswith("data/raw/phantom/"):
             log.warning("cohort %s: %s is not there yet; data/README.md says how to get it", name, cohort.raw)
-    log.info(
-        "%s %s; `dvc repro` runs it", args.params, f"now holds the preset {args.preset}" if args.preset else "fits"
-    )
+    done = f"now holds the preset {args.preset}" if args.preset else "fits"
+    log.info("%s %s; `dvc repro` runs it", PARAMS, done)
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

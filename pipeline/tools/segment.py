@@ -9,8 +9,7 @@ fails has its reason in the column ``error``, and the exit status is 1. The tabl
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.tables import positive, read_table, write_table
@@ -24,8 +23,7 @@ COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "ci
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("segment", __doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a trained segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument("--images", type=Path, required=True, help="folder of images")
@@ -33,11 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--pixel-mm", help="edge of a pixel of every image, in millimetres")
     scale.add_argument("--pixel-sizes", type=Path, help="CSV of file names and millimetres per pixel, such as HC18's")
-    parser.add_argument(
-        "--batch", type=command.between(int, 1, 256), default=8, help="images segmented at once (default: %(default)s)"
-    )
     command.add_compute(parser)
-    return parser
 
 
 def run(args: argparse.Namespace) -> int:
@@ -59,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
+    from pipeline.imaging.decoding import decode_grey
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
@@ -67,33 +62,25 @@ def run(args: argparse.Namespace) -> int:
     device = setup(args)
     network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
     structures = from_json(config["structures"])
-
-    def predict(images: dict) -> dict:
-        cases = [Case(path.stem, cohort="", patient="", image=image, mask=None) for path, image in images.items()]
-        return dict(zip(images, predict_native(network, cases, config["image_size"], device), strict=True))
-
-    table, errors = [], {}
+    table, failed = [], 0
     args.out.mkdir(parents=True, exist_ok=True)
-    with tqdm(total=len(paths), desc="images", unit="image", mininterval=5, disable=None) as bar:
-        for start in range(0, len(paths), args.batch):
-            chunk, images, rows = paths[start : start + args.batch], {}, {}
-            for path in chunk:
-                with noted(errors, path):
-                    images[path] = read_image(path)
-            for path, mask in segment(images, predict, errors).items():
-                with noted(errors, path):
-                    rows[path] = measure(mask, structures, pixel_mm.get(path.stem))
-                    overlay = with_contour(images[path], mask, height=len(mask))
-                    for kind, pixels in {"masks": mask, "overlays": overlay}.items():
-                        files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
-            for path in chunk:
-                measured = [{"error": errors[path]}] if path in errors else rows[path]
-                table += [{"file": path.name} | row for row in measured]
-            bar.update(len(chunk))
+    for path in tqdm(paths, desc="images", unit="image", mininterval=5, disable=None):
+        # One at a time: a mask then does not depend on what else lies in the folder.
+        try:
+            image = decode_grey(path.read_bytes(), path.name)
+            (mask,) = predict_native(network, [Case(path.stem, "", "", image, None)], config["image_size"], device)
+            rows = measure(mask, structures, pixel_mm.get(path.stem))
+            for kind, pixels in {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}.items():
+                files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
+        # Decoders raise all kinds, and no image may stop the others.
+        except Exception as error:
+            rows = [{"error": in_one_line(error, path)}]
+            failed += 1
+            log.warning("%s: %s", path.name, rows[0]["error"])
+        table += [{"file": path.name} | row for row in rows]
     write_table(args.out / "measurements.csv", table, COLUMNS)
-    count = len(paths)
-    log.info("%d of %d images segmented, in %s; %d failed", count - len(errors), count, args.out, len(errors))
-    return 1 if errors else 0
+    log.info("%d of %d images segmented, in %s; %d failed", len(paths) - failed, len(paths), args.out, failed)
+    return 1 if failed else 0
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -122,12 +109,10 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     """
     sizes: dict[str, float] = {}
     for row in read_table(path, remedy="name a table of pixel sizes", strip=True):
-        name, size = (next((key for key in keys if row.get(key)), None) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
+        name, size = (next(filter(row.get, keys), None) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
         if name is None or size is None:
-            wanted = " and ".join("/".join(f"'{key}'" for key in keys) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
-            raise InputError(
-                f"{path}: row {row.number} below the header lacks {wanted}; add the column, or fill in the row"
-            )
+            lacking = "'filename'/'file'/'id' and 'pixel size(mm)'/'pixel_mm'; add the column, or fill in the row"
+            raise InputError(f"{path}: row {row.number} below the header lacks {lacking}")
         file = row[name]
         stem = Path(file).stem if file.lower().endswith(SUFFIXES) else file
         number = row.positive(size)
@@ -136,43 +121,11 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
     return sizes
 
 
-@contextmanager
-def noted(errors: dict[Path, str], path: Path) -> Iterator[None]:
-    """Keep an exception as one line under ``path``: decoders raise all kinds, and no image may stop the others."""
-    try:
-        yield
-    except Exception as error:
-        reason = getattr(error, "strerror", None) or error
-        text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
-        errors[path] = " ".join(text.replace(str(path), path.name).split())
-        log.warning("%s: %s", path.name, errors[path])
-
-
-def read_image(path: Path):
-    """uint8 (H, W): grey, or the luma of colours.
-
-    Raises:
-        InputError: naming a file that is damaged or has more than 8 bits per channel, or an MHA that is no grey image.
-    """
-    from pipeline.imaging.decoding import decode_grey
-    from pipeline.imaging.metaimage import decode_mha, grey_plane
-
-    data = path.read_bytes()
-    if path.suffix.lower() == ".mha":
-        return grey_plane(decode_mha(data, path.name), path.name)
-    return decode_grey(data, path.name)
-
-
-def segment(images: dict, predict: Callable[[dict], dict], errors: dict[Path, str]) -> dict:
-    """Masks by path, from images by path; where a batch fails, one by one, so that the culprit alone lacks its mask."""
-    try:
-        return predict(images)
-    except Exception:
-        masks = {}
-        for path, image in images.items():
-            with noted(errors, path):
-                masks |= predict({path: image})
-        return masks
+def in_one_line(error: Exception, path: Path) -> str:
+    """What went wrong with a file, which is called by its name alone."""
+    reason = getattr(error, "strerror", None) or error
+    text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
+    return " ".join(text.replace(str(path), path.name).split())
 
 
 def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
@@ -195,4 +148,4 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

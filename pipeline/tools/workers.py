@@ -17,86 +17,63 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
-from pipeline.tools.launch.complaints import complaints
+from pipeline.tools.cell import complaints
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
 LOGS = Path(".scratch/workers")
-DEVICE = "CUDA_VISIBLE_DEVICES"
 log = logging.getLogger("pipeline.workers")
 
 
 def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]:
-    """Stage → the stages it needs, of the whole pipeline or of what ``targets`` need."""
+    """Stage → the stages it needs, of all or of what ``targets`` need; named as commands run here name them."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
+    from dvc.repo.graph import get_subgraph_of_nodes
 
     with Repo(str(repo)) as opened:
         graph = opened.index.graph
         try:
-            found = [stage for target in targets for stage in opened.stage.collect(target, graph=graph)]
+            chosen = [stage for target in targets for stage in opened.stage.collect(target, graph=graph)]
         except DvcException as error:
             raise InputError(f"{', '.join(targets)}: {error}") from None
-        if targets:
-            from networkx import descendants
-
-            graph = graph.subgraph(set(found).union(*(descendants(graph, stage) for stage in found)))
-        return {stage_address(stage): {stage_address(one) for one in graph.successors(stage)} for stage in graph.nodes}
-
-
-def stage_address(stage) -> str:
-    """How commands run at the top of the repository name a stage of DVC."""
-    path, name = Path(stage.path_in_repo).as_posix(), getattr(stage, "name", None)
-    return path if name is None else name if path == "dvc.yaml" else f"{path}:{name}"
+        graph = get_subgraph_of_nodes(graph, chosen)
+        return {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph.nodes}
 
 
 Fault = tuple[str, str]
 """A stage that failed, and what is said of it."""
+Start = Callable[[Sequence[str], int], Fault | None]
+"""(Stages to run one after the other, worker number) → the one that failed, or None."""
 
 
-def run_all(needs: Mapping[str, set[str]], *arguments: object, **options: bool) -> None:
-    """Run every stage after those it needs, and log them as they end; all arguments are those of :func:`in_order`.
-
-    Raises:
-        InputError: stages failed; with what is said of them, and with the stages that were not run for that.
-    """
-    ended, begin = {}, time.monotonic()
-    for stage, fault in in_order(needs, *arguments, **options):
-        ended[stage] = fault
-        spent = time.monotonic() - begin
-        log.info("%d of %d, %.0f s: %s%s", len(ended), len(needs), spent, stage, " FAILED" if fault else "")
-    faults = [f"stage {stage} {fault}" for stage, fault in ended.items() if fault]
-    if faults:
-        left = [stage for stage in needs if stage not in ended]
-        raise InputError("; ".join(faults + ([f"not run for that: {', '.join(left)}"] if left else [])))
-
-
-def in_order(
-    needs: Mapping[str, set[str]],
-    workers: int,
-    start: Callable[[Sequence[str], int], Fault | None],
-    chained: bool = True,
-    keep_going: bool = False,
-) -> Iterator[tuple[str, str | None]]:
-    """Start every stage as soon as what it needs is done; yields (stage, None or what is said of its failure).
+def run_all(
+    needs: Mapping[str, set[str]], workers: int, start: Start, chained: bool = True, keep_going: bool = False
+) -> None:
+    """Start every stage as soon as what it needs is done, and log it as it ends.
 
     After a failure no worker is given anything new, and what they have is waited for.
 
     Args:
-        start: (stages to run one after the other, worker number) → the one that failed, or None; called in threads.
+        start: called in threads.
         chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
         keep_going: after a failure go on with all stages that do not need the failed one.
+
+    Raises:
+        InputError: stages failed; with what is said of them, and with the stages that were not run for that.
     """
-    waiting, done, stopped = dict(needs), set(), False
+    waiting, ended, begin = dict(needs), {}, time.monotonic()
     idle, running = list(range(workers)), {}
     with ThreadPoolExecutor(workers) as threads:
         while True:
+            done = {stage for stage, fault in ended.items() if not fault}
+            stopped = len(done) < len(ended) and not keep_going
             ready = [] if stopped else [stage for stage, needed in waiting.items() if needed <= done]
             for stage in ready[: len(idle)]:
                 chain = _chain(stage, waiting, done) if chained else [stage]
@@ -105,18 +82,19 @@ def in_order(
                 worker = idle.pop(0)
                 running[threads.submit(start, chain, worker)] = (chain, worker)
             if not running:
-                return
-            for ended in wait(running, return_when=FIRST_COMPLETED).done:
-                chain, worker = running.pop(ended)
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                chain, worker = running.pop(future)
                 idle.append(worker)
-                if fault := ended.result():
-                    stopped = not keep_going
-                    # Every link needs the one before it: those after the failed one cannot be run.
-                    chain = chain[: chain.index(fault[0])]
-                done.update(chain)
-                yield from ((stage, None) for stage in chain)
-                if fault:
-                    yield fault
+                failed, fault = future.result() or (None, None)
+                # Every link needs the one before it: those after the failed one cannot be run.
+                for stage in chain[: chain.index(failed) + 1] if failed else chain:
+                    ended[stage] = fault if stage == failed else None
+                    spent, mark = time.monotonic() - begin, " FAILED" if stage == failed else ""
+                    log.info("%d of %d, %.0f s: %s%s", len(ended), len(needs), spent, stage, mark)
+    if told := [f"stage {stage} {fault}" for stage, fault in ended.items() if fault]:
+        left = ", ".join(stage for stage in needs if stage not in ended)
+        raise InputError("; ".join([*told, f"not run for that: {left}"] if left else told))
 
 
 def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
@@ -133,33 +111,27 @@ def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[
 def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -> Fault | None:
     """`dvc repro` of stages one after the other, their output in a log; on a GPU of its own where there are some."""
     LOGS.mkdir(parents=True, exist_ok=True)
-    environment = os.environ | ({DEVICE: devices[worker % len(devices)]} if devices else {})
+    environment = os.environ | ({"CUDA_VISIBLE_DEVICES": devices[worker % len(devices)]} if devices else {})
     path = LOGS / f"{stages[0].replace('/', '_')}.log"
     with path.open("w") as output:
         words = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
-        fine = subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0
-    if fine:
-        return None
+        if subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0:
+            return None
     text = path.read_text()
     named = [stage for stage in re.findall(r"failed to reproduce '([^']+)'", text) if stage in stages]
     return [*stages[:1], *named][-1], f"failed: {complaints(text)} (all of it: {path})"
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = command.new_parser("workers", __doc__)
+def add_stages(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every command that runs stages of the pipeline."""
     parser.add_argument("targets", nargs="*", help="stages, with what they need (default: the whole pipeline)")
+    parser.add_argument("--keep-going", action="store_true", help="go on with what does not need a failed stage")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_stages(parser)
     parser.add_argument("--workers", type=command.between(int, 1), default=2)
     parser.add_argument("--devices", nargs="+", default=(), help="GPUs by number, dealt out to the workers")
-    add_keep_going(parser)
-    return parser
-
-
-def add_keep_going(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--keep-going",
-        action="store_true",
-        help="after a failure go on with the stages that do not need the failed one",
-    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -168,4 +140,4 @@ def run(args: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    command.main(build_parser(), run)
+    command.main(add_arguments, run)

@@ -19,8 +19,7 @@ from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
 from pipeline.data.writer import write_dataset
-from pipeline.quality.measures import QUESTIONS, Measure, as_json
-from pipeline.quality.measures import COLUMNS
+from pipeline.quality.measures import COLUMNS, QUESTIONS, Measure, as_json
 from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json

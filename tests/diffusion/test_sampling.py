@@ -301,9 +301,9 @@ def test_masks_of_ones_own_become_pairs(outside, root, monkeypatch):
 )
 def test_what_cannot_become_pairs_is_said(outside, monkeypatch, capsys, caplog, options, complaint):
     monkeypatch.chdir(outside)
-    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     with pytest.raises(SystemExit) as stop:
-        command.main(generate.build_parser(), generate.run, ["--model", "model", "--threads", "1", *options])
+        command.main(generate.add_arguments, generate.run, ["--model", "model", "--threads", "1", *options])
     assert stop.value.code == 2 and complaint in capsys.readouterr().err + caplog.text
     assert not (outside / "other").exists()
 

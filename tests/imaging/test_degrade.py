@@ -5,7 +5,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from pipeline.config.augmentation import StrongAugment
-from pipeline.imaging.degrade import degrade
+from pipeline.imaging.augment import degrade
 
 NOTHING = {"flip": False, "rotate_deg": 0.0, "scale": 0.0, "shift": 0.0, "brightness": 0.0, "contrast": 0.0,
            "gamma": 0.0, "probability": 1.0, "noise": 0.0, "blur": 0.0, "low_resolution": 1.0}  # fmt: skip

@@ -14,9 +14,8 @@ from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.networks.unet import checkpoint
 from pipeline.networks.unet.strategies import STRATEGIES
 from pipeline.run.errors import InputError
-from pipeline.tools import command, export
-from pipeline.tools import segment as from_images
-from pipeline.tools.onnx_export import export_onnx
+from pipeline.tools import command, export, segment
+from pipeline.tools.export import export_onnx
 
 CPU = torch.device("cpu")
 STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
@@ -113,8 +112,7 @@ def test_onnx_computes_the_same_for_any_batch_or_is_not_written(tmp_path, settin
     import onnxruntime
 
     network = tuned(tmp_path, settings)
-    found = export_onnx(tmp_path / "model", tmp_path / "m.onnx")
-    assert found.difference < 1e-3 and found.milliseconds > 0
+    export_onnx(tmp_path / "model", tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     for count in (1, 5):
         x = torch.rand(count, 1, 32, 32) * 2 - 1
@@ -124,7 +122,7 @@ def test_onnx_computes_the_same_for_any_batch_or_is_not_written(tmp_path, settin
     assert about == {"structures": "symphysis,head", "image_size": "32"}
     exported = SimpleNamespace(model_proto=onnx.load(tmp_path / "m.onnx"))
     monkeypatch.setattr("torch.onnx.export", lambda *arguments, **options: exported)
-    monkeypatch.setattr("pipeline.tools.onnx_export.TOLERANCE", -1)
+    monkeypatch.setattr("pipeline.tools.export.TOLERANCE", -1)
     with pytest.raises(InputError, match="nothing was written"):
         export_onnx(tmp_path / "model", tmp_path / "other.onnx")
     assert not (tmp_path / "other.onnx").exists()
@@ -132,10 +130,10 @@ def test_onnx_computes_the_same_for_any_batch_or_is_not_written(tmp_path, settin
 
 def test_the_command_wants_the_right_suffix(tmp_path, settings, monkeypatch, caplog):
     tuned(tmp_path, settings)
-    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "m.pth")]
     with pytest.raises(SystemExit) as stop:
-        command.main(export.build_parser(), export.run, arguments)
+        command.main(export.add_arguments, export.run, arguments)
     assert stop.value.code == 2
     assert "a segmenter of kind 'unet' is written as .onnx" in caplog.text
 
@@ -144,9 +142,9 @@ def test_a_folder_of_images(tmp_path, settings, monkeypatch):
     tuned(tmp_path, settings)
     (tmp_path / "images").mkdir()
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 50), dtype=np.uint8)).save(tmp_path / "images/a.png")
-    monkeypatch.setattr("pipeline.tools.command.prepare_environment", lambda threads: None)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", tmp_path / "model", "--images", tmp_path / "images", "--out", tmp_path / "out"]
-    command.main(from_images.build_parser(), from_images.run, list(map(str, [*arguments, "--threads", "1"])))
+    command.main(segment.add_arguments, segment.run, list(map(str, [*arguments, "--threads", "1"])))
     assert np.asarray(Image.open(tmp_path / "out/masks/a.png")).shape == (40, 50)
     with (tmp_path / "out/measurements.csv").open() as file:
         assert {row["structure"] for row in csv.DictReader(file)} == {"symphysis", "head"}

@@ -19,8 +19,8 @@ from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.tools import blind_reading
-from pipeline.tools import command as command_module
-from pipeline.tools.blind_reading import Key, make_reading, read_ballots, read_key, score_reading
+from pipeline.tools.blind_reading import Answer, make_reading, read_ballots, read_key, score_reading
+from pipeline.tools.command import build_parser
 from tests.browser_fixture import browser, complaints, download_into  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
@@ -112,8 +112,9 @@ def test_equal_arguments_give_equal_bytes_and_another_seed_another_reading(sets,
     make_reading(sets / "synthetic", sets / "real", COUNT, 1, sets / "other")
     for name in ("reading.html", "key.csv"):
         assert (sets / "again" / name).read_bytes() == (reading / name).read_bytes()
-    assert read_key(sets / "other/key.csv").reading != read_key(reading / "key.csv").reading
-    assert read_key(sets / "other/key.csv").synthetic != read_key(reading / "key.csv").synthetic
+    ours, other = read_key(reading / "key.csv"), read_key(sets / "other/key.csv")
+    assert ours[1].reading != other[1].reading
+    assert [ours[i].truth for i in range(1, COUNT + 1)] != [other[i].truth for i in range(1, COUNT + 1)]
 
 
 def test_borders_that_tell_the_kind_are_reported(sets, ring, caplog):
@@ -146,7 +147,8 @@ def test_a_reading_is_not_overwritten(sets, reading):
     assert result.returncode == 2 and "exists and is not an empty folder" in result.stderr
 
 
-KEY = Key("r1", {1: True, 2: False, 3: True, 4: False})
+TRUTH = {1: "synthetic", 2: "real", 3: "synthetic", 4: "real"}
+KEY = {i: Answer(reading="r1", image=i, case="x", truth=truth) for i, truth in TRUTH.items()}
 HEADER = "reading,reader,image,vote,seconds"
 
 
@@ -226,7 +228,7 @@ def test_a_reader_votes_once(tmp_path):
             "row 2 below the header, column 'truth' is 'fake': Input should be 'real' or 'synthetic'",
         ),
         ("r1,1,a,synthetic\nr2,2,b,real\n", "answers of several readings"),
-        ("r1,1,a,synthetic\nr1,1,b,real\n", "an image occurs twice"),
+        ("r1,1,a,synthetic\nr1,1,b,real\n", "image 1 occurs twice"),
         ("r1,1,a,synthetic\n", "images of both kinds"),
     ],
 )
@@ -277,7 +279,7 @@ def wait_for(path: Path, seconds: float = 10) -> Path:
     return path
 
 
-def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tmp_path, monkeypatch, capsys):  # noqa: F811
+def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tmp_path, capsys):  # noqa: F811
     """By keyboard and by click, back to change one, closed and opened again, saved, scored."""
     from selenium.webdriver.common.keys import Keys
 
@@ -294,8 +296,8 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert text_of(browser, "rated") == f"0 of {COUNT} rated"
 
     # All right but for images 2 and 5; the last is left for later.
-    votes = {image: (4 if synthetic else 1) for image, synthetic in key.synthetic.items()}
-    votes[2], votes[5] = 5 - votes[2], (2 if key.synthetic[5] else 3)
+    votes = {image: (4 if answer.truth == "synthetic" else 1) for image, answer in key.items()}
+    votes[2], votes[5] = 5 - votes[2], (2 if key[5].truth == "synthetic" else 3)
     for image in range(1, COUNT):
         shown = 3 if image == 4 else votes[image]
         if image % 2:
@@ -334,9 +336,9 @@ def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tm
     assert all(0.2 < float(row["seconds"]) < 60 for row in rows)
     assert complaints(browser) == []
 
-    monkeypatch.setattr(command_module, "prepare_environment", lambda threads: None)
     arguments = ["score", "--key", str(reading / "key.csv"), "--out", str(tmp_path / "scores.json"), str(saved)]
-    command_module.main(blind_reading.build_parser(), blind_reading.run, arguments)
+    args = build_parser(blind_reading.add_arguments).parse_args(arguments)
+    args.run(args)
     (scored,) = json.loads((tmp_path / "scores.json").read_text())["readers"]
     assert (scored["reader"], scored["n"], scored["unrated"]) == ("Ana 14", COUNT, 0)
     assert scored["accuracy"] == pytest.approx((COUNT - 2) / COUNT)

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pipeline.run.errors import InputError
-from pipeline.tools import command, generate
+from pipeline.tools import command
 
 COMMANDS = ("segment", "generate", "export", "blind_reading", "preset", "workers", "cell", "cluster")
 HEAVY = {"torch", "numpy", "scipy", "pyarrow", "transformers", "diffusers", "PIL", "SimpleITK", "jinja2", "dvc", "ray"}
@@ -29,13 +29,10 @@ def test_help_is_quick_and_names_the_command(root, name):
     assert result.stdout.splitlines()[-1] == "set()"
 
 
-@pytest.fixture
-def parser():
-    made = command.new_parser("x", "Does x.")
-    made.add_argument("--out", type=command.new_folder)
-    made.add_argument("--guidance", type=command.between(float, 0))
-    command.add_compute(made)
-    return made
+def add_arguments(parser):
+    parser.add_argument("--out", type=command.new_folder)
+    parser.add_argument("--guidance", type=command.between(float, 0))
+    command.add_compute(parser)
 
 
 @pytest.mark.parametrize(
@@ -50,24 +47,24 @@ def parser():
         (["--device", "tpu"], "invalid choice: 'tpu'"),
     ],
 )
-def test_arguments_are_checked_before_anything_runs(parser, root, monkeypatch, capsys, arguments, message):
+def test_arguments_are_checked_before_anything_runs(root, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(root)
     with pytest.raises(SystemExit) as left:
-        command.main(parser, lambda args: pytest.fail("it ran"), arguments)
+        command.main(add_arguments, lambda args: pytest.fail("it ran"), arguments)
     assert left.value.code == 2 and message in capsys.readouterr().err
 
 
-def test_an_empty_folder_and_a_new_one_may_be_written(parser, tmp_path):
+def test_an_empty_folder_and_a_new_one_may_be_written(tmp_path):
     for path in (tmp_path, tmp_path / "new/deep"):
-        assert parser.parse_args(["--out", str(path)]).out == path
+        assert command.build_parser(add_arguments).parse_args(["--out", str(path)]).out == path
 
 
 @pytest.mark.parametrize(
     ("ends", "status"),
     [(None, None), (0, None), (1, 1), (InputError("file x: bad"), 2), (FileNotFoundError("file x: bad"), 2)],
 )
-def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypatch, caplog, ends, status):
-    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+def test_exit_status_is_that_of_the_command_and_2_for_bad_input(monkeypatch, caplog, ends, status):
+    monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
 
     def run(args):
         if isinstance(ends, Exception):
@@ -75,26 +72,15 @@ def test_exit_status_is_that_of_the_command_and_2_for_bad_input(parser, monkeypa
         return ends
 
     if status is None:
-        command.main(parser, run, [])
+        command.main(add_arguments, run, [])
     else:
         with pytest.raises(SystemExit) as left:
-            command.main(parser, run, [])
+            command.main(add_arguments, run, [])
         assert left.value.code == status
     assert ("file x: bad" in caplog.text) == (status == 2)
 
 
-def test_a_fault_of_the_program_is_not_called_bad_input(parser, monkeypatch):
-    monkeypatch.setattr(command, "prepare_environment", lambda threads: None)
+def test_a_fault_of_the_program_is_not_called_bad_input(monkeypatch):
+    monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
     with pytest.raises(ZeroDivisionError):
-        command.main(parser, lambda args: 1 // 0, [])
-
-
-def test_a_sampler_is_refused_for_a_generator_that_has_its_own(tmp_path, monkeypatch):
-    from pipeline.diffusion import backends
-
-    (tmp_path / "a.png").touch()
-    monkeypatch.setattr(backends, "open_generator", lambda folder, device: object())
-    arguments = ["--model", "m", "--masks", str(tmp_path), "--out", str(tmp_path / "out"), "--threads", "1"]
-    args = generate.build_parser().parse_args([*arguments, "--sampler", "euler"])
-    with pytest.raises(InputError, match="--sampler does not apply to m"):
-        generate.run(args)
+        command.main(add_arguments, lambda args: 1 // 0, [])

@@ -138,7 +138,7 @@ def test_a_segmenter_that_needs_a_box_says_so(tmp_path, base, smoke_config, tiny
 def test_the_command_explains_itself(tmp_path, base, caplog):
     arguments = ["--model", tmp_path / "absent", "--base", base, "--out", tmp_path / "out.pth"]
     with pytest.raises(SystemExit) as caught:
-        command.main(export.build_parser(), export.run, list(map(str, arguments)))
+        command.main(export.add_arguments, export.run, list(map(str, arguments)))
     assert caught.value.code == 2
     assert "absent" in caplog.text
 

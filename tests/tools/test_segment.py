@@ -9,13 +9,14 @@ from scipy.special import ellipe
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
+from pipeline.imaging.decoding import decode_grey
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation import inference
 from pipeline.tools import command as frame
 from pipeline.tools import segment
-from pipeline.tools.segment import COLUMNS, measure, read_image, read_pixel_sizes
+from pipeline.tools.segment import COLUMNS, measure, read_pixel_sizes
 
 STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
@@ -83,7 +84,7 @@ def command(tmp_path, images, model, caplog, capsys):
         status = 0
         with caplog.at_level("INFO"):
             try:
-                frame.main(segment.build_parser(), segment.run, [*map(str, arguments), "--device", "cpu", *options])
+                frame.main(segment.add_arguments, segment.run, [*map(str, arguments), "--device", "cpu", *options])
             except SystemExit as left:
                 status = left.code
         return status, caplog.text + capsys.readouterr().err
@@ -105,11 +106,11 @@ def native_masks(model, images) -> dict[str, np.ndarray]:
     network, config = load_segmenter(checkpoint, model, "cpu", model.parent / "sam")
     greys = {name: np.asarray(Image.open(images / name).convert("L")) for name in PICTURES}
     cases = [Case(name, "", "", grey, None) for name, grey in greys.items()]
-    return dict(zip(greys, inference.predict_native(network, cases, config["image_size"], "cpu"), strict=True))
+    return {case.id: inference.predict_native(network, [case], config["image_size"], "cpu")[0] for case in cases}
 
 
 def test_masks_are_those_of_the_segmenter_at_native_size(command, images, model, tmp_path):
-    assert command("--batch", "4")[0] == 0
+    assert command()[0] == 0
     expected = native_masks(model, images)
     assert set(np.unique(np.concatenate([mask.ravel() for mask in expected.values()]))) == {0, 1, 2}
     for name, (width, height, _) in PICTURES.items():
@@ -178,7 +179,7 @@ def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
     (images / "nonsense.mha").write_bytes(b"nonsense")
     Image.fromarray(np.zeros((8, 8), np.uint16)).save(images / "sixteen.png")
     (images / too_long).write_bytes(wide)
-    status, messages = command("--batch", "4")
+    status, messages = command()
     count = len(PICTURES)
     assert status == 1 and f"{count} of {count + 5} images segmented" in messages and "5 failed" in messages
     rows = table(tmp_path)
@@ -196,7 +197,7 @@ def test_failures_get_their_row_and_stop_nothing(command, images, tmp_path):
         assert written == {name.rsplit(".", 1)[0] for name in PICTURES}
 
 
-def test_one_image_that_breaks_the_network_leaves_its_batch_alone(command, tmp_path, monkeypatch):
+def test_one_image_that_breaks_the_network_leaves_the_others_alone(command, tmp_path, monkeypatch):
     whole = inference.predict_native
 
     def fragile(network, cases, size, device):
@@ -213,7 +214,7 @@ def test_one_image_that_breaks_the_network_leaves_its_batch_alone(command, tmp_p
     assert len(list((tmp_path / "out/masks").iterdir())) == len(PICTURES) - 1
 
 
-def test_streams_in_batches_and_the_table_comes_last(command, tmp_path, monkeypatch):
+def test_images_are_segmented_one_by_one_and_the_table_comes_last(command, tmp_path, monkeypatch):
     whole, calls = inference.predict_native, []
 
     def watched(network, cases, size, device):
@@ -224,8 +225,8 @@ def test_streams_in_batches_and_the_table_comes_last(command, tmp_path, monkeypa
 
     monkeypatch.setattr(inference, "predict_native", watched)
     with pytest.raises(KeyboardInterrupt):
-        command("--batch", "2")
-    assert calls == [(2, 0), (2, 2), (2, 4)]
+        command()
+    assert calls == [(1, 0), (1, 1), (1, 2)]
     assert not (tmp_path / "out/measurements.csv").exists()
 
 
@@ -296,7 +297,7 @@ def test_meta_images(tmp_path):
 
     def stored(array, **options):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, **options), str(tmp_path / "x.mha"))
-        return read_image(tmp_path / "x.mha")
+        return decode_grey((tmp_path / "x.mha").read_bytes(), "x.mha")
 
     plane = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for array in (plane, plane[None], np.stack([plane] * 3)):
@@ -316,8 +317,6 @@ def test_bad_usage(command, images, model, tmp_path):
         ((), {"images": empty}, "empty: no images there; put"),
         ((), {"images": tmp_path / "missing"}, "missing: no images there; put"),
         ((), {"model": empty}, "empty/segmenter.json: no such file; run the stage"),
-        (("--batch", "0"), {}, "--batch: 0, but it must be from 1 to 256"),
-        (("--batch", "257"), {}, "--batch: 257, but it must be from 1 to 256"),
         (("--pixel-mm", "-1"), {}, "--pixel-mm is '-1'; it must be a number above 0"),
         (("--pixel-sizes", str(empty / "sizes.csv")), {}, "sizes.csv: no such file; name a table"),
     ):

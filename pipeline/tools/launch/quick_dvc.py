@@ -72,11 +72,8 @@ def main() -> None:
     if (installed := version("dvc")) in TESTED:
         replace_lock_writer()
     else:
-        print(
-            f"WARNING: quick_dvc knows DVC {' and '.join(TESTED)}, not {installed}; plain DVC writes the lock file, "
-            "which takes seconds a stage in a large grid",
-            file=sys.stderr,
-        )
+        slow = "plain DVC writes the lock file, which takes seconds a stage in a large grid"
+        print(f"WARNING: quick_dvc knows DVC {' and '.join(TESTED)}, not {installed}; {slow}", file=sys.stderr)
     sys.exit(dvc())
 
 
