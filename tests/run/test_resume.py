@@ -26,7 +26,7 @@ def package(tmp_path, monkeypatch):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     monkeypatch.setattr(resume, "PACKAGE", folder)
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(folder / "stage.py"))
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(folder / "stage.py"), raising=False)
     return folder
 
 
