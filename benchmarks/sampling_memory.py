@@ -48,7 +48,7 @@ def sample(count: int) -> dict:
     source = MaskSource(labels, 1, SIZE, MaskShares(parent=0.5, shape_model=0.5, user=0), warp, 0)
     params = Sample(
         count=count, masks=source.shares, variety=Variety(masks=2, images=2),
-        sampler="dpmpp_2m", steps=2, guidance=1.0, guidance_interval=(0, 1),
+        steps=2, guidance=1.0, guidance_interval=(0, 1),
         sigma_min=0.01, sigma_max=40, chunk_size=256,
     )  # fmt: skip
     start = time.perf_counter()

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.arms.derived import derived_cases
-from pipeline.arms.permute import derangement
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Warp
 from pipeline.data.case import Case, pixel_hash
@@ -94,6 +95,14 @@ def shuffled(cases: Sequence[Case], seed: int) -> list[Case]:
     order = derangement(len(distinct), seed, "shuffled arm")
     other = {place: cases[distinct[k]] for place, k in zip(distinct, order, strict=True)}
     return [_with_mask_of(case, other[place]) for case, place in zip(cases, group, strict=True)]
+
+
+def derangement(count: int, seed: int, *keys: object) -> np.ndarray:
+    """A random cyclic permutation of ``count`` indices, which for ``count`` ≥ 2 leaves none in its place."""
+    order = seeds.numpy_generator(seed, "derangement", *keys).permutation(count)
+    result = np.empty(count, dtype=np.int64)
+    result[order] = np.roll(order, 1)
+    return result
 
 
 def _with_mask_of(case: Case, other: Case) -> Case:

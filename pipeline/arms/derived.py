@@ -1,21 +1,18 @@
 """Extra cases made from the labelled ones without a generator: what diffusion has to beat.
 
-Warped, copy-pasted and rendered cases go through the warp that sampled masks go through, so that they have the shape
+Warped and copy-pasted cases go through the warp that sampled masks go through, so that they have the shape
 change of the synthetic arm.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from pipeline.arms.copy_paste import exchange
-from pipeline.arms.rendering import render
 from pipeline.config.augmentation import Warp
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images, stack_masks
-from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import Letterbox, to_uint8
 from pipeline.imaging.warp import plausible_warp, warp
 from pipeline.run import seeds
@@ -28,14 +25,11 @@ def derived_cases(kind: str, labels: Sequence[Case], count: int, size: int, para
     """``count`` cases of a kind, each a function of (labels, seed, its number).
 
     Args:
-        kind: repeated, or a key of :data:`KINDS`.
-        size: pixels of the longer side of what is made; ``repeated`` cases stay as they are.
+        kind: a key of :data:`KINDS`.
+        size: pixels of the longer side of what is made.
     """
     for i in range(count):
         own = labels[i % len(labels)]
-        if kind == "repeated":
-            yield replace(own, id=f"{own.id}-again-{i // len(labels) + 1}")
-            continue
         rng = seeds.numpy_generator(seed, f"{kind} arm", i)
         frame, (image, mask) = KINDS[kind](own, labels, size, rng)
         box = Letterbox.fit(frame.image.shape, size)
@@ -71,14 +65,6 @@ def _pasted(own: Case, labels: Sequence[Case], size: int, rng: np.random.Generat
     return other, exchange(_pair(own, size), _pair(other, size))
 
 
-def _rendered(own: Case, labels: Sequence[Case], size: int, rng: np.random.Generator) -> tuple[Case, Pair]:
-    """The case's mask and field of view, with grey values drawn after another one's."""
-    own_image, mask = _pair(own, size)
-    image, labels_there = _pair(_another(own, labels, rng), size)
-    drawn = render(mask, image, labels_there, field_of_view(to_uint8(image[0])), rng)
-    return own, (np.where(field_of_view(to_uint8(own_image[0])) | (mask > 0), drawn, -1).astype(np.float32), mask)
-
-
 def _another(own: Case, labels: Sequence[Case], rng: np.random.Generator) -> Case:
     """A labelled case of another patient, or any where there is none."""
     others = [case for case in labels if case.patient != own.patient] or labels
@@ -88,6 +74,5 @@ def _another(own: Case, labels: Sequence[Case], rng: np.random.Generator) -> Cas
 KINDS: dict[str, Callable[..., tuple[Case, Pair]]] = {
     "warped": _itself,
     "copy_paste": _pasted,
-    "rendered": _rendered,
 }
 """Kind → the case whose canvas is used, and the pair that is warped on it."""

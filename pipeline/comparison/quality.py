@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.comparison.records import read_record
 from pipeline.comparison.statistics.estimates import mean_of_known
+from pipeline.quality.distributions import mean_and_std
 from pipeline.quality.measures import QUESTIONS, Measure, read_measures
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
@@ -32,7 +33,7 @@ class Shape:
         """Mean over replicates; an axis of 179 degrees and one of 1 degree lie around 0, not around 90."""
         known = [one[group][name] for one in self.records if one[group][name] is not None]
         if self.descriptor == "angle" and name == "mean" and known:
-            return float(np.degrees(np.angle(np.exp(2j * np.radians(known)).mean())) / 2 % 180)
+            return mean_and_std(np.array(known), axial=True)[0]
         return mean_of_known(known)
 
     @property

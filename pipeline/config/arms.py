@@ -8,10 +8,8 @@ from pipeline.config.section import Fraction, NonNegative, Section
 
 EXTRAS = {
     "none": (),
-    "repeated": ("ratio", "pretrain"),
     "warped": ("ratio", "real", "pretrain"),
     "copy_paste": ("ratio", "real", "pretrain"),
-    "rendered": ("ratio", "real", "pretrain"),
     "synthetic": ("ratio", "real", "pretrain", "curated", "shuffled", "generous"),
 }
 """The kinds of extra cases, and the keys that apply to each beside ``augment`` and ``validated``."""
@@ -20,8 +18,8 @@ EXTRAS = {
 class Arm(Section):
     """What an arm is trained on.
 
-    ``extra``: synthetic; made from the labels without a generator (warped, copy_paste, rendered; see arms/derived.py);
-    the labels once more (repeated); or none. ``ratio``: extra cases per labelled one.
+    ``extra``: synthetic; made from the labels without a generator (warped, copy_paste; see arms/derived.py);
+    or none. ``ratio``: extra cases per labelled one.
     ``real``: share of the labelled cases that is trained on; 0 for the extra ones alone.
     ``generous``: synthetic cases made and curated with ``assemble.generous_labels`` labels, not with the arm's own.
     ``pretrain``: share of the steps on the extra cases alone, before the others on the n real ones alone; 0 mixes them.
@@ -29,7 +27,7 @@ class Arm(Section):
     ``validated``: of the weights during training those best on the val split are kept, whose labels then count.
     """
 
-    extra: Literal["none", "repeated", "warped", "copy_paste", "rendered", "synthetic"]
+    extra: Literal["none", "warped", "copy_paste", "synthetic"]
     ratio: NonNegative = 0.0
     real: Fraction = 1.0
     curated: bool = False

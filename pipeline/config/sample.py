@@ -1,19 +1,18 @@
 """The section ``sample`` of ``params.yaml``: the masks to draw, and the sampler."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 
-PIXEL_ONLY = ("sampler", "guidance_interval", "sigma_min", "sigma_max")
+PIXEL_ONLY = ("guidance_interval", "sigma_min", "sigma_max")
 """Options of the sampler that the backend 'latent', which brings its own noise levels, has no use for."""
 
 
 class Sampler(Section):
     """How an image is drawn from a generator; all that a folder of masks needs. ``PIXEL_ONLY`` is null for 'latent'."""
 
-    sampler: Literal["dpmpp_2m", "sde_dpmpp_2m", "euler"] | None
     steps: Annotated[int, Field(ge=2)]
     guidance: Annotated[float, Field(ge=0)]
     guidance_interval: tuple[NonNegative, PositiveFloat] | None

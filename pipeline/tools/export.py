@@ -9,8 +9,6 @@
 
 import argparse
 import logging
-import statistics
-import timeit
 from pathlib import Path
 
 from pipeline.run import files
@@ -78,7 +76,7 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
 
 
 def export_onnx(model: Path, out: Path) -> None:
-    """Write ``out`` after ONNX Runtime has computed from it what torch computes, and say how fast it was.
+    """Write ``out`` after ONNX Runtime has computed from it what torch computes.
 
     Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
     structures' names and S are in the file's metadata.
@@ -107,20 +105,14 @@ def export_onnx(model: Path, out: Path) -> None:
     onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
     data = written.SerializeToString()
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     with torch.inference_mode():
         expected = network(images).numpy()
     difference = float(np.abs(session.run(None, {"image": images.numpy()})[0] - expected).max())
     if not difference <= TOLERANCE:
         raise InputError(f"{model}: ONNX Runtime's logits differ by {difference:.2g} from torch's; nothing was written")
-    inputs = {"image": images[:1].numpy()}
-    seconds = timeit.repeat(lambda: session.run(None, inputs), number=1, repeat=21)
     files.write_bytes(out, data)
-    megabytes, milliseconds = len(data) / 1e6, 1000 * statistics.median(seconds[1:])
-    speed = f"{milliseconds:.0f} ms an image on one core"
-    log.info("%s: %.1f MB, logits within %.1g of torch's, %s", out, megabytes, difference, speed)
+    log.info("%s: %.1f MB, logits within %.1g of torch's", out, len(data) / 1e6, difference)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from pipeline.tools import command
 log = logging.getLogger("pipeline.generate")
 SHOWN = 24
 """Tiles of the preview."""
-SAMPLER = {"sampler": "dpmpp_2m", "guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
+SAMPLER = {"guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
 """As in every preset."""
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.data.tables import positive, read_table, write_table
 from pipeline.run import files
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.segment")
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
                 files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
         # Decoders raise all kinds, and no image may stop the others.
         except Exception as error:
-            rows = [{"error": in_one_line(error, path)}]
+            rows = [{"error": in_one_line(error).replace(str(path), path.name)}]
             failed += 1
             log.warning("%s: %s", path.name, rows[0]["error"])
         table += [{"file": path.name} | row for row in rows]
@@ -119,13 +119,6 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
         if sizes.setdefault(stem, number) != number:
             raise InputError(f"{path}: two rows for '{file}' differ; keep one of them")
     return sizes
-
-
-def in_one_line(error: Exception, path: Path) -> str:
-    """What went wrong with a file, which is called by its name alone."""
-    reason = getattr(error, "strerror", None) or error
-    text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
-    return " ".join(text.replace(str(path), path.name).split())
 
 
 def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:

@@ -106,19 +106,11 @@ def test_a_mask_from_an_image_of_another_shape_is_placed_as_both_are_letter_boxe
     assert first.mask.any() and second.mask.any()
 
 
-@pytest.mark.parametrize("kind", ["warped", "copy_paste", "rendered"])
+@pytest.mark.parametrize("kind", ["warped", "copy_paste"])
 def test_derived_cases_are_made_from_the_labels_alone(train, tmp_path, kind):
     added = from_labels(train, tmp_path / "arm", extra=kind, ratio=2)
     assert len(added.cases) == 10 and {case.parent for case in added.cases} <= set(added.labels)
     assert all(case.image.shape == (24, 32) and case.mask.any() for case in added.cases)
-
-
-def test_repeated_labels_are_the_labels_again_at_their_own_size(train, tmp_path):
-    added = from_labels(train, tmp_path / "arm", extra="repeated", ratio=1.4)
-    own = {case.id: case for case in read_dataset(train).cases}
-    assert [case.id.split("-again-")[0] for case in added.cases] == [*added.labels, *added.labels[:2]]
-    for case in added.cases:
-        np.testing.assert_array_equal(case.image, own[case.id.split("-again-")[0]].image)
 
 
 def test_equal_arms_give_equal_bytes(train, samples, tmp_path):

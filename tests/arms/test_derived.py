@@ -4,7 +4,6 @@ from scipy.ndimage import binary_erosion
 
 from pipeline.arms.copy_paste import exchange
 from pipeline.arms.derived import KINDS, derived_cases
-from pipeline.arms.rendering import render
 from pipeline.config.augmentation import Warp
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.imaging.moments import area_moments
@@ -48,15 +47,12 @@ def test_every_kind_is_a_function_of_labels_seed_and_number(kind, labels):
         assert case.image.shape == case.mask.shape == (24, 32) and set(np.unique(case.mask)) == {0, 1}
 
 
-@pytest.mark.parametrize("kind", ["copy_paste", "rendered"])
-def test_one_patient_is_enough(kind, labels):
-    assert len(list(derived_cases(kind, labels[:1], 3, 32, WARP, 0))) == 3
+def test_one_patient_is_enough(labels):
+    assert len(list(derived_cases("copy_paste", labels[:1], 3, 32, WARP, 0))) == 3
 
 
 def test_masks_are_the_labels_own_where_nothing_is_bent(labels):
-    warped, rendered = (derived_cases(kind, labels, 5, 32, STILL, 0) for kind in ("warped", "rendered"))
-    for own, drawn, label in zip(warped, rendered, labels, strict=True):
-        np.testing.assert_array_equal(own.mask, drawn.mask)
+    for own, label in zip(derived_cases("warped", labels, 5, 32, STILL, 0), labels, strict=True):
         np.testing.assert_array_equal(stack_masks([own], 32), stack_masks([label], 32))
         assert np.abs(stack_images([own], 32) - stack_images([label], 32)).max() <= 1 / 127
 
@@ -99,23 +95,3 @@ def test_structures_keep_their_kinds_when_exchanged():
     _, mask = exchange((flat(source, 0.5, -0.5), source), (flat(target, 0.5, -0.5), target))
     assert {1, 2} <= set(np.unique(mask))
     np.testing.assert_allclose(area_moments(mask > 0)[0], area_moments(target > 0)[0], atol=1.5)
-
-
-def test_a_rendered_mask_has_the_look_of_another_image():
-    """A bright rim of the one is a bright rim of the other, at its own outline."""
-    theirs, own = ellipse(32, 32, 20, 20), ellipse(24, 30, 10, 13)
-    rim = theirs - ellipse(32, 32, 17, 17)
-    look = np.where(rim > 0, 0.9, np.where(theirs > 0, -0.5, -0.1))[None].astype(np.float32)
-    drawn = render(own, look, theirs, np.ones(own.shape, bool), np.random.default_rng(0))[0]
-    own_rim = own - ellipse(24, 30, 8.5, 11.5)
-    assert drawn[own_rim > 0].mean() > 0.4
-    assert drawn[ellipse(24, 30, 6, 9) > 0].mean() == pytest.approx(-0.5, abs=0.1)
-    assert drawn[50:].mean() == pytest.approx(-0.1, abs=0.1)
-
-
-def test_rendering_takes_no_look_from_outside_the_field_of_view():
-    own = ellipse(32, 32, 8, 8)
-    image = flat(own, 0.2, -1)
-    seen = ellipse(32, 32, 16, 16) > 0
-    image[0][seen & (own == 0)] = -0.2
-    assert render(own, image, own, seen, np.random.default_rng(0))[0][~seen].mean() == pytest.approx(-0.2, abs=0.05)

@@ -161,7 +161,7 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: latent(p, weights=None), ["'diffusion.weights'", "valid string"]),
         (lambda p: latent(p, channels=[8, 8]), ["unknown key 'diffusion.channels' of 'latent'"]),
         (lambda p: latent(p, variant="reference", unlabelled="null_mask"), ["'diffusion'", "none or pseudo_mask"]),
-        (lambda p: latent(p) or p["sample"].update(sampler="euler"), ["sample.sampler does not apply", "be null"]),
+        (lambda p: latent(p) or p["sample"].update(sigma_min=0.01), ["sample.sigma_min does not apply", "be null"]),
         (lambda p: p["sample"].update(sigma_max=None), ["sample.sigma_max needs a value"]),
         (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
     ],

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.arms.permute import derangement
+from pipeline.arms.assembly import derangement
 from pipeline.cohorts.splits import split_patients
 from pipeline.config.cohorts import Splits
 from pipeline.data.labels import label_subset

@@ -9,8 +9,6 @@ VIOLET, TEAL, BROWN, OLIVE, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12", "
 WITHOUT_GENERATOR = {
     "warped": ("warped labelled images", ORANGE, "s"),
     "copy_paste": ("structures pasted over others", BROWN, "^"),
-    "rendered": ("speckle drawn into masks", OLIVE, "<"),
-    "repeated": ("labelled images again", GREY, "d"),
 }
 """Extra cases made without a generator: words, colour and marker."""
 SIGNS = dict(zip("osXDPvp*^<>hd", "●■✖◆✚▼⬟★▲◀▶⬢♦", strict=True))

@@ -5,13 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (
-    DiffusionPipeline,
-    EDMDPMSolverMultistepScheduler,
-    EDMEulerScheduler,
-    ImagePipelineOutput,
-    UNet2DModel,
-)
+from diffusers import DiffusionPipeline, EDMDPMSolverMultistepScheduler, ImagePipelineOutput, UNet2DModel
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
@@ -29,13 +23,8 @@ from pipeline.imaging.letterbox import to_uint8
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
-SAMPLERS = {
-    "dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "dpmsolver++"}),
-    "sde_dpmpp_2m": (EDMDPMSolverMultistepScheduler, {"solver_order": 2, "algorithm_type": "sde-dpmsolver++"}),
-    "euler": (EDMEulerScheduler, {}),
-}
-"""DPM-Solver++ 2M (Lu et al. 2022, arXiv 2211.01095), its stochastic form, and Euler steps, which are DDIM's."""
-LAST = {"final_sigmas_type": "zero"}
+SOLVER = {"solver_order": 2, "algorithm_type": "dpmsolver++", "final_sigmas_type": "zero"}
+"""DPM-Solver++ 2M, deterministic (Lu et al. 2022, arXiv 2211.01095)."""
 
 
 class MaskToImagePipeline(DiffusionPipeline):
@@ -95,7 +84,6 @@ class MaskToImagePipeline(DiffusionPipeline):
         num_inference_steps: int = 14,
         guidance_scale: float = 1.5,
         guidance_interval: tuple[float, float] = (0.2, 3.0),
-        sampler: str = "dpmpp_2m",
         sigma_min: float = 0.01,
         sigma_max: float = 40.0,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -111,7 +99,6 @@ class MaskToImagePipeline(DiffusionPipeline):
                 ``guidance_scale`` is not 1.
             guidance_scale: w in D_null + w (D_mask - D_null); 1 is the plain conditional model.
             guidance_interval: lowest and highest noise level σ at which images are guided.
-            sampler: dpmpp_2m (deterministic), sde_dpmpp_2m (stochastic), euler.
             generator: one, or one per image; on the CPU, so that every device draws the same noise. With mask, sector
                 and weights it determines the image, in batches of one size.
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
@@ -120,13 +107,13 @@ class MaskToImagePipeline(DiffusionPipeline):
             InputError: masks of another size or with unknown classes.
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
-        self._check(masks, sampler)
+        self._check(masks)
         size, sigma_data = self.image_size, self.scheduler.config.sigma_data
         if sectors is None:
             rng = generator[0] if isinstance(generator, list) else generator
             sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
-        kind, options = SAMPLERS[sampler]
-        scheduler = kind(sigma_min=sigma_min, sigma_max=sigma_max, sigma_data=sigma_data, **LAST, **options)
+        noise = {"sigma_min": sigma_min, "sigma_max": sigma_max, "sigma_data": sigma_data}
+        scheduler = EDMDPMSolverMultistepScheduler(**noise, **SOLVER)
         scheduler.set_timesteps(num_inference_steps)
         edm = Edm(sigma_data)
         planes = self.condition.planes(masks, sectors).to(self.device)
@@ -151,10 +138,8 @@ class MaskToImagePipeline(DiffusionPipeline):
         pixels = to_uint8(grey[:, 0].numpy())
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
-    def _check(self, masks: Tensor, sampler: str) -> None:
+    def _check(self, masks: Tensor) -> None:
         size, n_structures = self.image_size, len(self.structures)
-        if sampler not in SAMPLERS:
-            raise InputError(f"no sampler '{sampler}'; there are {', '.join(SAMPLERS)}")
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
         if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
@@ -166,7 +151,7 @@ def build_generator(unet: UNet2DModel, params: Pixel, data: TrainingSet) -> Mask
     mean, std = data.grey
     return MaskToImagePipeline(
         unet,
-        EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, prediction_type="epsilon", solver_order=2, **LAST),
+        EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, prediction_type="epsilon", **SOLVER),
         patch=params.patch,
         structures=to_json(data.structures),
         image_size=params.image_size,

@@ -31,15 +31,12 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
             # The columns as Hugging Face declares them in the shards' own metadata.
             columns=json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"],
             types=_TYPES,
-            shards=[_shard(path) for path in sorted(folder.glob("part-*.parquet"))],
+            shards=[
+                (path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
+                for path in sorted(folder.glob("part-*.parquet"))
+            ],
             measures=measures,
             questions=QUESTIONS,
         )
     )
     return json.loads(text)
-
-
-def _shard(path: Path) -> dict:
-    with path.open("rb") as content:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"name": path.name, "size": path.stat().st_size, "sha256": sha256}

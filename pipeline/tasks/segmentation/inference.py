@@ -9,6 +9,7 @@ from torch import nn
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images
 from pipeline.imaging.letterbox import Letterbox
+from pipeline.imaging.overlap import overlap
 
 BATCH = 32
 Encoded = Callable[[np.ndarray], np.ndarray]
@@ -58,12 +59,7 @@ def predict_native(
 
 def dice(a: np.ndarray, b: np.ndarray, n_structures: int) -> np.ndarray:
     """Dice of two class maps per structure, float (n_structures,); 1 where a structure is absent from both."""
-    scores = []
-    for k in range(1, n_structures + 1):
-        p, q = a == k, b == k
-        total = p.sum() + q.sum()
-        scores.append(1.0 if total == 0 else 2 * (p & q).sum() / total)
-    return np.array(scores)
+    return np.array([overlap(a == k, b == k)[0] for k in range(1, n_structures + 1)])
 
 
 def mean_dice(network: nn.Module, images: np.ndarray, masks: np.ndarray, n_structures: int, device) -> np.ndarray:

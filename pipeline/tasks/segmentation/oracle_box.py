@@ -10,10 +10,10 @@ from pipeline.data.case import Case
 from pipeline.data.dataset import open_dataset
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import names
+from pipeline.imaging.overlap import overlap
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.prompts import boxes_around, ellipse_in_box, jitter
 from pipeline.run import seeds
-from pipeline.tasks.segmentation.scores import overlap
 
 COLUMNS = ("cohort", "structure", "id", "patient", "dice_oracle_box", "dice_ellipse_in_box")
 
@@ -43,10 +43,10 @@ def segment_with_oracle(
     masks = torch.stack([labels == k + 1 for k in range(network.n_structures)], dim=1)
     boxes = jitter(boxes_around(masks), share, generator)
     found = network.segment(images, boxes.to(device))[0].cpu().numpy() >= 0
-    sam, ellipse = [], []
-    for k, reference in enumerate(masks[0].numpy()):
-        control = ellipse_in_box(boxes[0, k].numpy(), reference.shape)
-        present = reference.any()
-        sam.append(overlap(found[k], reference)[0] if present else np.nan)
-        ellipse.append(overlap(control, reference)[0] if present else np.nan)
-    return np.array(sam), np.array(ellipse)
+    pairs = [
+        (overlap(found[k], reference)[0], overlap(ellipse_in_box(boxes[0, k].numpy(), reference.shape), reference)[0])
+        if reference.any()
+        else (np.nan, np.nan)
+        for k, reference in enumerate(masks[0].numpy())
+    ]
+    return tuple(np.array(pairs).T)

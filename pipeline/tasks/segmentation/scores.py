@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names, with_role
 from pipeline.imaging.outline import outline
+from pipeline.imaging.overlap import overlap
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS
 from pipeline.tasks.segmentation.biometry import bounding_window, head_circumference_px
@@ -103,13 +104,6 @@ def _circumference_errors(
         if hc_mm is not None:
             values["hc_published_error_mm"] = abs(found * pixel_mm - hc_mm)
     return values
-
-
-def overlap(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Dice and IoU of two bool masks; 1 where both are empty."""
-    common = np.count_nonzero(a & b)
-    total = np.count_nonzero(a) + np.count_nonzero(b)
-    return (float(2 * common / total), float(common / (total - common))) if total else (1.0, 1.0)
 
 
 def surface_scores(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
