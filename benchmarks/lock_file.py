@@ -21,7 +21,8 @@ def lock_of(stages: int) -> dict:
     from dvc.utils.serialize import loads_yaml
 
     own = loads_yaml(LOCK.read_text())
-    cells = [entry for name, entry in own["stages"].items() if name.startswith(("finetune@", "predict@", "evaluate@"))]
+    kinds = "finetune_", "predict_", "evaluate@"
+    cells = [entry for name, entry in own["stages"].items() if name.startswith(kinds)]
     # Copies: of one object DVC would write an anchor and aliases.
     named = {f"cell@unet-{number}": deepcopy(cells[number % len(cells)]) for number in range(stages)}
     return {"schema": own["schema"], "stages": named}
@@ -39,7 +40,7 @@ def main() -> None:
             dump_yaml(str(path), lock_of(stages))
             text = path.read_text()
             name = f"cell@unet-{stages // 2}"
-            entry = {"cmd": "python -m pipeline.predict", "outs": [{"path": "a", "hash": "md5", "md5": "0", "size": 1}]}
+            entry = {"cmd": "python -m pipeline.predict_unet", "outs": [{"path": "a", "hash": "md5", "md5": "0", "size": 1}]}
 
             start = time.perf_counter()
             with modify_yaml(str(path)) as data:

@@ -25,7 +25,7 @@ ENVIRONMENT = os.environ | {
     "PYTHONPATH": "",
     "OMP_WAIT_POLICY": "passive",
 }
-BEFORE = ("encode_cohorts", "encode_synthetic", "generous")
+BEFORE = ("assemble_labels", "assemble_generated", "base_sam", "base_unet")
 
 
 def sh(folder: Path, *command: str) -> float:
@@ -49,6 +49,7 @@ def prepared(folder: Path, threads: int, steps: int) -> Path:
     quick = yaml.safe_load(compose(ROOT / "presets", "quick"))["segmenters"]
     params["segmenters"] = {name: one | {"steps": steps} for name, one in quick.items()}
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    sh(folder, "python", "-m", "pipeline.tools.preset")
     (folder / "dvc.lock").unlink(missing_ok=True)
     sh(folder, "dvc", "repro", *BEFORE)
     return folder

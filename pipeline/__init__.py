@@ -1,6 +1,6 @@
 """Mask-conditioned diffusion for fetal-head ultrasound: train, sample, score, fine-tune, compare.
 
 The modules directly in this package are the stages of ``dvc.yaml``; each is also a command line
-(``python -m pipeline.sample --help``). Stages import domains (``cohorts``, ``diffusion``, ``quality``,
-``segmentation``, ``comparison``), domains import ``core``, and nothing imports the other way.
+(``python -m pipeline.sample --help``). Stages import domains; a domain imports those before it in
+the order of ``tests/dag.py``, and nothing imports the other way.
 """

@@ -1,4 +1,4 @@
-"""The small U-Net that measures (instrument), filters (filter) and judges usefulness, trained from scratch.
+"""The small U-Net of the evaluation network, the label-budget filter and usefulness, trained from scratch.
 
 Ronneberger et al. 2015 with group normalisation (Wu & He 2018), which does not depend on the batch, and bilinear
 upsampling, which leaves no checkerboard. MONAI's BasicUNet is its near twin, but importing MONAI takes longer than most

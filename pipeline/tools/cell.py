@@ -1,6 +1,6 @@
 """One stage of a pinned revision, on any machine: clone, reproduce, push to the shared DVC remote.
 
-    python -m pipeline.tools.cell finetune@sam-40-0-real --repository git@host:me/project --revision 1a2b3c4 \
+    python -m pipeline.tools.cell finetune_sam@sam-40-0-real --repository git@host:me/project --revision 1a2b3c4 \
         --workspace /scratch/cells --storage s3://bucket/path
 
 What the stage needs is restored from the remote's run cache, where other machines have put it; what is not there is run

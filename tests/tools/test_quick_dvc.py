@@ -43,7 +43,7 @@ def test_an_entry_set_to_what_it_is_changes_nothing(lock):
     from dvc.utils.serialize import loads_yaml
 
     stages = loads_yaml(lock)["stages"]
-    for name in (next(iter(stages)), "finetune@sam-40-0-real", list(stages)[-1]):
+    for name in list(stages)[:: len(stages) // 5]:
         assert with_entries(lock, {name: stages[name]}) == lock
 
 
@@ -51,10 +51,10 @@ def test_an_entry_set_to_what_it_is_changes_nothing(lock):
     "entries",
     [
         {"phantom": entry("first")},
-        {"finetune@sam-40-0-real": entry("middle")},
+        {"finetune_sam@sam-40-0-real": entry("middle")},
         {"compare": entry("last")},
         {"new@1-0": entry("new"), "compare": entry("two at once")},
-        {"finetune@sam-40-0": entry("a name that starts another's")},
+        {"finetune_sam@sam-40-0": entry("a name that starts another's")},
         {"odd: name": entry("quoted"), "10-0": entry("digits")},
         {
             "values": entry(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.run import files
 
-PACKAGES = """accelerate diffusers matplotlib monai numpy peft scikit-image scipy segmentation-models-pytorch torch
+PACKAGES = """accelerate diffusers matplotlib numpy peft scikit-image scipy segmentation-models-pytorch torch
 torch-fidelity torchvision transformers"""
 """Those that the numbers depend on."""
 

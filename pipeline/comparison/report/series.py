@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.config.arms import Arm
 
 BLUE, SKY, ORANGE, RED, GREY, GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
-VIOLET, TEAL, BROWN, OLIVE, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#737a12", "#a0307a"
+VIOLET, TEAL, BROWN, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#a0307a"
 WITHOUT_GENERATOR = {
     "warped": ("warped labelled images", ORANGE, "s"),
     "copy_paste": ("structures pasted over others", BROWN, "^"),

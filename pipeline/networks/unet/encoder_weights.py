@@ -67,8 +67,8 @@ def _adapted(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
 
 
 def is_folded(encoder: nn.Module) -> bool:
-    """Whether batch norms do nothing but add: a converter moved their statistics into the convolutions."""
+    """Whether batch norms only add: a converter moved their statistics into the convolutions. Untrained ones add 0."""
     norms = [module for module in encoder.modules() if isinstance(module, nn.BatchNorm2d)]
-    return bool(norms) and all(
+    return any(norm.bias.any() for norm in norms) and all(
         (norm.running_mean == 0).all() and (norm.running_var == 1).all() and (norm.weight == 1).all() for norm in norms
     )
