@@ -40,7 +40,8 @@ def main() -> None:
             dump_yaml(str(path), lock_of(stages))
             text = path.read_text()
             name = f"cell@unet-{stages // 2}"
-            entry = {"cmd": "python -m pipeline.predict_unet", "outs": [{"path": "a", "hash": "md5", "md5": "0", "size": 1}]}
+            out = {"path": "a", "hash": "md5", "md5": "0", "size": 1}
+            entry = {"cmd": "python -m pipeline.predict_unet", "outs": [out]}
 
             start = time.perf_counter()
             with modify_yaml(str(path)) as data:
