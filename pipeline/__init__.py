@@ -2,5 +2,5 @@
 
 The modules directly in this package are the stages of ``dvc.yaml``; each is also a command line
 (``python -m pipeline.sample --help``). Stages import domains; a domain imports those before it in
-the order of ``tests/dag.py``, and nothing imports the other way.
+the order of ``tests/test_dag.py``, and nothing imports the other way.
 """

@@ -108,7 +108,7 @@ EDITS = {
     "networks/sam/model.py": SAM,
     "networks/unet/model.py": UNET,
     "networks/small_unet.py": {*SMALL_NETWORKS, "pseudo_label", "score", "gate", "curate"},
-    "tasks/segmentation/scores.py": {"evaluate", "score", "oracle"},
+    "tasks/segmentation/scores.py": {"evaluate", "score"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
     "diffusion/pixel/denoiser.py": GENERATOR,
     "cohorts/psfhs.py": {"prepare"},

@@ -6,41 +6,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.data.case import Case
+from pipeline.diffusion.mask_draw import MaskDraw
 from pipeline.diffusion.shape_model import fit_shape_model
 from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import Letterbox, letterbox
 from pipeline.imaging.warp import plausible_warp, warp
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
-
-
-@dataclass(frozen=True)
-class MaskDraw:
-    """A mask to sample from.
-
-    mask: uint8 (S, S), class indices. box: the canvas it lives in. sector: bool (S, S), the field of view.
-    template: the label case that canvas and sector are of; None outside a label budget.
-    pixel_mm: edge of a canvas pixel in millimetres, where known. source, transform: columns of the dataset.
-    """
-
-    mask: np.ndarray
-    box: Letterbox
-    sector: np.ndarray
-    source: str
-    transform: str
-    template: Case | None = None
-    pixel_mm: float | None = None
-
-
-def stacked(draws: Sequence[MaskDraw]) -> tuple[Tensor, Tensor]:
-    """Masks uint8 [B, S, S] and sectors bool [B, S, S]."""
-    return tuple(torch.from_numpy(np.stack([getattr(draw, part) for draw in draws])) for part in ("mask", "sector"))
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def draw_of(name: str, mask, bank, seed: int):
     """The draw of a mask (uint8 HxW) in one of the model's own sectors (bool [N, S, S])."""
     import torch
 
-    from pipeline.diffusion.masks import MaskDraw
+    from pipeline.diffusion.mask_draw import MaskDraw
     from pipeline.diffusion.sector import choose_sectors
     from pipeline.imaging.letterbox import letterbox
 

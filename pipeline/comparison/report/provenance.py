@@ -17,11 +17,9 @@ def provenance(params, inputs: Mapping[str, Sequence[Path]]) -> dict:
 
     import yaml
 
+    versions = {name: metadata.version(name) for name in PACKAGES.split()}
     return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in PACKAGES.split()},
-        },
+        "versions": {"python": platform.python_version(), **versions},
         "parameters": yaml.safe_dump(without_paths(params.as_dict()), sort_keys=False),
         "digests": {name: files.digest(paths) for name, paths in inputs.items()},
     }
@@ -32,9 +30,7 @@ def without_paths(params: dict) -> dict:
     a machine's own places. Segmenters that the grid does not list are left out.
     """
     cohorts = {name: {key: v for key, v in one.items() if key != "raw"} for name, one in params["cohorts"].items()}
-    segmenters = {
-        name: params["segmenters"][name] for name in params["segmenters"] if name in params["grid"]["segmenters"]
-    }
+    segmenters = {name: one for name, one in params["segmenters"].items() if name in params["grid"]["segmenters"]}
     for one in segmenters.values():
         if one["base"]["weights"]:
             one["base"]["weights"] = Path(one["base"]["weights"]).name

@@ -25,7 +25,7 @@ from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
 from pipeline.diffusion.latent.contours import decode_contours
-from pipeline.diffusion.masks import MaskDraw, stacked
+from pipeline.diffusion.mask_draw import MaskDraw, stacked
 from pipeline.imaging.letterbox import to_uint8
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json, write_json

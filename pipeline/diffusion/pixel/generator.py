@@ -14,7 +14,7 @@ from pipeline.config.diffusion import Pixel
 from pipeline.config.sample import PIXEL_ONLY, Sampler
 from pipeline.data.structures import from_json, to_json
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.masks import MaskDraw, stacked
+from pipeline.diffusion.mask_draw import MaskDraw, stacked
 from pipeline.diffusion.pixel.augmentation import N_CHANGES
 from pipeline.diffusion.pixel.denoiser import Edm, denoise
 from pipeline.diffusion.sector import choose_sectors, sector_bank

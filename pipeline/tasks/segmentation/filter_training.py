@@ -10,7 +10,7 @@ from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import Structure, to_json
 from pipeline.learning.small_unet import train_small_unet
 from pipeline.networks.small_unet import save_unet
-from pipeline.run import files, seeds
+from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
 
@@ -63,8 +63,3 @@ def train_label_filter(
             "out_of_fold_dice": dict(sorted(out_of_fold.items())),
         },
     )
-
-
-def fold_seed(seed: int, labels: int, replicate: int) -> Callable[[int], int]:
-    """The seed of each fold's network."""
-    return lambda fold: seeds.derive(seed, "filter", labels, replicate, fold)
