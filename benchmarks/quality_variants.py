@@ -23,7 +23,7 @@ from scipy import ndimage
 from scipy.stats import spearmanr
 
 from pipeline import score
-from pipeline.arms.permute import derangement
+from pipeline.arms.assembly import derangement
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
 from pipeline.data.dataset import read_dataset
