@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.data.tables import positive, read_table, write_table
 from pipeline.run import files
-from pipeline.run.errors import InputError, in_one_line
+from pipeline.run.errors import InputError
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.segment")
@@ -74,7 +74,10 @@ def run(args: argparse.Namespace) -> int:
                 files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
         # Decoders raise all kinds, and no image may stop the others.
         except Exception as error:
-            rows = [{"error": in_one_line(error).replace(str(path), path.name)}]
+            # The text of a system's error names the whole path.
+            reason = getattr(error, "strerror", None) or error
+            text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
+            rows = [{"error": " ".join(text.replace(str(path), path.name).split())}]
             failed += 1
             log.warning("%s: %s", path.name, rows[0]["error"])
         table += [{"file": path.name} | row for row in rows]

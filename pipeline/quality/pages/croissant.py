@@ -20,6 +20,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
         index: content of ``dataset.json``. folder: of the set, whose shards are listed with their SHA-256.
     """
     structures = from_json(index["structures"])
+    contents = ((path.name, path.read_bytes()) for path in sorted(folder.glob("part-*.parquet")))
     text = (
         environment("pipeline.quality.pages")
         .get_template("croissant.json.j2")
@@ -31,10 +32,7 @@ def croissant(index: dict, folder: Path, measures: Sequence[Measure]) -> dict:
             # The columns as Hugging Face declares them in the shards' own metadata.
             columns=json.loads(SCHEMA.metadata[b"huggingface"])["info"]["features"],
             types=_TYPES,
-            shards=[
-                (path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest())
-                for path in sorted(folder.glob("part-*.parquet"))
-            ],
+            shards=[(name, len(data), hashlib.sha256(data).hexdigest()) for name, data in contents],
             measures=measures,
             questions=QUESTIONS,
         )
