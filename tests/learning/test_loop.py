@@ -11,28 +11,9 @@ from pipeline.learning.loop import made_ahead, train
 from pipeline.learning.recipe import Recipe, cosine, trapezoid
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
+from tests.interrupted import Killed, copied, equal, kill_at
 
 CPU = torch.device("cpu")
-
-
-class Killed(Exception):
-    pass
-
-
-def kill_at(last):
-    def on_step(step, loss):
-        if step == last:
-            raise Killed
-
-    return on_step
-
-
-def copied(network):
-    return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
 class Line:

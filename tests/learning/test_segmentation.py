@@ -18,6 +18,7 @@ from pipeline.networks.small_unet import build_unet
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
 from pipeline.tasks.segmentation.inference import class_map, dice, predict_native
+from tests.interrupted import Killed, copied, equal, kill_at
 from tests.tiny_sam import sam_settings
 
 CPU = torch.device("cpu")
@@ -55,26 +56,6 @@ def segmenter(base, params, n_structures=1, seed=0, **settings):
 def fit_pool(network, pool, steps, *, n_structures=1, batch=4, learning_rate=3e-3, every=100, **options):
     recipe = Recipe(steps, batch, learning_rate, warmup_steps=2, checkpoint_every=every)
     return fit(network, pool, recipe, n_structures=n_structures, seed=0, device=CPU, **options)
-
-
-def copied(network):
-    return {name: value.clone() for name, value in network.state_dict().items()}
-
-
-def equal(a, b):
-    return a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
-
-
-class Killed(Exception):
-    pass
-
-
-def kill_at(last):
-    def on_step(step, loss):
-        if step == last:
-            raise Killed
-
-    return on_step
 
 
 def test_a_unet_learns_rings_and_predicts_at_native_size(rings, smoke_config):
