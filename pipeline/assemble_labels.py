@@ -9,7 +9,7 @@ PARAMS = ("seed", "assemble", "arms", "warp")
 
 
 def run(params, *, train: Path, labels: int, replicate: int, arm: str, out: Output) -> None:
-    """Write nothing, the labels once more, or cases made from them."""
+    """Write nothing, or cases made from the labels."""
     from pipeline.arms.assembly import assemble_from_labels
 
     size, spec = params.assemble.image_size, params.arms[arm]
