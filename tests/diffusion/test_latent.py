@@ -23,6 +23,7 @@ from pipeline.learning.recipe import Recipe
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
+from tests.interrupted import Killed, kill_at
 
 VARIANTS = ["controlnet", "reference"]
 STRUCTURES = (Structure("head", "head"),)
@@ -213,22 +214,14 @@ def test_only_lora_and_controlnet_are_trained(variant, pool, params):
     assert set(objective.generator().lora) and not any("lora" in key for key in base.unet.state_dict())
 
 
-class Killed(Exception):
-    pass
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_interrupted_and_resumed_equals_uninterrupted(variant, saved, pool, params, tmp_path):
     whole, losses, _ = saved(variant, params)
     params = params.model_copy(update={"variant": variant})
 
-    def kill(step, loss):
-        if step == 4:
-            raise Killed
-
     scratch, seen = Scratch(tmp_path, "d", []), []
     with pytest.raises(Killed):
-        train(pool, params, scratch, kill)
+        train(pool, params, scratch, kill_at(4))
     assert scratch.load()["step"] == 3
     resumed = train(pool, params, scratch, lambda step, loss: seen.append(loss))
     assert seen == losses, "the loss curve of a resumed run is whole"

@@ -19,6 +19,7 @@ from pipeline.diffusion.training_set import build_training_set
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
+from tests.interrupted import Killed, kill_at
 
 CPU = torch.device("cpu")
 STRUCTURES = (Structure("head", "head"),)
@@ -152,10 +153,6 @@ def test_zero_changes_change_nothing(data, params):
     assert torch.equal(masks, data.masks.short())
 
 
-class Killed(Exception):
-    pass
-
-
 class Tick:
     """What a progress bar gets."""
 
@@ -181,16 +178,12 @@ def equal(a, b) -> bool:
 def test_interrupted_and_resumed_equals_uninterrupted(data, params, tmp_path):
     params = params.model_copy(update={"steps": 12, "checkpoint_every": 5, "preview_every": 4})
 
-    def kill(step, loss):
-        if step == 7:
-            raise Killed
-
     watched = Tick()
     whole = train(data, params, Scratch(tmp_path / "a", "d", []), watched)
     assert [picture.ndim for picture in watched.pictures] == [3] * 3
     scratch, seen = Scratch(tmp_path / "b", "d", []), []
     with pytest.raises(Killed):
-        train(data, params, scratch, kill)
+        train(data, params, scratch, kill_at(7))
     assert scratch.load()["step"] == 5
     resumed = train(data, params, scratch, lambda step, loss: seen.append(step))
     assert seen == list(range(12)), "the loss curve of a resumed run is whole"

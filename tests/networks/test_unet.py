@@ -19,6 +19,7 @@ from pipeline.networks.unet.model import BackboneUNet
 from pipeline.networks.unet.strategies import STRATEGIES, choose_parts
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
+from tests.interrupted import copied
 
 CPU = torch.device("cpu")
 SMALL = (16, 16, 16, 8, 8)
@@ -44,10 +45,6 @@ def fitted(network, pool, steps=3, n_structures=1):
 
 def changed(before, network):
     return {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
-
-
-def copied(network):
-    return {name: value.clone() for name, value in network.state_dict().items()}
 
 
 def test_the_settings_build_it():
