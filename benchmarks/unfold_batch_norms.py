@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.decoding import decode_image
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet
@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, help="pixels (default: %(default)s)")
     args = parser.parse_args()
     paths = sorted(path for path in args.images.glob("*.png") if not path.stem.endswith("_Annotation"))
-    images = [letterbox(decode_grey(path.read_bytes(), path.name), args.size)[0] for path in paths]
+    images = [letterbox(decode_image(path.read_bytes(), path.name).pixels, args.size)[0] for path in paths]
     base = SimpleNamespace(backbone=args.backbone, input_channels=3)
     decoder = SimpleNamespace(base=base, decoder_channels=(256, 128, 64, 32, 16), deep_supervision=False)
     network = BackboneUNet(decoder, 1).eval()

@@ -17,11 +17,10 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.cohorts.source import Files, Source, by_id, parent, stem, suffix
-from pipeline.imaging.decoding import decode_grey, decode_rgb
+from pipeline.imaging.decoding import decode_colours
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
-decode_image = decode_grey
 
 _SPANISH = re.compile(r"(?P<patient>Patient\d+)_Plane(?P<plane>\d+)_\d+_of_\d+")
 _AFRICAN = re.compile(r"(?P<patient>patient\d+)_(?P<country>[A-Z]{3})_plane(?P<plane>\d+)")
@@ -46,7 +45,7 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    return head_from_colours(decode_rgb(data, name))
+    return head_from_colours(decode_colours(data, name))
 
 
 def head_from_colours(colours: np.ndarray) -> np.ndarray:

@@ -11,15 +11,14 @@ from pathlib import PurePosixPath
 
 from pipeline.cohorts.source import Files, Source, by_id, case_table, parent, suffix
 from pipeline.data.tables import Row
-from pipeline.imaging.decoding import MASK_SUFFIXES, decode_grey, decode_indices
+from pipeline.imaging import decoding
 from pipeline.run.errors import InputError
 
 CLASSES = None
 """The owner's affair: the parameter ``classes``, else the structures of the task."""
+decode_mask = decoding.decode_mask
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COLUMNS = ("id", "patient", "pixel_mm", "hc_mm", "country", "device")
-decode_image = decode_grey
-decode_mask = decode_indices
 
 
 def index(source: Source, labelled: bool) -> Files:
@@ -29,7 +28,7 @@ def index(source: Source, labelled: bool) -> Files:
         InputError: naming the file, row or column that is unknown, missing or contradictory.
     """
     images = by_id(_inside(source, "images", IMAGE_SUFFIXES))
-    masks = by_id(_inside(source, "masks", MASK_SUFFIXES))
+    masks = by_id(_inside(source, "masks", decoding.MASK_SUFFIXES))
     tables = [name for name in source.names if PurePosixPath(name).name == "cases.csv"]
     if len(tables) > 1:
         raise InputError(f"files '{tables[0]}' and '{tables[1]}' both describe the cases; keep one")

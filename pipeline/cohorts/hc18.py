@@ -17,12 +17,11 @@ from scipy import ndimage
 
 from pipeline.cohorts.source import Files, Source, by_id, case_table, stem, suffix
 from pipeline.data.tables import Row
-from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.decoding import decode_image
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
-decode_image = decode_grey
 
 _NAME = re.compile(r"(\d+)_\d*HC(_Annotation)?")
 _CSV_ENDS = ("pixel_size_and_hc.csv", "pixel_size.csv")
@@ -75,7 +74,7 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    return fill_annotation(decode_grey(data, name), name)
+    return fill_annotation(decode_image(data, name).pixels, name)
 
 
 def _sizes(row: Row) -> dict:

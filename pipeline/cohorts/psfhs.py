@@ -9,9 +9,10 @@ sides: use the cohort as held-out data as a whole, or say so beside any result t
 """
 
 from pipeline.cohorts.source import Files, Source, by_id, parent, suffix
-from pipeline.imaging.metaimage import decode_mha
+from pipeline.imaging import decoding
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
+decode_mask = decoding.decode_mask
 
 
 def index(source: Source, labelled: bool) -> Files:
@@ -20,6 +21,3 @@ def index(source: Source, labelled: bool) -> Files:
     images = by_id(name for name in names if parent(name) == "image_mha")
     masks = by_id(name for name in names if parent(name) == "label_mha")
     return Files(images, masks, {case_id: {"country": "CHN"} for case_id in images})
-
-
-decode_image = decode_mask = decode_mha

@@ -1,8 +1,8 @@
 """The one door to the raw cohorts: a reader by name, masks in the task's class indices, every case checked.
 
 A reader is a module with ``CLASSES`` (names of the values in its masks, the background first; None where they are the
-owner's affair), ``index`` (which files are images and masks, and what else is known of a case), ``decode_image`` and
-``decode_mask`` (bytes and file name → uint8 HxW).
+owner's affair), ``index`` (which files are images and masks, and what else is known of a case) and
+``decode_mask`` (bytes and file name → uint8 HxW). Images are decoded alike for all.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from pipeline.cohorts.source import Source, pair_masks
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case, check_case, pixel_hash
 from pipeline.data.structures import Structure, names
-from pipeline.imaging.decoding import class_indices
+from pipeline.imaging.decoding import class_indices, decode_image
 from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}
@@ -94,10 +94,11 @@ def _cases(cohort: str, settings: Cohort, reader, lookup: np.ndarray, root: Path
     with Source(root) as source:
         images, masks, fields = reader.index(source, settings.labelled)
         for case_id, image_name, mask_name in pair_masks(images, {} if images_only else masks, settings.labelled):
-            image, mask = reader.decode_image(source.read(image_name), image_name), None
+            (image, pixel_mm), mask = decode_image(source.read(image_name), image_name), None
             if mask_name is not None:
                 mask = class_indices(reader.decode_mask(source.read(mask_name), mask_name), len(lookup))
-            about = fields[case_id] | ({"hc_mm": None, "split": "train"} if images_only else {})
+            fixed = {"hc_mm": None, "split": "train"} if images_only else {}
+            about = {"pixel_mm": pixel_mm} | fields[case_id] | fixed
             if "patient" not in about:
                 about["patient"] = first.setdefault(pixel_hash(image), case_id)
             source_of_mask = None if mask is None else "annotated"

@@ -5,6 +5,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -18,28 +19,37 @@ MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 _EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
 
 
-def decode_grey(data: bytes, name: str) -> np.ndarray:
-    """uint8 HxW. Equal RGB channels keep their value; true colour becomes ITU-R 601 luma; alpha is dropped.
+class Picture(NamedTuple):
+    """A decoded image: uint8 HxW, and the edge of a (square) pixel in millimetres where the file says it."""
+
+    pixels: np.ndarray
+    pixel_mm: float | None = None
+
+
+def decode_image(data: bytes, name: str) -> Picture:
+    """A grey image. Equal RGB channels keep their value; true colour becomes ITU-R 601 luma; alpha is dropped.
 
     Raises:
         InputError: naming a damaged file or one with more than 8 bits per channel, or an MHA that is no grey image.
     """
     if name.lower().endswith(".mha"):
-        return decode_mha(data, name)
-    return np.asarray(_decode(data, name).convert("L"))
+        return Picture(decode_mha(data, name))
+    return Picture(np.asarray(_decode(data, name).convert("L")))
 
 
-def decode_rgb(data: bytes, name: str) -> np.ndarray:
-    """uint8 HxWx3; alpha is dropped. Raises InputError like ``decode_grey``."""
+def decode_colours(data: bytes, name: str) -> np.ndarray:
+    """uint8 HxWx3; alpha is dropped. Raises InputError like :func:`decode_image`."""
     return np.asarray(_decode(data, name).convert("RGB"))
 
 
-def decode_indices(data: bytes, name: str) -> np.ndarray:
+def decode_mask(data: bytes, name: str) -> np.ndarray:
     """uint8 HxW with the stored values of a mask: grey levels, palette indices, or equal RGB channels.
 
     Raises:
         InputError: naming a damaged file, one with more than 8 bits, or a mask painted in colours.
     """
+    if name.lower().endswith(".mha"):
+        return decode_mha(data, name)
     image = _decode(data, name)
     # Palette entries are the class indices themselves: converting to grey would turn them into colours.
     if image.mode in ("1", "L", "P"):
@@ -81,7 +91,7 @@ def read_masks(folder: Path, structures: Sequence[str]) -> list[tuple[str, np.nd
             continue
         if path.stem in masks:
             raise InputError(f"{folder}: two masks are named '{path.stem}'; keep one")
-        mask = class_indices(decode_indices(path.read_bytes(), str(path)), len(structures) + 1)
+        mask = class_indices(decode_mask(path.read_bytes(), str(path)), len(structures) + 1)
         if not mask.any():
             raise InputError(f"{path}: the mask is empty; remove it or draw a structure")
         if mask.max() > len(structures):

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.imaging.decoding import decode_grey
+    from pipeline.imaging.decoding import decode_image
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     for path in tqdm(paths, desc="images", unit="image", mininterval=5, disable=None):
         # One at a time: a mask then does not depend on what else lies in the folder.
         try:
-            image = decode_grey(path.read_bytes(), path.name)
+            image = decode_image(path.read_bytes(), path.name).pixels
             (mask,) = predict_native(network, [Case(path.stem, "", "", image, None)], config["image_size"], device)
             rows = measure(mask, structures, pixel_mm.get(path.stem))
             for kind, pixels in {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}.items():

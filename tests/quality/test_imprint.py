@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from pipeline.cohorts.hc18 import fill_annotation
-from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.decoding import decode_image
 from pipeline.imaging.letterbox import letterbox
 from pipeline.imaging.outline import outline
 from pipeline.quality.imprint import imprint, imprinted
@@ -40,8 +40,8 @@ def heads(shared_data):
     found = {size: ([], []) for size in SIZES}
     for index, path in enumerate(paths):
         drawn = path.with_name(f"{path.stem}_Annotation.png")
-        image = decode_grey(path.read_bytes(), path.name)
-        mask = fill_annotation(decode_grey(drawn.read_bytes(), drawn.name), drawn.name)
+        image = decode_image(path.read_bytes(), path.name).pixels
+        mask = fill_annotation(decode_image(drawn.read_bytes(), drawn.name).pixels, drawn.name)
         for size, groups in found.items():
             boxed, box = letterbox(image, size)
             groups[index % 2].append((box.crop(boxed), box.crop(letterbox(mask, size, mask=True)[0])))

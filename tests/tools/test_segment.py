@@ -9,7 +9,7 @@ from scipy.special import ellipe
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
-from pipeline.imaging.decoding import decode_grey
+from pipeline.imaging.decoding import decode_image
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
@@ -297,7 +297,7 @@ def test_meta_images(tmp_path):
 
     def stored(array, **options):
         SimpleITK.WriteImage(SimpleITK.GetImageFromArray(array, **options), str(tmp_path / "x.mha"))
-        return decode_grey((tmp_path / "x.mha").read_bytes(), "x.mha")
+        return decode_image((tmp_path / "x.mha").read_bytes(), "x.mha")
 
     plane = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for array in (plane, plane[None], np.stack([plane] * 3)):
