@@ -1,6 +1,5 @@
 """Raw cohorts as files by name, whether they lie in a folder or in the publisher's archives."""
 
-import os
 import re
 import tarfile
 import zipfile
@@ -11,10 +10,10 @@ from typing import NamedTuple, Self
 
 from pipeline.data.tables import Row, parse_table
 from pipeline.run.errors import InputError
+from pipeline.run.listing import is_wanted, walk
 
 _ZIP = (".zip",)
 _TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz")
-_SYSTEM_FILES = ("__macosx", "thumbs.db", "desktop.ini")
 _OBTAIN = "run 'dvc pull', or obtain the data as data/README.md says (dvc import-url, dvc add)"
 
 
@@ -45,7 +44,7 @@ class Source:
         self._open: list[zipfile.ZipFile] = []
         if not root.exists():
             raise InputError(f"raw data '{root}' are missing; {_OBTAIN}")
-        for path in _walk(root):
+        for path in walk(root):
             self._add(path, path.relative_to(root).as_posix() if path != root else path.name)
         if not self._readers:
             self.__exit__()
@@ -81,7 +80,7 @@ class Source:
         archive = zipfile.ZipFile(path)
         self._open.append(archive)
         for member in archive.infolist():
-            if not member.is_dir() and _is_wanted(member.filename):
+            if not member.is_dir() and is_wanted(member.filename):
                 self._readers[f"{name}/{member.filename}"] = lambda member=member: archive.read(member)
 
     def _add_tar(self, path: Path, name: str) -> None:
@@ -89,7 +88,7 @@ class Source:
         with tarfile.open(path) as archive:
             for member in archive:
                 inner = member.name.removeprefix("./")
-                if member.isfile() and _is_wanted(inner):
+                if member.isfile() and is_wanted(inner):
                     data = archive.extractfile(member).read()
                     self._readers[f"{name}/{inner}"] = lambda data=data: data
 
@@ -170,16 +169,3 @@ def case_table(
     if tables and (lacking := [image for key, image in images.items() if key not in found]):
         raise InputError(f"file '{tables[0]}' has no row for image '{lacking[0]}'; add the row or remove the image")
     return found
-
-
-def _walk(root: Path) -> list[Path]:
-    if root.is_file():
-        return [root]
-    found = [Path(folder) / name for folder, _, files in os.walk(root) for name in files]
-    return sorted(path for path in found if _is_wanted(path.relative_to(root).as_posix()))
-
-
-def _is_wanted(name: str) -> bool:
-    parts = [part.lower() for part in PurePosixPath(name).parts]
-    hidden = any(part.startswith(".") or part in _SYSTEM_FILES for part in parts)
-    return not hidden and not name.endswith(".dvc")

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pipeline.run.errors import InputError
+from pipeline.run.listing import walk
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -54,11 +55,10 @@ def digest(paths: Iterable[Path], *values: object) -> str:
     """SHA-256 over the content (and relative names) of files and folders, then over ``values`` as text."""
     total = hashlib.sha256()
     for root in paths:
-        for file in [root] if root.is_file() else sorted(root.rglob("*")):
-            if file.is_file() and "__pycache__" not in file.parts:
-                total.update(str(file.relative_to(root)).encode())
-                with file.open("rb") as content:
-                    total.update(hashlib.file_digest(content, "sha256").digest())
+        for file in walk(root):
+            total.update(str(file.relative_to(root)).encode())
+            with file.open("rb") as content:
+                total.update(hashlib.file_digest(content, "sha256").digest())
     for value in values:
         total.update(repr(value).encode())
     return total.hexdigest()
