@@ -8,7 +8,7 @@ BLUE, SKY, ORANGE, RED, GREY, GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a"
 VIOLET, TEAL, BROWN, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#a0307a"
 WITHOUT_GENERATOR = {
     "warped": ("warped labelled images", ORANGE, "s"),
-    "copy_paste": ("structures pasted over others", BROWN, "^"),
+    "copy_paste": ("copy-paste", BROWN, "^"),
 }
 """Extra cases made without a generator: words, colour and marker."""
 SIGNS = dict(zip("osXDPvp*^<>hd", "●■✖◆✚▼⬟★▲◀▶⬢♦", strict=True))
