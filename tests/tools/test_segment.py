@@ -301,7 +301,7 @@ def test_meta_images(tmp_path):
 
     plane = np.arange(30, dtype=np.uint8).reshape(5, 6)
     for array in (plane, plane[None], np.stack([plane] * 3)):
-        np.testing.assert_array_equal(stored(array), plane)
+        np.testing.assert_array_equal(stored(array).pixels, plane)
     for array in (plane.astype(np.int16), np.stack([plane, plane, plane + 1]), np.stack([plane] * 4)):
         with pytest.raises(InputError, match="'x.mha' .*export it"):
             stored(array)
