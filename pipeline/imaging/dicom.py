@@ -22,6 +22,12 @@ _PLAIN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.
 _PILLOW = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 90, 91))
 _GDCM = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (51, 57, 70, 80, 81))
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91))
+_PIXEL_KEYWORDS = (
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
+    "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
+    *(f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue")
+      for part in ("Descriptor", "Data")),
+)  # fmt: skip
 # Inflated at once and without limit when the file is opened.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _CENTIMETRES = 3
@@ -41,22 +47,24 @@ def read(data: bytes, name: str) -> Stored:
     """
     import pydicom
 
+    # Its warnings quote values of the header.
+    logging.getLogger("pydicom").disabled = True
     with decoder(name, say=False):
         if _DEFLATED in data:
             raise InputError(f"file '{name}' is deflated as a whole; export it uncompressed")
         header = pydicom.dcmread(io.BytesIO(data))
         if "PixelData" not in header:
-            raise InputError(f"file '{name}' is a DICOM file without an image; leave it out")
+            raise InputError(f"file '{name}' is a DICOM file without an image; leave it out, or fetch it again")
         check_frames(int(header.get("NumberOfFrames") or 1), name)
         check_size(int(header.Rows), int(header.Columns), name)
         photometric, stored = _layout(header, name)
-        values, rescaled = _pixels(header, data, name)
+        values = _pixels(header, name)
         if values.shape[:2] != (header.Rows, header.Columns):
             raise InputError(f"file '{name}': its pixels are not as many as its header says; export it again")
         palette = None
         if photometric == "PALETTE COLOR" and values.ndim == 2:
             palette = _palette(header, name)
-        elif not rescaled:
+        else:
             values = _rescale(values, header)
         if stored <= 8 and values.dtype == np.uint16:
             values = values.astype(np.uint8)
@@ -89,38 +97,52 @@ def _layout(header, name: str) -> tuple[str, int]:
     return photometric, stored
 
 
-def _pixels(header, data: bytes, name: str) -> tuple[np.ndarray, bool]:
-    """HxW or HxWx3, colours as RGB, and whether the rescaling of the header is in them already."""
+def _pixels(header, name: str) -> np.ndarray:
+    """HxW or HxWx3 as stored, colours as RGB."""
     from pydicom.pixels import pixel_array
     from pydicom.uid import UID
 
     syntax = _syntax(header)
     compression = UID(syntax).name if syntax.startswith("1.2.840.10008.") else "unknown"
     if syntax not in _PLAIN + _PILLOW + _GDCM:
-        raise InputError(f"file '{name}' is compressed as is not read ({compression}); export it uncompressed")
+        raise InputError(
+            f"file '{name}' is compressed in a way that is not read ({compression}); export it uncompressed"
+        )
     try:
-        if syntax in _GDCM:
-            return _through_gdcm(data), True
-        values = pixel_array(header)
+        values = _through_gdcm(header) if syntax in _GDCM else pixel_array(header)
     except Exception as error:
         raise InputError(
             f"file '{name}': its pixels are damaged, or stored in a way that is not read ({compression}); export it "
             "uncompressed"
         ) from error
-    if int(header.get("PixelRepresentation", 0)) == 0 and values.dtype.kind == "u" and header.BitsStored < 16:
+    if values.dtype.kind == "u" and header.BitsStored < 16:
         # Older devices keep overlays in the bits above.
         values = values & values.dtype.type((1 << header.BitsStored) - 1)
-    return values, False
+    return values
 
 
-def _through_gdcm(data: bytes) -> np.ndarray:
-    """JPEG Lossless, JPEG-LS and JPEG of 12 bits, which Pillow does not know."""
+def _through_gdcm(header) -> np.ndarray:
+    """JPEG Lossless, JPEG-LS and JPEG of 12 bits, which Pillow does not know.
+
+    It is given what describes pixels and nothing else: it would rescale and invert them too.
+    """
+    import pydicom
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    bare = pydicom.Dataset()
+    for keyword in _PIXEL_KEYWORDS:
+        if keyword in header:
+            bare[keyword] = header[keyword]
+    if bare.PhotometricInterpretation == "MONOCHROME1":
+        bare.PhotometricInterpretation = "MONOCHROME2"
+    bare.file_meta = pydicom.dataset.FileMetaDataset()
+    bare.file_meta.TransferSyntaxUID = header.file_meta.TransferSyntaxUID
+    bare.file_meta.MediaStorageSOPClassUID = bare.SOPClassUID = pydicom.uid.SecondaryCaptureImageStorage
+    bare.file_meta.MediaStorageSOPInstanceUID = bare.SOPInstanceUID = "1.2.3"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.dcm"
-        path.write_bytes(data)
+        bare.save_as(path, enforce_file_format=True)
         return SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO="GDCMImageIO"))[0]
 
 

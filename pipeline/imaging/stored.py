@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -39,6 +39,23 @@ class Stored(NamedTuple):
     lossy: str | None = None
     window: tuple[float, float] | None = None
     spacing: tuple[float, float] | None = None
+
+
+class Volume(NamedTuple):
+    """An image of n axes in space, as stored.
+
+    Attributes:
+        array: axes slowest first; with ``vector`` one more at the end, of components.
+        direction: n x n cosines, a column for each axis of the image, fastest first.
+        spacing: fastest axis first.
+        unit: of the spacing; None and "" for millimetres.
+    """
+
+    array: np.ndarray
+    direction: np.ndarray
+    spacing: Sequence[float]
+    vector: bool
+    unit: str | None = None
 
 
 @contextmanager

@@ -1,18 +1,21 @@
-"""MetaImage (.mha), NRRD and NIfTI through SimpleITK: one image, upright as its direction says, with its spacing."""
+"""MetaImage (.mha), NRRD and NIfTI: one image, upright as its direction says, with its spacing."""
 
 import math
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.imaging.stored import Stored, check_frames, check_size, decoder
-from pipeline.imaging.volume_header import FORMATS, check_header, inflated_nifti, nrrd_header
+from pipeline.imaging.metaimage import read_metaimage
+from pipeline.imaging.stored import Stored, Volume, check_frames, check_size, decoder
+from pipeline.imaging.volume_header import check_header, inflated_nifti, nrrd_unit
 from pipeline.run.errors import InputError
 
-_IO = {".mha": "MetaImageIO", ".nrrd": "NrrdImageIO", ".nii": "NiftiImageIO"}
-_MILLIMETRES = {b"mm": 1, b"cm": 10, b"m": 1000, b"um": 1e-3, b"\xc2\xb5m": 1e-3}
+_IO = {".nrrd": "NrrdImageIO", ".nii": "NiftiImageIO"}
+_FORMATS = {".nrrd": "NRRD image", ".nii": "NIfTI image"}
+_MILLIMETRES = {"": 1, "?": 1, "mm": 1, "cm": 10, "m": 1000, "um": 1e-3, "\u00b5m": 1e-3}
 _ALIGNED = 1e-3
 """How far a direction may be from an axis."""
 
@@ -26,15 +29,28 @@ def read(data: bytes, name: str, kind: str) -> Stored:
         InputError: a damaged or hostile file, one whose pixels lie in another file, several slices, colours, an oblique
             direction, or unknown units.
     """
+    with decoder(name):
+        if kind == ".nii.gz":
+            data, kind = inflated_nifti(data, name), ".nii"
+        volume = read_metaimage(data, name) if kind == ".mha" else _through_simpleitk(data, name, kind)
+        if volume.array.dtype.kind not in "iuf":
+            raise InputError(f"file '{name}' holds pixels of type {volume.array.dtype}; export it as grey")
+        if (volume.unit or "") not in _MILLIMETRES:
+            raise InputError(f"file '{name}' gives its spacing in {volume.unit}; export it in mm")
+        factor = _MILLIMETRES[volume.unit or ""]
+        values, spacing = upright(volume.array, volume.direction, volume.spacing, name)
+        values, (rows, columns) = grey_plane(values, spacing, volume.vector, name)
+        check_size(*values.shape, name)
+    return Stored(values, 8 * values.dtype.itemsize, spacing=(rows * factor, columns * factor))
+
+
+def _through_simpleitk(data: bytes, name: str, kind: str) -> Volume:
     import SimpleITK
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    with decoder(name), tempfile.TemporaryDirectory() as folder:
-        if kind == ".nii.gz":
-            data, kind = inflated_nifti(data, name), ".nii"
-        check_header(data, name, kind)
-        factor = _unit(data, name, kind)
-        # SimpleITK reads from paths only, and the file may lie in an archive.
+    check_header(data, name, kind)
+    # SimpleITK reads from paths only, and the file may lie in an archive.
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"image{kind}"
         path.write_bytes(data)
         reader = SimpleITK.ImageFileReader()
@@ -48,25 +64,28 @@ def read(data: bytes, name: str, kind: str) -> Stored:
             check_size(math.prod(reader.GetSize()), reader.GetNumberOfComponents(), name)
             image = reader.Execute()
         except RuntimeError as error:
-            reason = _reason(error, path, name)
+            line = str(error).strip().splitlines()[-1].replace(str(path), name)
+            reason = re.sub(r"^.*ERROR: (\w+\(0x\w+\): )?", "", line)
             raise InputError(
-                f"file '{name}' is not a readable {FORMATS[kind]} ({reason}); fetch or export it again"
+                f"file '{name}' is not a readable {_FORMATS[kind]} ({reason}); fetch or export it again"
             ) from error
-        array = SimpleITK.GetArrayFromImage(image)
-        if array.dtype.kind not in "iuf":
-            raise InputError(f"file '{name}' holds pixels of type {array.dtype}; export it as grey")
-        values, spacing = upright(array, image.GetDirection(), image.GetSpacing(), name)
-        values, (rows, columns) = grey_plane(values, spacing, image.GetNumberOfComponentsPerPixel() > 1, name)
-    return Stored(values, 8 * array.dtype.itemsize, spacing=(rows * factor, columns * factor))
+    return Volume(
+        SimpleITK.GetArrayFromImage(image),
+        np.reshape(image.GetDirection(), (image.GetDimension(),) * 2),
+        image.GetSpacing(),
+        image.GetNumberOfComponentsPerPixel() > 1,
+        # Of NIfTI it knows the unit, and gives millimetres.
+        nrrd_unit(data) if kind == ".nrrd" else None,
+    )
 
 
-def upright(array: np.ndarray, direction, spacing, name: str) -> tuple[np.ndarray, list[float]]:
+def upright(
+    array: np.ndarray, direction: np.ndarray, spacing: Sequence[float], name: str
+) -> tuple[np.ndarray, list[float]]:
     """An array of n spatial axes, slowest first, with its axes along x, y, z: x to the right, y downwards.
 
     Args:
-        array: may have one more axis, of components, at the end.
-        direction: n x n cosines, flat.
-        spacing: fastest axis first.
+        array, direction, spacing: as in :class:`Volume`.
 
     Returns:
         The array, and the spacing of its spatial axes, slowest first.
@@ -75,10 +94,9 @@ def upright(array: np.ndarray, direction, spacing, name: str) -> tuple[np.ndarra
         InputError: an axis of the image is none of space.
     """
     n = len(spacing)
-    cosines = np.asarray(direction, float).reshape(n, n)
     # The axis of the image that runs along each axis of space.
-    along = np.abs(cosines).argmax(axis=1)
-    turned = cosines[np.arange(n), along]
+    along = np.abs(direction).argmax(axis=1)
+    turned = direction[np.arange(n), along]
     if sorted(along) != list(range(n)) or (np.abs(np.abs(turned) - 1) > _ALIGNED).any():
         raise InputError(f"file '{name}' lies oblique in space; resample it to upright axes")
     for axis in range(n):
@@ -97,7 +115,7 @@ def grey_plane(array: np.ndarray, spacing: list[float], vector: bool, name: str)
     Raises:
         InputError: several slices, or channels that differ.
     """
-    array, spacing, shape = array, list(spacing), array.shape
+    spacing, shape = list(spacing), array.shape
     while len(spacing) > 2 and 1 in array.shape[: len(spacing)]:
         axis = array.shape.index(1)
         array = array.squeeze(axis)
@@ -116,23 +134,3 @@ def grey_plane(array: np.ndarray, spacing: list[float], vector: bool, name: str)
             raise InputError(f"file '{name}' is in colour, or holds 3 slices; export it as one grey image")
         array = array[..., 0]
     return np.ascontiguousarray(array), spacing
-
-
-def _reason(error: RuntimeError, path: Path, name: str) -> str:
-    lines = [line for line in str(error).strip().splitlines() if not line.startswith("Reason:")]
-    return re.sub(r"^.*ERROR: (\w+\(0x\w+\): )?", "", lines[-1].replace(str(path), name))
-
-
-def _unit(data: bytes, name: str, kind: str) -> float:
-    """Millimetres in the unit of the spacing as SimpleITK gives it: of NIfTI it knows the unit, of the others not."""
-    if kind == ".nrrd":
-        lines = re.findall(rb"^\s*(?:space )?units:(.*)$", nrrd_header(data), flags=re.MULTILINE | re.IGNORECASE)
-        units = {unit for line in lines for unit in re.findall(rb'"([^"]*)"', line)} - {b""}
-    elif kind == ".mha":
-        units = set(re.findall(rb"^DistanceUnits\s*[=:]\s*(\S+)", data[: 1 << 16], flags=re.MULTILINE)) - {b"?"}
-    else:
-        units = set()
-    if len(units) > 1 or not units <= set(_MILLIMETRES):
-        said = b", ".join(sorted(units)).decode(errors="replace")
-        raise InputError(f"file '{name}' gives its spacing in {said}; export it in mm")
-    return _MILLIMETRES[units.pop()] if units else 1
