@@ -24,7 +24,7 @@ _GDCM = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (51, 57, 70, 80, 81))
 _LOSSY = tuple(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 81, 91))
 _PIXEL_KEYWORDS = (
     "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "Rows", "Columns", "BitsAllocated",
-    "BitsStored", "HighBit", "PixelRepresentation", "PixelData",
+    "BitsStored", "HighBit", "PixelRepresentation",
     *(f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue")
       for part in ("Descriptor", "Data")),
 )  # fmt: skip
@@ -124,16 +124,20 @@ def _pixels(header, name: str) -> np.ndarray:
 def _through_gdcm(header) -> np.ndarray:
     """JPEG Lossless, JPEG-LS and JPEG of 12 bits, which Pillow does not know.
 
-    It is given what describes pixels and nothing else: it would rescale and invert them too.
+    It is given what describes pixels and nothing else, for it would rescale and invert them too; and the frame packed
+    anew, for it takes gigabytes where a length in it is damaged.
     """
     import pydicom
     import SimpleITK
+    from pydicom.encaps import encapsulate, generate_frames
 
     SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
     bare = pydicom.Dataset()
     for keyword in _PIXEL_KEYWORDS:
         if keyword in header:
             bare[keyword] = header[keyword]
+    bare.PixelData = encapsulate(list(generate_frames(header.PixelData, number_of_frames=1)))
+    bare["PixelData"].VR = "OB"
     if bare.PhotometricInterpretation == "MONOCHROME1":
         bare.PhotometricInterpretation = "MONOCHROME2"
     bare.file_meta = pydicom.dataset.FileMetaDataset()

@@ -37,7 +37,7 @@ def check_header(data: bytes, name: str, kind: str) -> None:
     if kind == ".nrrd":
         header = _nrrd_header(data)
         # SimpleITK crashes on more.
-        if header is not None and not re.search(rb"^dimension:\s*[1-5]\s*$", header, flags=re.MULTILINE | re.IGNORECASE):
+        if header is not None and not re.search(rb"(?im)^dimension:\s*[1-5]\s*$", header):
             raise InputError(f"file '{name}' has no dimension from 1 to 5; export it as one image")
         attached = header is not None and not re.search(rb"data\s*file\s*:", header, flags=re.IGNORECASE)
     else:
