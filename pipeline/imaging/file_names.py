@@ -25,11 +25,14 @@ def split_suffix(name: str) -> tuple[str, str]:
     return name[: len(name) - len(suffix)], suffix.lower()
 
 
-def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+def list_files(folder: Path, suffixes: Sequence[str], becomes: str = "name") -> list[Path]:
     """The files directly in a folder that end in one of the suffixes, by name.
 
     Hidden and system files do not count. What else is passed over is counted and named in a warning: files in
     subfolders, and files that end otherwise.
+
+    Args:
+        becomes: what two files of one name but for the suffix would share, in the message.
 
     Raises:
         InputError: two files of one name but for the suffix.
@@ -43,7 +46,7 @@ def list_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
         elif split_suffix(name)[1] not in suffixes:
             others += [name] if name.lower() not in _PAGES else []
         elif (other := found.setdefault(split_suffix(name)[0], path)) != path:
-            raise InputError(f"{folder}: '{other.name}' and '{name}' would share one name; rename or remove one")
+            raise InputError(f"{folder}: '{other.name}' and '{name}' would share one {becomes}; rename or remove one")
     if deeper:
         log.warning("%s: %d files in subfolders are passed over: %s", folder, len(deeper), named(deeper))
     if others:
