@@ -198,4 +198,8 @@ def _spacing(header, name: str) -> tuple[float, float] | None:
     if any(not np.allclose(spacing, said[0], rtol=_AGREE, atol=0) for spacing in said):
         log.warning("%s: the header gives several pixel sizes that differ; the pixel size counts as unknown", name)
         return None
+    if not said and header.get("PixelAspectRatio"):
+        rows, columns = (float(value) for value in header.PixelAspectRatio)
+        if not np.isclose(rows, columns, rtol=_AGREE, atol=0):
+            raise InputError(f"file '{name}' has pixels of {columns:g} to {rows:g}; resample it to square pixels")
     return said[0] if said else None

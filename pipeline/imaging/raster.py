@@ -48,7 +48,7 @@ def read(data: bytes, name: str) -> Stored:
         check_frames(getattr(image, "n_frames", 1), name)
         tags = dict(image.tag_v2) if image.format == "TIFF" else {}
         bits = _bits(image, tags, data, name)
-        _check_mode(image, tags, bits, name)
+        _check_mode(image, tags, name)
         lossy = _LOSSY.get(image.format)
         if tags and image.info.get("compression") in _LOSSY_TIFF:
             lossy = "JPEG in TIFF"
@@ -58,8 +58,8 @@ def read(data: bytes, name: str) -> Stored:
             return Stored(values, bits, alpha=alpha, lossy=lossy)
         spacing = _imagej_spacing(tags, name)
         turned = ImageOps.exif_transpose(image)
-        # A turn by 90 degrees exchanges rows and columns.
-        if spacing and turned.size != image.size:
+        # These exchange rows and columns.
+        if spacing and tags.get(_ORIENTATION, 1) >= 5:
             spacing = spacing[::-1]
         values, alpha = _values(turned, bits, tags)
         palette = _palette(turned) if turned.mode in ("P", "PA") else None
@@ -77,12 +77,12 @@ def _bits(image: Image.Image, tags: dict, data: bytes, name: str) -> int:
     return 1 if image.mode == "1" else 8
 
 
-def _check_mode(image: Image.Image, tags: dict, bits: int, name: str) -> None:
+def _check_mode(image: Image.Image, tags: dict, name: str) -> None:
     if image.mode not in _MODES:
         raise InputError(f"file '{name}' has pixels of type '{image.mode}'; export it as grey or RGB")
     # Pillow drops a channel whose meaning the file does not say, such as an alpha channel stored as just another one.
     channels = len(tags.get(_BITS, ()))
-    if channels > len(image.getbands()) and not (bits > 8 and channels <= 4):
+    if channels > len(image.getbands()):
         raise InputError(f"file '{name}' has {channels} channels, one of unknown meaning; export it as grey or RGB")
 
 
@@ -99,8 +99,9 @@ def _values(image: Image.Image, bits: int, tags: dict) -> tuple[np.ndarray, np.n
     if tags.get(_PHOTOMETRIC) == 0 and bits <= 8:
         # Pillow has inverted these, and no others.
         values = (2**bits - 1) - values
-    if bits == 8 and tags.get(_SAMPLE_FORMAT, (1,))[0] == 2:
-        values = values.view(np.int8)
+    # Pillow takes these for the other kind.
+    if tags and (bits, values.dtype.kind, sample := tags.get(_SAMPLE_FORMAT, (1,))[0]) in ((8, "u", 2), (32, "i", 1)):
+        values = values.view(np.int8 if sample == 2 else np.uint32)
     key = image.info.get("transparency")
     if key is not None and image.mode not in ("P", "PA") and alpha is None:
         same = values == np.asarray(key)
@@ -131,6 +132,9 @@ def _deep_channels(image: Image.Image, data: bytes, name: str) -> tuple[np.ndarr
         path = Path(folder) / "image"
         path.write_bytes(data)
         channels = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path), imageIO=f"{image.format}ImageIO"))
+    # A TIFF that is turned, among others, comes cut to 8 bits from here too.
+    if channels.dtype != np.uint16 or channels.ndim != 3:
+        raise InputError(f"file '{name}' has 16-bit colours in a form that is not read; export it as 16-bit grey")
     channels = _TURNS.get(image.getexif().get(_ORIENTATION, 1), np.asarray)(channels)
     colours, alpha = channels, None
     if channels.shape[-1] in (2, 4):

@@ -1,6 +1,7 @@
 """Images: what a file says about its pixels is heard, what would be cut or dropped is refused."""
 
 import io
+import re
 import zlib
 
 import numpy as np
@@ -21,6 +22,14 @@ def encode(image, kind: str = "PNG", **options) -> bytes:
     image = image if isinstance(image, Image.Image) else Image.fromarray(image)
     stream = io.BytesIO()
     image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def tiff_of(array: np.ndarray, **options) -> bytes:
+    import tifffile
+
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, array, **options)
     return stream.getvalue()
 
 
@@ -127,6 +136,39 @@ def test_more_than_eight_bits_need_a_window(tmp_path, name, array):
     np.testing.assert_array_equal(picture.pixels, WIDE)
     clipped = decode_image(data, name, window=(5000, 15000)).pixels
     np.testing.assert_array_equal(clipped, np.clip(np.rint((WIDE * 100.0 - 5000) * 255 / 10000), 0, 255))
+
+
+@pytest.mark.parametrize(("kind", "value"), [(np.int8, -100), (np.uint32, 2**32 - 1), (np.int32, -7)])
+def test_the_sign_of_samples_is_heard(kind, value):
+    data = tiff_of(np.full((4, 6), value, kind))
+    with pytest.raises(InputError, match=re.escape(f"values from {value:g} to {value:g};")):
+        decode_image(data, "x.tif")
+    assert decode_image(data, "x.tif", window=(float(value) - 1, float(value) + 1)).pixels[0, 0] == 128
+
+
+def test_deep_colours_are_turned_or_refused(tmp_path):
+    rgb = np.stack([DEEP] * 3, axis=-1)
+    exif = Image.Exif()
+    exif[274] = 6
+    png = itk(rgb, tmp_path, "x.png", isVector=True)
+    body = exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = len(body).to_bytes(4, "big") + b"eXIf" + body + zlib.crc32(b"eXIf" + body).to_bytes(4, "big")
+    turned = decode_image(png[:33] + chunk + png[33:], "x.png", window=(0, 25500)).pixels
+    np.testing.assert_array_equal(turned, np.rot90(WIDE, -1))
+    tiff = tiff_of(rgb, photometric="rgb", extratags=[(274, "H", 1, 6, True)])
+    with pytest.raises(InputError, match="'x.tif' has 16-bit colours in a form that is not read"):
+        decode_image(tiff, "x.tif", window=(0, 25500))
+    with pytest.raises(InputError, match="has 4 channels, one of unknown meaning"):
+        decode_image(tiff_of(np.dstack([rgb, DEEP]), photometric="rgb", extrasamples=[0]), "x.tif", window=(0, 1))
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_calibration_is_turned_too(orientation):
+    tags = [(274, "H", 1, orientation, True)]
+    text = IMAGEJ.format(unit="mm")
+    data = tiff_of(WIDE, description=text, resolution=(5, 4), extratags=tags, metadata=None)
+    with pytest.raises(InputError, match="pixels of 0.2 x 0.25 mm" if orientation == 1 else "pixels of 0.25 x 0.2 mm"):
+        decode_image(data, "x.tif")
 
 
 def test_deep_grey_with_alpha_is_refused():

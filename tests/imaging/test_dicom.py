@@ -127,6 +127,9 @@ def test_pixel_sizes_that_differ_count_as_unknown(fields, caplog):
 def test_pixels_that_are_no_squares():
     with pytest.raises(InputError, match="pixels of 0.2 x 0.3 mm"):
         decode_image(dicom(WIDE, PixelSpacing=[0.3, 0.2]), "x.dcm")
+    with pytest.raises(InputError, match="pixels of 1 to 2; resample"):
+        decode_image(dicom(WIDE, PixelAspectRatio=[2, 1]), "x.dcm")
+    assert decode_image(dicom(WIDE, PixelAspectRatio=[1, 1]), "x.dcm").pixel_mm is None
 
 
 SHAPE = (WIDE > 99).astype(np.uint8)
