@@ -94,7 +94,7 @@ def _cases(cohort: str, settings: Cohort, reader, lookup: np.ndarray, root: Path
     with Source(root) as source:
         images, masks, fields = reader.index(source, settings.labelled)
         for case_id, image_name, mask_name in pair_masks(images, {} if images_only else masks, settings.labelled):
-            (image, pixel_mm), mask = decode_image(source.read(image_name), image_name), None
+            (image, pixel_mm), mask = decode_image(source.read(image_name), image_name, settings.window), None
             if mask_name is not None:
                 mask = class_indices(reader.decode_mask(source.read(mask_name), mask_name), len(lookup))
             fixed = {"hc_mm": None, "split": "train"} if images_only else {}

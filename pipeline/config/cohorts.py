@@ -29,6 +29,7 @@ class Cohort(Section):
 
     classes: names of the values in a folder's masks, the background first.
     structures: class → structure of the task, or null for background.
+    window: the values that become black and white, for images of more than 8 bits per channel.
     """
 
     role: Literal["train", "held_out", "foreign", "unlabelled"]
@@ -38,6 +39,7 @@ class Cohort(Section):
     classes: tuple[str, ...] | None = None
     structures: dict[str, str | None] | None = None
     splits: Splits | None = None
+    window: tuple[float, float] | None = None
 
     @model_validator(mode="after")
     def _options_apply(self):
@@ -51,6 +53,8 @@ class Cohort(Section):
             raise ValueError(f"reader '{self.reader}' knows its classes; leave classes out and map them by structures")
         if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):
             raise ValueError("classes needs two or more different names, the background first")
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError("window is [low, high]: the value that becomes black, and a larger one that becomes white")
         return self
 
 

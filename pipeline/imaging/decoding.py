@@ -1,22 +1,26 @@
-"""Decoding of images and masks. A mask is never resampled, anti-aliased or rescaled here."""
+"""The one decoder of images and the one decoder of masks, for every reader and every command.
 
-import io
-import struct
-import zlib
+What a file is, its content says and not its name. See docs/data.md for what is accepted, converted and refused.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from pipeline.imaging.metaimage import decode_mha
+from pipeline.imaging import dicom, raster, volume
+from pipeline.imaging.file_names import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, list_files, split_suffix
+from pipeline.imaging.grey_levels import Window, eight_bit, grey_levels
+from pipeline.imaging.mask_values import mask_values, opaque
+from pipeline.imaging.stored import Stored, pixel_edge
+from pipeline.imaging.volume_header import kind_of
 from pipeline.run.errors import InputError
 
-MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
-"""JPEG is absent on purpose: it smears class indices along every edge."""
-
-_EIGHT_BIT = ("1", "L", "LA", "P", "RGB", "RGBA")
+__all__ = [
+    "IMAGE_SUFFIXES", "MASK_SUFFIXES", "Picture", "class_indices", "decode_colours", "decode_image", "decode_mask",
+    "read_masks", "split_suffix",
+]  # fmt: skip
 
 
 class Picture(NamedTuple):
@@ -26,38 +30,41 @@ class Picture(NamedTuple):
     pixel_mm: float | None = None
 
 
-def decode_image(data: bytes, name: str) -> Picture:
-    """A grey image. Equal RGB channels keep their value; true colour becomes ITU-R 601 luma; alpha is dropped.
+def decode_image(data: bytes, name: str, window: Window | None = None) -> Picture:
+    """A grey image, upright. Equal channels keep their value; true colour becomes ITU-R 601 luma, alpha black below.
+
+    Args:
+        window: (low, high), the values that become 0 and 255 where a file has more than 8 bits per channel; None: the
+            window that the file declares, as DICOM does.
 
     Raises:
-        InputError: naming a damaged file or one with more than 8 bits per channel, or an MHA that is no grey image.
+        InputError: naming a file that is damaged, hostile or several images, one with more than 8 bits and no window,
+            a window for one with 8, or pixels that are no squares.
     """
-    if name.lower().endswith(".mha"):
-        return Picture(decode_mha(data, name))
-    return Picture(np.asarray(_decode(data, name).convert("L")))
+    stored = _read(data, name)
+    return Picture(grey_levels(stored, name, window), pixel_edge(stored.spacing, name))
 
 
 def decode_colours(data: bytes, name: str) -> np.ndarray:
-    """uint8 HxWx3; alpha is dropped. Raises InputError like :func:`decode_image`."""
-    return np.asarray(_decode(data, name).convert("RGB"))
+    """uint8 HxWx3, upright, of a painted mask; transparent is black.
+
+    Raises:
+        InputError: as :func:`decode_image`, or half-transparent pixels.
+    """
+    colours, alpha = eight_bit(_read(data, name), name, None)
+    if colours.ndim == 2:
+        colours = np.stack([colours] * 3, axis=-1)
+    return colours if alpha is None else np.where(opaque(alpha, name)[..., None], colours, 0).astype(np.uint8)
 
 
 def decode_mask(data: bytes, name: str) -> np.ndarray:
-    """uint8 HxW with the stored values of a mask: grey levels, palette indices, or equal RGB channels.
+    """uint8 HxW with the stored values of a mask, upright: grey levels, palette indices, or equal channels.
 
     Raises:
-        InputError: naming a damaged file, one with more than 8 bits, or a mask painted in colours.
+        InputError: naming a file that is damaged, hostile or several images, a JPEG, a mask painted in colours, or one
+            whose values are no class indices.
     """
-    if name.lower().endswith(".mha"):
-        return decode_mha(data, name)
-    image = _decode(data, name)
-    # Palette entries are the class indices themselves: converting to grey would turn them into colours.
-    if image.mode in ("1", "L", "P"):
-        return np.asarray(image).astype(np.uint8)
-    rgb = np.asarray(image.convert("RGB"))
-    if (rgb != rgb[..., :1]).any():
-        raise InputError(f"mask '{name}' is painted in colours; store class indices 0, 1, ... in one channel")
-    return np.ascontiguousarray(rgb[..., 0])
+    return mask_values(_read(data, name), name)
 
 
 def class_indices(mask: np.ndarray, n_classes: int) -> np.ndarray:
@@ -67,35 +74,28 @@ def class_indices(mask: np.ndarray, n_classes: int) -> np.ndarray:
     return mask
 
 
-def _decode(data: bytes, name: str) -> Image.Image:
-    try:
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, ValueError, zlib.error, struct.error, Image.DecompressionBombError) as error:
-        raise InputError(f"file '{name}' is not a readable image ({error}); fetch or export it again") from error
-    if image.mode not in _EIGHT_BIT:
-        raise InputError(f"file '{name}' has pixels of type '{image.mode}'; export it with 8 bits per channel")
-    return image
+def _read(data: bytes, name: str) -> Stored:
+    if dicom.is_dicom(data):
+        return dicom.read(data, name)
+    if kind := kind_of(data):
+        return volume.read(data, name, kind)
+    return raster.read(data, name)
 
 
 def read_masks(folder: Path, structures: Sequence[str]) -> list[tuple[str, np.ndarray]]:
-    """Masks in a folder, as (file name without suffix, uint8 HxW class indices), in the order of their names.
+    """Masks directly in a folder, as (file name without suffix, uint8 HxW class indices), in the order of their names.
 
     Raises:
-        InputError: naming a file that is damaged, empty or holds an index beyond ``structures`` (their names), or two
-            files of one name.
+        InputError: naming a file that is damaged, a JPEG, empty or holds an index beyond ``structures`` (their names),
+            or two files of one name.
     """
     masks: dict[str, np.ndarray] = {}
-    for path in sorted(folder.glob("*")):
-        if path.suffix.lower() not in MASK_SUFFIXES:
-            continue
-        if path.stem in masks:
-            raise InputError(f"{folder}: two masks are named '{path.stem}'; keep one")
+    for path in list_files(folder, (*MASK_SUFFIXES, *LOSSY_SUFFIXES)):
         mask = class_indices(decode_mask(path.read_bytes(), str(path)), len(structures) + 1)
         if not mask.any():
             raise InputError(f"{path}: the mask is empty; remove it or draw a structure")
         if mask.max() > len(structures):
             known = ", ".join(("background", *structures))
             raise InputError(f"{path}: holds value {mask.max()}, allowed are 0 to {len(structures)} ({known})")
-        masks[path.stem] = mask
+        masks[split_suffix(path.name)[0]] = mask
     return list(masks.items())

@@ -3,7 +3,8 @@
     python -m pipeline.tools.generate --model models/diffusion/40-0 --masks my_masks --out my_images
 
 writes ``images/`` and ``masks/`` (pairs of equal names, at the model's resolution) and ``preview.png``. Masks are PNG,
-BMP or TIFF: class indices, or black and white for one structure. An image is a function of model, mask, name and seed.
+BMP, TIFF, DICOM, MHA, NRRD or NIfTI: class indices, or black and white for one structure. A JPEG is refused; files in
+subfolders and of other kinds are passed over and named. An image is a function of model, mask, name and seed.
 """
 
 import argparse
@@ -42,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the pairs.
 
     Raises:
-        InputError: no masks, a damaged mask, or no model.
+        InputError: no masks, a damaged mask or one that is refused, or no model.
     """
     import numpy as np
     from tqdm import tqdm
@@ -53,14 +54,14 @@ def run(args: argparse.Namespace) -> None:
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
-    from pipeline.imaging.decoding import MASK_SUFFIXES, read_masks
+    from pipeline.imaging.decoding import read_masks
     from pipeline.run.compute import setup
     from pipeline.run.seeds import derive
 
-    if not any(path.suffix.lower() in MASK_SUFFIXES for path in args.masks.glob("*")):
-        raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     generator = open_generator(args.model, setup(args))
     masks = dict(read_masks(args.masks, structures.names(generator.structures)))
+    if not masks:
+        raise InputError(f"{args.masks}: no masks there; put PNG, BMP or TIFF masks in it")
     bank = sector_bank(generator.sectors, generator.image_size)
     wanted = [(f"{name}-{k}" if args.per_mask > 1 else name, name) for name in masks for k in range(args.per_mask)]
     sampler = Sampler(steps=args.steps, guidance=args.guidance, chunk_size=args.chunk_size, **SAMPLER)

@@ -3,24 +3,31 @@
     python -m pipeline.tools.segment --model models/segmenter/sam-40-0-real --images my_images --out my_masks
 
 writes, at each image's own size, ``masks/`` (class indices) and ``overlays/`` (contours), and ``measurements.csv``, in
-millimetres too where the pixel size is known. Images are PNG, BMP, TIFF, JPEG or MHA with 8 bits per channel. One that
-fails has its reason in the column ``error``, and the exit status is 1. The table comes last: it marks a finished run.
+millimetres too where the pixel size is known: from the options below, else from the file. Images are PNG, BMP, TIFF,
+JPEG, DICOM (.dcm), MHA, NRRD or NIfTI; more than 8 bits per channel need a window. Files in subfolders and of other
+kinds are passed over and named. An image that fails has its reason in the column ``error``, and the exit status is 1;
+a circumference that no head has is marked in the column ``warning``. The table comes last: it marks a finished run.
 """
 
 import argparse
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.tables import positive, read_table, write_table
+from pipeline.imaging.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.segment")
-SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".jpg", ".jpeg", ".mha")
-COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "circumference_mm", "error")
+COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "circumference_mm", "warning", "error")
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
+PIXEL_MM, HEAD_MM = (0.005, 2), (20, 600)
+"""Plausible edges of a pixel, and circumferences of a fetal head, in millimetres."""
+AGREE = 0.01
+"""How far a pixel size that is given may be from the file's own, relative to it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--pixel-mm", help="edge of a pixel of every image, in millimetres")
     scale.add_argument("--pixel-sizes", type=Path, help="CSV of file names and millimetres per pixel, such as HC18's")
+    window = "grey values that become black and white, for images of more than 8 bits per channel"
+    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help=window)
     command.add_compute(parser)
 
 
@@ -38,13 +47,15 @@ def run(args: argparse.Namespace) -> int:
     """Write masks, overlays and the table; return the exit status, 1 where an image failed.
 
     Raises:
-        InputError: no images, two of one name, no model, or bad pixel sizes.
+        InputError: no images, two of one name, no model, a window that is none, or bad pixel sizes.
     """
+    if args.window is not None and not -math.inf < args.window[0] < args.window[1] < math.inf:
+        raise InputError(f"--window is {args.window[0]:g} {args.window[1]:g}; LOW must be less than HIGH")
     paths = find_images(args.images)
-    pixel_mm = read_pixel_sizes(args.pixel_sizes) if args.pixel_sizes else {}
+    given = read_pixel_sizes(args.pixel_sizes) if args.pixel_sizes else {}
     if args.pixel_mm is not None:
-        pixel_mm = dict.fromkeys([path.stem for path in paths], positive(args.pixel_mm, "--pixel-mm"))
-    elif args.pixel_sizes and (unknown := [path.name for path in paths if path.stem not in pixel_mm]):
+        given = dict.fromkeys(paths, plausible(positive(args.pixel_mm, "--pixel-mm"), "--pixel-mm"))
+    elif args.pixel_sizes and (unknown := [path.name for stem, path in paths.items() if stem not in given]):
         log.warning("%s: no pixel size for %d images, e.g. '%s'", args.pixel_sizes, len(unknown), unknown[0])
 
     from tqdm import tqdm
@@ -64,14 +75,15 @@ def run(args: argparse.Namespace) -> int:
     structures = from_json(config["structures"])
     table, failed = [], 0
     args.out.mkdir(parents=True, exist_ok=True)
-    for path in tqdm(paths, desc="images", unit="image", mininterval=5, disable=None):
+    for stem, path in tqdm(paths.items(), desc="images", unit="image", mininterval=5, disable=None):
         # One at a time: a mask then does not depend on what else lies in the folder.
         try:
-            image = decode_image(path.read_bytes(), path.name).pixels
-            (mask,) = predict_native(network, [Case(path.stem, "", "", image, None)], config["image_size"], device)
-            rows = measure(mask, structures, pixel_mm.get(path.stem))
+            image, said = decode_image(path.read_bytes(), path.name, args.window)
+            pixel_mm = choose_pixel_size(given.get(stem), said, path.name)
+            (mask,) = predict_native(network, [Case(stem, "", "", image, None)], config["image_size"], device)
+            rows = measure(mask, structures, pixel_mm)
             for kind, pixels in {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}.items():
-                files.write_bytes(args.out / kind / f"{path.stem}.png", encode_png(pixels))
+                files.write_bytes(args.out / kind / f"{stem}.png", encode_png(pixels))
         # Decoders raise all kinds, and no image may stop the others.
         except Exception as error:
             # The text of a system's error names the whole path.
@@ -80,35 +92,32 @@ def run(args: argparse.Namespace) -> int:
             rows = [{"error": " ".join(text.replace(str(path), path.name).split())}]
             failed += 1
             log.warning("%s: %s", path.name, rows[0]["error"])
+        for row in rows:
+            if row.get("warning"):
+                log.warning("%s: %s", path.name, row["warning"])
         table += [{"file": path.name} | row for row in rows]
     write_table(args.out / "measurements.csv", table, COLUMNS)
     log.info("%d of %d images segmented, in %s; %d failed", len(paths) - failed, len(paths), args.out, failed)
     return 1 if failed else 0
 
 
-def find_images(folder: Path) -> list[Path]:
-    """The images directly in a folder, by name; hidden ones are passed over.
+def find_images(folder: Path) -> dict[str, Path]:
+    """The images directly in a folder by name without suffix; what is passed over is named in a warning.
 
     Raises:
         InputError: no image there, or two whose masks would have one name.
     """
-    names = sorted(path for path in folder.glob("*") if not (path.name.startswith(".") or path.is_dir()))
-    found: dict[str, Path] = {}
-    for path in names:
-        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
-            raise InputError(f"{folder}: '{other.name}' and '{path.name}' would share one mask; rename or remove one")
+    found = list_files(folder, IMAGE_SUFFIXES, becomes="mask")
     if not found:
-        raise InputError(f"{folder}: no images there; put PNG, BMP, TIFF, JPEG or MHA images in it")
-    if others := len(names) - len(found):
-        log.warning("%s: %d files are left out, their names do not end in %s", folder, others, ", ".join(SUFFIXES))
-    return list(found.values())
+        raise InputError(f"{folder}: no images there; put PNG, BMP, TIFF, JPEG, DICOM, MHA, NRRD or NIfTI images in it")
+    return {split_suffix(path.name)[0]: path for path in found}
 
 
 def read_pixel_sizes(path: Path) -> dict[str, float]:
     """Millimetres per pixel by file name without suffix.
 
     Raises:
-        InputError: no such CSV, a row without name or size, a size that is no number above 0, or rows that differ.
+        InputError: no such CSV, a row without name or size, a size that no pixel has, or rows that differ.
     """
     sizes: dict[str, float] = {}
     for row in read_table(path, remedy="name a table of pixel sizes", strip=True):
@@ -117,18 +126,44 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
             lacking = "'filename'/'file'/'id' and 'pixel size(mm)'/'pixel_mm'; add the column, or fill in the row"
             raise InputError(f"{path}: row {row.number} below the header lacks {lacking}")
         file = row[name]
-        stem = Path(file).stem if file.lower().endswith(SUFFIXES) else file
-        number = row.positive(size)
+        stem, suffix = split_suffix(file)
+        stem = stem if suffix in IMAGE_SUFFIXES else file
+        number = plausible(row.positive(size), row.place(size))
         if sizes.setdefault(stem, number) != number:
             raise InputError(f"{path}: two rows for '{file}' differ; keep one of them")
     return sizes
+
+
+def plausible(pixel_mm: float, what: str) -> float:
+    """The pixel size; ``what`` is what the message calls it.
+
+    Raises:
+        InputError: an ultrasound image has no such pixels.
+    """
+    low, high = PIXEL_MM
+    if not low <= pixel_mm <= high:
+        raise InputError(f"{what} is {pixel_mm:g}; the edge of a pixel must be from {low} to {high} mm")
+    return pixel_mm
+
+
+def choose_pixel_size(given: float | None, said: float | None, name: str) -> float | None:
+    """The pixel size that is given, else the one that the file says.
+
+    Raises:
+        InputError: they differ, or the file's own is not plausible.
+    """
+    if given is not None and said is not None and abs(given - said) > AGREE * said:
+        raise InputError(
+            f"file '{name}' says its pixels are {said:g} mm, and {given:g} mm is given; correct one of them"
+        )
+    return given if given is not None or said is None else plausible(said, f"file '{name}': its pixel size")
 
 
 def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     """A row per structure of a class map, uint8 (H, W): area in pixels and as a share of the image.
 
     The structure of role ``head`` has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in
-    millimetres.
+    millimetres, with a warning where no head has it.
     """
     from pipeline.tasks.segmentation.biometry import head_circumference_px
 
@@ -138,7 +173,9 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
         row = {"structure": structure.name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
         if structure.role == "head" and row["area_px"]:
             row["circumference_px"] = round(circumference := head_circumference_px(region), 2)
-            row["circumference_mm"] = round(circumference * pixel_mm, 2) if pixel_mm else None
+            row["circumference_mm"] = mm = round(circumference * pixel_mm, 2) if pixel_mm else None
+            if mm is not None and not HEAD_MM[0] <= mm <= HEAD_MM[1]:
+                row["warning"] = f"no fetal head measures {mm:g} mm around; check the mask and the pixel size"
         rows.append(row)
     return rows
 
