@@ -191,3 +191,8 @@ def test_prompts_are_named_and_a_weights_path_stays_at_home(tmp_path):
     page = world.run()
     assert "own/place" not in page and "weights: sam.pth" in page
     assert "number of training steps; sam segments prompted with a box around the whole image." in text_of(page)
+
+
+def test_a_run_of_the_baseline_alone_has_a_page(tmp_path):
+    text = text_of(World(tmp_path, arms={"real": ARMS["real"]}).build().run())
+    assert "labelled images only" in text and "Paired difference" in text
