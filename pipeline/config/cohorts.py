@@ -29,6 +29,7 @@ class Cohort(Section):
 
     classes: names of the values in a folder's masks, the background first.
     structures: class → structure of the task, or null for background.
+    near_doubles: whether the patients of images that resemble each other (neighbouring frames) are one, or only listed.
     """
 
     role: Literal["train", "held_out", "foreign", "unlabelled"]
@@ -37,6 +38,7 @@ class Cohort(Section):
     labelled: bool
     classes: tuple[str, ...] | None = None
     structures: dict[str, str | None] | None = None
+    near_doubles: Literal["list", "merge"] = "list"
     splits: Splits | None = None
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from PIL import Image
 from pipeline.imaging.metaimage import decode_mha
 from pipeline.run.errors import InputError
 
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 MASK_SUFFIXES = (".png", ".bmp", ".tif", ".tiff")
 """JPEG is absent on purpose: it smears class indices along every edge."""
 
