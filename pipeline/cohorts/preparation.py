@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.cohorts.doubles import Print, fingerprint
 from pipeline.cohorts.grouping import as_json, find_doubles
-from pipeline.cohorts.readers import Account, read_cohort
+from pipeline.cohorts.readers import READERS, Account, read_cohort
 from pipeline.cohorts.splits import split_patients
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case
@@ -41,6 +41,7 @@ def prepare_cohort(
     card = {
         "cohort": cohort,
         "patients": len(patients),
+        "public_patients": getattr(READERS[settings.reader], "PATIENTS_ARE_PUBLIC", False),
         "passed_over": [{"what": w, "count": len(n), "first": n[0]} for w, n in account.passed_over.items()],
         "warnings": account.warnings(),
         **as_json(doubles, prints, merge_near),
@@ -69,8 +70,9 @@ def told(card: dict) -> Iterator[str]:
     if doubles := card["doubles"]:
         first, kind = " and ".join(map(repr, doubles[0]["cases"])), doubles[0]["kind"]
         yield f"{len(doubles)} doubles, the first: cases {first} ({kind})"
-    for names in card["merged_patients"]:
-        yield f"patients {', '.join(names)} share an image or near ones and are one, named {names[0]}"
+    if merged := card["merged_patients"]:
+        count, names = sum(map(len, merged)), merged[0]
+        yield f"{count} patients are merged into {len(merged)}, the first: {' and '.join(names)}, named {names[0]}"
     if pairs := card["near"]["pairs"]:
         largest = max(map(len, card["near"]["groups"]))
         done = "merged" if card["near"]["merged"] else "not merged"

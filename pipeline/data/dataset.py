@@ -26,7 +26,9 @@ from pipeline.run.errors import InputError
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``labels`` holds the ids of the label subset a synthetic set was made from."""
+    """An opened dataset. ``labels`` holds the ids of the label subset a synthetic set was made from; ``source`` what is
+    told of the raw files of a cohort.
+    """
 
     path: Path
     role: str
@@ -34,6 +36,7 @@ class Dataset:
     cases: Sequence[Case]
     labels: tuple[str, ...] = ()
     provenance: dict = field(default_factory=dict)
+    source: dict = field(default_factory=dict)
 
     @property
     def n_structures(self) -> int:
@@ -68,7 +71,8 @@ def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
         )
     structures = from_json(index["structures"])
     cases = LazyCases(path, len(structures), table)
-    return Dataset(path, index["role"], structures, cases, tuple(index["labels"]), index["provenance"])
+    told = (tuple(index["labels"]), index["provenance"], index.get("source", {}))
+    return Dataset(path, index["role"], structures, cases, *told)
 
 
 def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
