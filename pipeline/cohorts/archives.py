@@ -111,6 +111,11 @@ def _of_tar(path: Path, name: str, opened: ExitStack) -> Iterator[Member]:
             start = spool.seek(0, io.SEEK_END)
             shutil.copyfileobj(archive.extractfile(member), spool)
             yield inner, lambda start=start, size=member.size: _slice(spool, start, size)
+    # A download that broke off between two files looks whole but for the mark behind the last one, and its checksum.
+    if archive.fileobj.tell() <= archive.offset:
+        raise EOFError("it ends without its end mark")
+    while archive.fileobj.read(1 << 20):
+        pass
 
 
 def _slice(file, start: int, size: int) -> bytes:

@@ -48,7 +48,7 @@ def test_page_tells_what_was_found_in_the_cohorts(html):
     text = text_of(html)
     assert (
         "phantom_a training 14 14 2 2 files ending in .txt 1 1 equal, 1 with different masks, 2 patients merged into 1 "
-        "3 2 groups of up to 3 images, not merged, 1 pairs left apart 1"
+        "3 2 groups of up to 3 images, not merged, pairs left in two groups: 1 1"
     ) in text
     assert "phantom_b held out 7 7 – – – –" in text
     assert "phantom_a and phantom_b near images 4 a-1 and b-2; a-1 and b-2; a-1 and b-2; …" in text

@@ -75,7 +75,7 @@ def _of_near(near: dict) -> Iterator[str]:
         yield f"{len(sizes)} groups of up to {max(sizes)} images"
         yield "merged" if near["merged"] else "not merged"
     if near["apart"]:
-        yield f"{near['apart']} pairs left apart"
+        yield f"pairs left in two groups: {near['apart']}"
 
 
 def _in_words(kind: str) -> str:
