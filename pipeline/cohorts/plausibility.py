@@ -41,8 +41,7 @@ BOUNDS = {
         Bound("shorter axis of the head against the longer", "times", (0.1, 1), (0.5, 1), MASK),
     )
 }
-"""Measured on HC18 (400 cases), Spanish (48), African (25) and PSFHS (445): none is refused, TODO
-warned of."""
+"""Of HC18 (400 cases), Spanish (48), African (25) and PSFHS (445) none is refused or warned of."""
 
 
 class Finding(NamedTuple):

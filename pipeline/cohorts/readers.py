@@ -53,9 +53,10 @@ class Account:
         """Raises InputError: naming the first case whose value is refused, and how many there are."""
         refused = [one for one in self.findings if one.refused]
         if refused:
-            more = len({one.case for one in refused}) - 1
-            others = f" ({more} more cases are implausible: {_some(one.case for one in refused[1:])})" if more else ""
-            raise InputError(f"case '{refused[0].case}': {refused[0].text}{others}")
+            others = list(dict.fromkeys(one.case for one in refused if one.case != refused[0].case))
+            shown = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+            more = f" ({len(others)} more cases are implausible: {shown})" if others else ""
+            raise InputError(f"case '{refused[0].case}': {refused[0].text}{more}")
 
     def warnings(self) -> list[dict]:
         """What is told of cases that are read all the same."""
@@ -196,9 +197,3 @@ def _named(cases: Iterable[Case], cohort: str) -> Iterator[Case]:
         yield from cases
     except InputError as error:
         raise InputError(f"cohort '{cohort}': {error}") from error
-
-
-def _some(case_ids: Iterable[str], count: int = 5) -> str:
-    """A few of them, each once."""
-    different = list(dict.fromkeys(case_ids))
-    return ", ".join(different[:count]) + (" ..." if len(different) > count else "")

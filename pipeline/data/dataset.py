@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.data.case import Case, check_case, pixel_hash
+from pipeline.data.chunks import chunks
 from pipeline.data.schema import RELATED, ROLES, SCHEMA, SCHEMA_VERSION, Relations, shard_name
 from pipeline.data.structures import Structure, from_json
 from pipeline.run import files
@@ -104,6 +105,7 @@ class LazyCases(Sequence[Case]):
             return LazyCases(self.path, self.n_structures, self.table[index])
         row = self.table[index]
         if row["shard"] != self._number:
+            self._shard = None
             self._shard = _read_shard(self.path / shard_name(row["shard"]), SCHEMA.names)
             self._number = row["shard"]
         return _decode_case(self.path, self._shard.slice(row["row"], 1).to_pylist()[0], self.n_structures)
@@ -113,8 +115,10 @@ class LazyCases(Sequence[Case]):
         with ThreadPoolExecutor(2) as pool:
             for number, rows in groupby(self.table, key=itemgetter("shard")):
                 shard = _read_shard(self.path / shard_name(number), SCHEMA.names)
-                wanted = shard.take([row["row"] for row in rows]).to_pylist()
-                yield from pool.map(lambda row: _decode_case(self.path, row, self.n_structures), wanted)
+                for few in chunks(rows, 16):
+                    wanted = shard.take([row["row"] for row in few]).to_pylist()
+                    yield from pool.map(lambda row: _decode_case(self.path, row, self.n_structures), wanted)
+                del shard, wanted
 
     def column(self, name: str) -> list:
         """A column of ``table``, without decoding anything."""
