@@ -74,7 +74,7 @@ def test_what_is_passed_over_and_warned_of_is_in_the_card(tmp_path, caplog):
     raw = write(tmp_path / "raw", {"a": 0, "b": 1})
     (raw / "a.txt").write_text("x")
     (raw / "b.txt").write_text("x")
-    (raw / "cases.csv").write_text("id,pixel_mm\na,0.7\nb,0.5\n")
+    (raw / "cases.csv").write_text("id,pixel_mm\na,1.2\nb,0.5\n")
     source = prepare(raw, tmp_path / "out").source
     assert source["passed_over"] == [{"what": "files ending in .txt", "count": 2, "first": "a.txt"}]
     assert [(one["case"], one["text"].split(" is ")[0]) for one in source["warnings"]] == [
