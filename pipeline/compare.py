@@ -22,6 +22,7 @@ def run(
     oracle: Path,
     test: Path,
     held_out: Path,
+    cohorts: Path,
     metrics: Output,
     table: Output,
     report: Output,
@@ -36,6 +37,7 @@ def run(
     from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.quality import load_quality
     from pipeline.comparison.report import page
+    from pipeline.comparison.report.cohorts import load_cohorts
     from pipeline.comparison.report.explorer import explorer
     from pipeline.comparison.report.pictures import sample_sheets
     from pipeline.comparison.report.provenance import provenance
@@ -73,6 +75,7 @@ def run(
     read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic)}
     for folder, suffix in {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv"}.items():
         read[folder.name] = [folder / f"{name}.{suffix}" for name in kept[folder]]
+    read["cohorts"] = [cohorts]
     read |= {f"cohort {path.name}": [path] for path in (test, *away)}
     html = page.render(
         params,
@@ -81,6 +84,7 @@ def run(
         budgets=budgets,
         boxes=boxes,
         sets=worth,
+        cohorts=load_cohorts(cohorts),
         sheets=sample_sheets(grid, samples, synthetic, test),
         explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0]),
         **provenance(params, read),

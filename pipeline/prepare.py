@@ -9,22 +9,14 @@ PARAMS = ("seed", "task", "cohorts")
 
 
 def run(params, *, cohort: str, raw: Path, out: Output) -> None:
-    """Read a raw cohort, check it, split its patients and write it as a dataset."""
-    from pipeline.cohorts.readers import read_cohort
-    from pipeline.cohorts.splits import split_patients
+    """Read a raw cohort, check it, merge patients that share an image, split the patients and write it as a dataset."""
+    from pipeline.cohorts.preparation import prepare_cohort
     from pipeline.data.structures import of_task
-    from pipeline.data.writer import write_dataset
     from pipeline.run.errors import InputError
 
     if cohort not in params.cohorts:
         raise InputError(f"no cohort '{cohort}' under cohorts; there are {', '.join(params.cohorts)}")
-    settings, structures = params.cohorts[cohort], of_task(params.task.structures)
-    cases = read_cohort(cohort, settings, structures, raw)
-    if settings.splits is not None:
-        cases = split_patients(cases, settings.splits, params.seed)
-    read = {"reader", "labelled", "classes", "structures"}
-    provenance = settings.model_dump(mode="json", include=read, exclude_none=True)
-    write_dataset(out, cases, role=settings.role, structures=structures, provenance=provenance)
+    prepare_cohort(out, cohort, params.cohorts[cohort], of_task(params.task.structures), raw, params.seed)
 
 
 if __name__ == "__main__":

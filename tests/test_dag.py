@@ -112,6 +112,7 @@ EDITS = {
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
     "diffusion/pixel/denoiser.py": GENERATOR,
     "cohorts/psfhs.py": {"prepare"},
+    "cohorts/doubles.py": {"prepare", "check_cohorts"},
     "simulation/tissue.py": {"phantom"},
     "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", "finetune_sam", "finetune_unet",
                        "compare"},
@@ -147,6 +148,7 @@ def runs_again(change) -> set[str]:
         ("diffusion", {"train_diffusion"}),
         ("score", {"score"}),
         ("unlabelled", {"unlabelled", "pseudo_label"}),
+        ("grid", {"check_cohorts", "compare"}),
         ("kinds", set()),
         ("assemble", {"assemble_labels"}),
     ],
@@ -155,15 +157,35 @@ def test_a_parameter_runs_again_the_stages_that_read_it(key, again):
     assert runs_again(lambda param: param.split(".")[0] == key) == again
 
 
+def sources(name: str, seen=()) -> set[str]:
+    """The stages that a stage waits for."""
+    made = [(str(path), stage) for stage in STAGES for path in body(stage)["outs"]]
+    deps = {str(dep).replace("${assemble.generous_labels}", "${item.n}") for dep in body(name)["deps"]}
+    parents = {stage for path, stage in made if path in deps}
+    return parents | {one for parent in parents - set(seen) for one in sources(parent, (*seen, name))}
+
+
+def test_nothing_is_trained_before_the_cohorts_are_checked():
+    trained = [
+        name for name in STAGES if re.match(r"train|finetune|unlabelled|pseudo|sample|assemble|usefulness", name)
+    ]
+    assert len(trained) > 8
+    assert all("check_cohorts" in sources(name) for name in trained)
+
+
+def test_a_changed_held_out_cohort_retrains_nothing():
+    """What is trained depends on the checks by a file that is always the same, and not on a held-out cohort itself."""
+    after = {name for name in STAGES if any("held_out" in str(dep) for dep in body(name)["deps"])}
+    assert after == {"check_cohorts", "predict_sam", "predict_unet", "oracle", "evaluate", "compare"}
+    report, passed = body("check_cohorts")["outs"]
+    assert [name for name in STAGES if report in body(name)["deps"]] == ["compare"]
+    assert [name for name in STAGES if passed in body(name)["deps"]] == [
+        "train_evaluation_network", "train_filter", "unlabelled", "assemble_labels",
+    ]  # fmt: skip
+
+
 def test_arms_without_a_generator_wait_for_no_sampler():
     """What a stage takes from which stage, arms apart: an arm's training sees the labels and its own extra cases."""
-    made_by = {path: name for name in STAGES for path in body(name)["outs"] if isinstance(path, str)}
-
-    def sources(name, seen=()):
-        deps = {str(dep) for dep in body(name)["deps"]}
-        parents = {made_by[dep] for dep in deps if dep in made_by}
-        return parents | {one for parent in parents - set(seen) for one in sources(parent, (*seen, name))}
-
     assert not sources("assemble_labels") & {*GENERATOR, "curate", "gate", "score"}
     assert {"sample", "gate", "curate"} <= sources("assemble_generated")
     for kind in ("sam", "unet"):

@@ -147,6 +147,24 @@ def test_an_edit_of_the_code_runs_again_what_depends_on_it(clone, file, again):
     assert stages_run(clone, "--dry") == again
 
 
+@pytest.mark.slow
+def test_an_image_of_the_training_cohort_among_the_held_out_stops_the_run_before_anything_is_trained(clone):
+    own, train = clone / "data/raw/mine", clone / "data/raw/phantom/phantom_a"
+    shutil.copytree(clone / "data/raw/phantom/phantom_b", own)
+    (own / "cases.csv").unlink()
+    edit(clone, lambda p: p["cohorts"]["phantom_b"].update(raw="data/raw/mine"))
+    # Another held-out cohort, of the same cases and no doubles, trains nothing.
+    again = {"prepare@phantom_b", "check_cohorts"}
+    assert again <= stages_run(clone, "--dry")
+    for kind in ("images", "masks"):
+        first = min((own / kind).iterdir())
+        shutil.copyfile(min((train / kind).iterdir()), first)
+    output = sh(clone, "dvc", "repro", check=False)
+    assert "are the same image (equal), so it would be tested on what was trained on" in output
+    assert {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")} == again
+    assert not (clone / "data/cohorts_checked.txt").exists()
+
+
 def test_changing_one_ratio_runs_that_arm_only(clone):
     edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
     again = {"assemble_generated@8-0-synthetic", "finetune_sam@sam-8-0-synthetic", "compare"}

@@ -16,16 +16,18 @@ import re
 import numpy as np
 from scipy import ndimage
 
-from pipeline.cohorts.source import Files, Source, by_id, parent, stem, suffix
+from pipeline.cohorts.source import Files, Note, Source, by_id, folders, stem, suffix
 from pipeline.imaging.decoding import decode_colours
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
+PATIENTS_ARE_PUBLIC = True
+"""One patient has one name in every cohort of this reader."""
 
 _SPANISH = re.compile(r"(?P<patient>Patient\d+)_Plane(?P<plane>\d+)_\d+_of_\d+")
 _AFRICAN = re.compile(r"(?P<patient>patient\d+)_(?P<country>[A-Z]{3})_plane(?P<plane>\d+)")
 _HEAD_PLANE = {_SPANISH: "3", _AFRICAN: "1"}
-_MASK_FOLDERS = ("masks", "segmentationclass")
+_MASK_FOLDERS = {"masks", "segmentationclass"}
 _SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -38,13 +40,15 @@ def index(source: Source, labelled: bool) -> Files:
     Raises:
         InputError: naming the file that is not named by either publisher's rule.
     """
-    names = [name for name in source.names if suffix(name) in _SUFFIXES and _is_head_plane(name)]
-    masks = by_id(name for name in names if parent(name).lower() in _MASK_FOLDERS)
-    images = by_id(name for name in names if parent(name).lower() not in _MASK_FOLDERS)
-    return Files(images, masks, {case_id: _origin(case_id) for case_id in images})
+    pictures = [name for name in source.names if suffix(name) in _SUFFIXES]
+    names = [name for name in pictures if _is_head_plane(name)]
+    masks = by_id(name for name in names if _MASK_FOLDERS.intersection(folders(name)))
+    images = by_id(name for name in names if not _MASK_FOLDERS.intersection(folders(name)))
+    fields = {case_id: _origin(case_id) for case_id in images}
+    return Files(images, masks, fields, others={"planes of other kinds": sorted(set(pictures) - set(names))})
 
 
-def decode_mask(data: bytes, name: str) -> np.ndarray:
+def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
     return head_from_colours(decode_colours(data, name))
 
 

@@ -1,24 +1,25 @@
 """A folder of one's own, and the format of the phantom cohorts.
 
-``images/`` holds PNG, JPEG, BMP or TIFF files; ``masks/`` holds PNG, BMP or TIFF files of the same stem, their pixels
-class indices; ``cases.csv`` is optional: a column ``id`` (the stem) and any of ``patient``, ``pixel_mm``, ``hc_mm``,
-``country``, ``device``; a number, country or device may be left empty, a patient may not. Without the column
-``patient`` every image is its own patient.
+``images/`` and ``masks/`` hold, at any depth, files of the suffixes that ``pipeline.imaging.decoding`` lists; a mask
+has the name of its image, and pixels that are class indices. ``cases.csv`` is optional: a column ``id`` (the image's
+name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``country``, ``device``; a number, country or device may be left
+empty, a patient may not. Without the column ``patient`` every image is its own patient.
 """
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
-from pipeline.cohorts.source import Files, Source, by_id, case_table, parent, suffix
+import numpy as np
+
+from pipeline.cohorts.source import Files, Note, Source, by_id, case_table, folders, stem, suffix
 from pipeline.data.tables import Row
 from pipeline.imaging import decoding
+from pipeline.imaging.decoding import IMAGE_SUFFIXES, MASK_SUFFIXES
 from pipeline.run.errors import InputError
 
 CLASSES = None
 """The owner's affair: the parameter ``classes``, else the structures of the task."""
-decode_mask = decoding.decode_mask
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 COLUMNS = ("id", "patient", "pixel_mm", "hc_mm", "country", "device")
+_TEXTS, _SPREADSHEETS = (".csv", ".tsv", ".txt"), (".xlsx", ".xls", ".ods")
 
 
 def index(source: Source, labelled: bool) -> Files:
@@ -28,19 +29,33 @@ def index(source: Source, labelled: bool) -> Files:
         InputError: naming the file, row or column that is unknown, missing or contradictory.
     """
     images = by_id(_inside(source, "images", IMAGE_SUFFIXES))
-    masks = by_id(_inside(source, "masks", decoding.MASK_SUFFIXES))
-    tables = [name for name in source.names if PurePosixPath(name).name == "cases.csv"]
+    masks = by_id(_inside(source, "masks", MASK_SUFFIXES))
+    beside = [name for name in source.names if stem(name).lower() == "cases" and not _part(name)]
+    tables = [name for name in beside if suffix(name) in (*_TEXTS, *_SPREADSHEETS)]
     if len(tables) > 1:
         raise InputError(f"files '{tables[0]}' and '{tables[1]}' both describe the cases; keep one")
-    table = case_table(source, tables, images, ("id",), lambda row: row["id"], _fields)
-    return Files(images, masks, {case_id: {"patient": case_id} | table.get(case_id, {}) for case_id in images})
+    if tables and suffix(tables[0]) in _SPREADSHEETS:
+        raise InputError(f"file '{tables[0]}' describes the cases, but is a spreadsheet; save it as cases.csv")
+    table = case_table(source, tables, images, COLUMNS, ("id",), _fields)
+    fields = {case_id: {"patient": case_id} | table.get(case_id, {}) for case_id in images}
+    return Files(images, masks, fields, tables)
+
+
+def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
+    return decoding.decode_mask(data, name)
+
+
+def _part(name: str) -> str | None:
+    """Whether a file is an image or a mask, by the nearest folder that says so."""
+    return next((folder for folder in folders(name) if folder in ("images", "masks")), None)
 
 
 def _inside(source: Source, folder: str, suffixes: Sequence[str]) -> list[str]:
-    names = [name for name in source.names if parent(name) == folder]
+    names = [name for name in source.names if _part(name) == folder]
     for name in names:
         if suffix(name) not in suffixes:
-            raise InputError(f"file '{name}': {folder}/ may hold {', '.join(suffixes)} only; convert or move it")
+            why = " (JPEG smears class indices along every edge)" if suffix(name) in (".jpg", ".jpeg") else ""
+            raise InputError(f"file '{name}': {folder}/ may hold {', '.join(suffixes)} only{why}; convert or move it")
     return names
 
 

@@ -3,21 +3,26 @@
 Chen et al., "PSFHS: Intrapartum ultrasound image dataset for AI-based segmentation of pubic symphysis and fetal head",
 Scientific Data 2024. Three hospitals in Guangzhou, China.
 
-The publisher gives neither patient ids nor pixel sizes. Every image is therefore its own patient, except that images
-with equal pixels are one. There are fewer women than images, so a split by these patients may put one woman on two
-sides: use the cohort as held-out data as a whole, or say so beside any result that splits it.
+The publisher gives neither patient ids nor pixel sizes, so every image is its own patient until doubles are merged.
+There are fewer women than images, many of which are neighbouring frames: use the cohort as held-out data as a whole, or
+let ``near_doubles: merge`` keep near images on one side of a split.
 """
 
-from pipeline.cohorts.source import Files, Source, by_id, parent, suffix
+import numpy as np
+
+from pipeline.cohorts.source import Files, Note, Source, by_id, folders, suffix
 from pipeline.imaging import decoding
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
-decode_mask = decoding.decode_mask
 
 
 def index(source: Source, labelled: bool) -> Files:
     """``image_mha/NNNNN.mha`` and ``label_mha/NNNNN.mha``."""
     names = [name for name in source.names if suffix(name) == ".mha"]
-    images = by_id(name for name in names if parent(name) == "image_mha")
-    masks = by_id(name for name in names if parent(name) == "label_mha")
-    return Files(images, masks, {case_id: {"country": "CHN"} for case_id in images})
+    images = by_id(name for name in names if "image_mha" in folders(name))
+    masks = by_id(name for name in names if "label_mha" in folders(name))
+    return Files(images, masks, {case_id: {"patient": case_id, "country": "CHN"} for case_id in images})
+
+
+def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
+    return decoding.decode_mask(data, name)

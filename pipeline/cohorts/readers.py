@@ -1,28 +1,72 @@
 """The one door to the raw cohorts: a reader by name, masks in the task's class indices, every case checked.
 
 A reader is a module with ``CLASSES`` (names of the values in its masks, the background first; None where they are the
-owner's affair), ``index`` (which files are images and masks, and what else is known of a case) and
-``decode_mask`` (bytes and file name → uint8 HxW). Images are decoded alike for all.
+owner's affair), ``index`` (which files are images and masks, and what else is known of a case) and ``decode_mask``
+(bytes, file name and whom to tell what is unusual → uint8 HxW). Images are decoded alike for all. Where one patient has
+one name in all cohorts of a reader, it says ``PATIENTS_ARE_PUBLIC``.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from pipeline.cohorts import fetal_planes, folder, hc18, psfhs
-from pipeline.cohorts.source import Source, pair_masks
+from pipeline.cohorts.plausibility import Finding, implausible
+from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
-from pipeline.data.case import Case, check_case, pixel_hash
+from pipeline.data.case import Case, check_case
 from pipeline.data.structures import Structure, names
 from pipeline.imaging.decoding import class_indices, decode_image
 from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}
+_NOT_READ = "masks of an unlabelled cohort"
+# Share by which a file and a table may differ in a pixel's size.
+_PIXEL_SIZES_AGREE = 0.01
 
 
-def read_cohort(cohort: str, settings: Cohort, structures: Sequence[Structure], root: Path) -> Iterator[Case]:
+class Entry(NamedTuple):
+    """A case before it is decoded: its id, the names of its files, and fields of ``Case`` that the reader knows."""
+
+    case_id: str
+    image: str
+    mask: str | None
+    fields: dict
+
+
+@dataclass
+class Account:
+    """What reading a cohort leaves to be told. notes: (case, what its mask was taken for)."""
+
+    passed_over: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[tuple[str, str]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def note(self, case_id: str, text: str) -> None:
+        self.notes.append((case_id, text))
+
+    def refuse(self) -> None:
+        """Raises InputError: naming the first case whose value is refused, and how many there are."""
+        refused = [one for one in self.findings if one.refused]
+        if refused:
+            others = list(dict.fromkeys(one.case for one in refused if one.case != refused[0].case))
+            shown = ", ".join(others[:5]) + (" ..." if len(others) > 5 else "")
+            more = f" ({len(others)} more cases are implausible: {shown})" if others else ""
+            raise InputError(f"case '{refused[0].case}': {refused[0].text}{more}")
+
+    def warnings(self) -> list[dict]:
+        """What is told of cases that are read all the same."""
+        told = [(one.case, one.text) for one in self.findings if not one.refused]
+        return [{"case": case_id, "text": text} for case_id, text in [*self.notes, *told]]
+
+
+def read_cohort(
+    cohort: str, settings: Cohort, structures: Sequence[Structure], root: Path, account: Account | None = None
+) -> Iterator[Case]:
     """The checked cases of a raw cohort, in natural order of their ids.
 
     Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training.
@@ -30,14 +74,21 @@ def read_cohort(cohort: str, settings: Cohort, structures: Sequence[Structure], 
     Args:
         cohort: name given to the cases.
         root: a folder (archives in it are read in place) or an archive.
+        account: filled while the cases are read.
 
     Raises:
-        InputError: at once where its classes do not fit the structures, while iterating for bad files.
+        InputError: at once where its classes do not fit the structures; while iterating for bad files; after the last
+            case for implausible ones, all of them together.
     """
     reader = READERS[settings.reader]
-    classes = settings.classes or reader.CLASSES or ("background", *names(structures))
-    lookup = class_lookup(cohort, classes, settings.structures or {}, structures)
-    return _named(check_duplicates(_cases(cohort, settings, reader, lookup, root)), cohort)
+    lookup = lookup_of(cohort, settings, structures)
+    return _named(_cases(cohort, settings, reader, structures, lookup, root, account or Account()), cohort)
+
+
+def lookup_of(cohort: str, settings: Cohort, structures: Sequence[Structure]) -> np.ndarray:
+    """:func:`class_lookup` of a cohort as it is declared."""
+    classes = settings.classes or READERS[settings.reader].CLASSES or ("background", *names(structures))
+    return class_lookup(cohort, classes, settings.structures or {}, structures)
 
 
 def class_lookup(
@@ -70,41 +121,76 @@ def class_lookup(
     return np.array([0, *(0 if target is None else known.index(target) + 1 for target in targets)], np.uint8)
 
 
-def check_duplicates(cases: Iterable[Case]) -> Iterator[Case]:
-    """Pass the cases on, refusing one image under two patients: it could stand on both sides of a split.
+def entries(source: Source, reader, labelled: bool, masks: bool = True) -> tuple[list[Entry], dict[str, list[str]]]:
+    """The cases that a reader finds, in natural order of their ids, and what it passes over (names by what they are).
 
-    Equal images of one patient are let through; they stay on one side.
+    Args:
+        masks: whether any is to be opened.
 
     Raises:
-        InputError: naming both cases.
+        InputError: no image, an image or a mask without the other, or what else ``index`` of the reader refuses.
     """
-    first: dict[str, tuple[str, str]] = {}
-    for case in cases:
-        other, patient = first.setdefault(pixel_hash(case.image), (case.id, case.patient))
-        if patient != case.patient:
-            raise InputError(
-                f"cases '{other}' and '{case.id}' are the same image but patients '{patient}' and '{case.patient}'; "
-                "remove one, or give both one patient"
-            )
-        yield case
+    files: Files = reader.index(source, labelled)
+    if not masks:
+        unread = {_NOT_READ: list(files.masks.values())}
+        files = files._replace(masks={}, others={**files.others, **unread})
+    left = passed_over(source, files)
+    if not files.images:
+        found = ", ".join(f"{len(found)} {what}" for what, found in left.items())
+        raise InputError(f"no images found that this reader knows ({found}); compare the files with data/README.md")
+    paired = pair_masks(files.images, files.masks, labelled)
+    return [Entry(case_id, image, mask, files.fields[case_id]) for case_id, image, mask in paired], left
 
 
-def _cases(cohort: str, settings: Cohort, reader, lookup: np.ndarray, root: Path) -> Iterator[Case]:
-    images_only, first = settings.role == "unlabelled", {}
+def decode_entry(
+    source: Source,
+    reader,
+    entry: Entry,
+    cohort: str,
+    lookup: np.ndarray,
+    note: Note,
+    window: tuple[float, float] | None = None,
+) -> Case:
+    """One case, with its mask in the task's class indices.
+
+    Args:
+        lookup: see :func:`class_lookup`. note: told what is unusual about the mask. window: see the section cohorts.
+
+    Raises:
+        InputError: naming the file or case, and what is wrong with it.
+    """
+    image, pixel_mm = decode_image(source.read(entry.image), entry.image, window)
+    mask = None
+    if entry.mask is not None:
+        mask = class_indices(reader.decode_mask(source.read(entry.mask), entry.mask, note), len(lookup))
+    about = {"patient": entry.case_id, "pixel_mm": pixel_mm} | entry.fields
+    if pixel_mm and abs(about["pixel_mm"] / pixel_mm - 1) > _PIXEL_SIZES_AGREE:
+        raise InputError(
+            f"case '{entry.case_id}': a pixel is {pixel_mm:.4g} mm by its file '{entry.image}' and "
+            f"{about['pixel_mm']:.4g} mm by the table; correct one of them"
+        )
+    source_of_mask = None if mask is None else "annotated"
+    case = Case(id=entry.case_id, cohort=cohort, image=image, mask=mask, mask_source=source_of_mask, **about)
+    check_case(case, len(lookup) - 1)
+    return case if mask is None else replace(case, mask=_to_structures(case, lookup))
+
+
+def _cases(
+    cohort: str, settings: Cohort, reader, structures: Sequence[Structure], lookup: np.ndarray, root: Path,
+    account: Account,
+) -> Iterator[Case]:  # fmt: skip
+    images_only = settings.role == "unlabelled"
     with Source(root) as source:
-        images, masks, fields = reader.index(source, settings.labelled)
-        for case_id, image_name, mask_name in pair_masks(images, {} if images_only else masks, settings.labelled):
-            (image, pixel_mm), mask = decode_image(source.read(image_name), image_name, settings.window), None
-            if mask_name is not None:
-                mask = class_indices(reader.decode_mask(source.read(mask_name), mask_name), len(lookup))
-            fixed = {"hc_mm": None, "split": "train"} if images_only else {}
-            about = {"pixel_mm": pixel_mm} | fields[case_id] | fixed
-            if "patient" not in about:
-                about["patient"] = first.setdefault(pixel_hash(image), case_id)
-            source_of_mask = None if mask is None else "annotated"
-            case = Case(id=case_id, cohort=cohort, image=image, mask=mask, mask_source=source_of_mask, **about)
-            check_case(case, len(lookup) - 1)
-            yield case if mask is None else replace(case, mask=_to_structures(case, lookup))
+        found, left = entries(source, reader, settings.labelled, masks=not images_only)
+        account.passed_over.update(left)
+        for entry in found:
+            note = partial(account.note, entry.case_id)
+            case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window)
+            if images_only:
+                case = replace(case, hc_mm=None, split="train")
+            account.findings += implausible(case, structures)
+            yield case
+    account.refuse()
 
 
 def _to_structures(case: Case, lookup: np.ndarray) -> np.ndarray:

@@ -1,96 +1,110 @@
 """Raw cohorts as files by name, whether they lie in a folder or in the publisher's archives."""
 
 import re
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import NamedTuple, Self
 
+from pipeline.cohorts import archives
 from pipeline.data.tables import Row, parse_table
+from pipeline.imaging.file_names import split_suffix
 from pipeline.run.errors import InputError
-from pipeline.run.listing import is_wanted, walk
+from pipeline.run.listing import walk
 
-_ZIP = (".zip",)
-_TAR = (".tar", ".tar.gz", ".tgz", ".tar.xz")
 _OBTAIN = "run 'dvc pull', or obtain the data as data/README.md says (dvc import-url, dvc add)"
+
+Note = Callable[[str], None]
+"""Told, in words, what a reader made of a mask that is not as its publisher draws them."""
 
 
 class Files(NamedTuple):
-    """What a reader makes of the names in a cohort: file names by case id, and further fields of ``Case`` by case id.
+    """What a reader makes of the names in a cohort.
 
-    Where no ``patient`` is among the fields, images with equal pixels are one patient and every other image is its own.
+    images, masks: file names by case id. fields: further fields of ``Case`` by case id; without a ``patient`` among
+    them every case is its own. tables: names of the tables that were read. others: names of files that the reader
+    knows and passes over, by what they are.
     """
 
     images: dict[str, str]
     masks: dict[str, str]
     fields: dict[str, dict]
+    tables: Sequence[str] = ()
+    others: Mapping[str, list[str]] = MappingProxyType({})
 
 
 class Source:
     """The files of a raw cohort, read-only, to be used in a ``with`` statement.
 
     ``names`` holds relative POSIX names in natural order; a file inside an archive is named ``archive.zip/inner/name``.
-    Hidden files, system files, directories and ``*.dvc`` pointers are left out. Archives inside archives stay closed.
+    ``links`` holds the names of links and devices in archives, which are not followed. Hidden files, system files,
+    directories and ``*.dvc`` pointers are left out. Archives inside archives stay closed.
 
     Raises:
-        InputError: the root is missing or holds no file, or an archive is damaged.
+        InputError: the root is missing or holds no file, or an archive is damaged or not fit to be read.
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root, self._opened = root, ExitStack()
         self._readers: dict[str, Callable[[], bytes]] = {}
-        self._open: list[zipfile.ZipFile] = []
+        self.links: list[str] = []
         if not root.exists():
             raise InputError(f"raw data '{root}' are missing; {_OBTAIN}")
-        for path in walk(root):
-            self._add(path, path.relative_to(root).as_posix() if path != root else path.name)
-        if not self._readers:
-            self.__exit__()
-            raise InputError(f"raw data folder '{root}' holds no files; {_OBTAIN}")
+        try:
+            for path in walk(root):
+                self._add(path, path.relative_to(root).as_posix() if path != root else path.name)
+            if not self._readers:
+                raise InputError(f"raw data folder '{root}' holds no files; {_OBTAIN}")
+        except BaseException:
+            self._opened.close()
+            raise
         self.names = sorted(self._readers, key=natural_key)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for archive in self._open:
-            archive.close()
+        self._opened.close()
 
     def read(self, name: str) -> bytes:
         """The bytes of a file in ``names``."""
         try:
             return self._readers[name]()
-        except (OSError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        except archives.DAMAGE as error:
             raise InputError(f"file '{name}' in '{self._root}' cannot be read ({error}); fetch it again") from error
 
     def _add(self, path: Path, name: str) -> None:
+        if not archives.is_archive(name):
+            self._readers[name] = lambda: _whole(path, name)
+            return
         try:
-            if name.lower().endswith(_ZIP):
-                self._add_zip(path, name)
-            elif name.lower().endswith(_TAR):
-                self._add_tar(path, name)
-            else:
-                self._readers[name] = path.read_bytes
-        except (OSError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError) as error:
+            for inner, read in archives.members(path, name, self._opened):
+                if read is None:
+                    self.links.append(f"{name}/{inner}")
+                else:
+                    self._readers[f"{name}/{inner}"] = read
+        except archives.DAMAGE as error:
             raise InputError(f"archive '{name}' in '{self._root}' is damaged ({error}); fetch it again") from error
 
-    def _add_zip(self, path: Path, name: str) -> None:
-        archive = zipfile.ZipFile(path)
-        self._open.append(archive)
-        for member in archive.infolist():
-            if not member.is_dir() and is_wanted(member.filename):
-                self._readers[f"{name}/{member.filename}"] = lambda member=member: archive.read(member)
 
-    def _add_tar(self, path: Path, name: str) -> None:
-        # A compressed tar has no random access, so its files are held in memory (the African planes are 43 MB).
-        with tarfile.open(path) as archive:
-            for member in archive:
-                inner = member.name.removeprefix("./")
-                if member.isfile() and is_wanted(inner):
-                    data = archive.extractfile(member).read()
-                    self._readers[f"{name}/{inner}"] = lambda data=data: data
+def _whole(path: Path, name: str) -> bytes:
+    if path.stat().st_size > archives.LARGEST:
+        raise InputError(f"file '{name}' is larger than {archives.LARGEST >> 30} GiB; remove it")
+    return path.read_bytes()
+
+
+def passed_over(source: Source, files: Files) -> dict[str, list[str]]:
+    """What a reader made nothing of: names of files by what they are."""
+    used = {*files.images.values(), *files.masks.values(), *files.tables}
+    found = {what: list(names) for what, names in files.others.items() if names}
+    used.update(*found.values())
+    for name in source.names:
+        if name not in used:
+            kind = f"files ending in {suffix(name)}" if suffix(name) else "files without a suffix"
+            found.setdefault(kind, []).append(name)
+    return found | ({archives.LINKS: source.links} if source.links else {})
 
 
 def natural_key(name: str) -> tuple:
@@ -99,16 +113,18 @@ def natural_key(name: str) -> tuple:
 
 
 def stem(name: str) -> str:
-    return PurePosixPath(name).stem
+    """The file's name without folders and suffix, in Unicode's composed form: packers differ in it."""
+    return unicodedata.normalize("NFC", split_suffix(name)[0])
 
 
 def suffix(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    """In lower case; ``.nii.gz`` is one."""
+    return split_suffix(name)[1]
 
 
-def parent(name: str) -> str:
-    """Name of the folder that directly holds the file."""
-    return PurePosixPath(name).parent.name
+def folders(name: str) -> list[str]:
+    """Names of the folders a file lies in, in lower case, the nearest first."""
+    return [part.lower() for part in reversed(PurePosixPath(name).parts[:-1])]
 
 
 def by_id(names: Iterable[str], key: Callable[[str], str] = stem) -> dict[str, str]:
@@ -146,22 +162,23 @@ def case_table(
     source: Source,
     tables: Sequence[str],
     images: dict[str, str],
-    required: Iterable[str],
-    case_id: Callable[[Row], str],
+    columns: Sequence[str],
+    required: Sequence[str],
     fields: Callable[[Row], dict],
 ) -> dict[str, dict]:
     """Fields of ``Case`` by case id, from CSV files that have a row for every image; empty without such a file.
 
     Args:
-        case_id: a row → its case. fields: a row → fields.
+        columns: those that are known; the first names the case, by its id or the name of its image's file.
+        fields: a row → fields.
 
     Raises:
         InputError: a row without an image, an image without a row, or rows that differ for one case.
     """
     found: dict[str, dict] = {}
     for name in tables:
-        for row in parse_table(source.read(name), f"file '{name}'", required):
-            key, values = case_id(row), fields(row)
+        for row in parse_table(source.read(name), f"file '{name}'", required, optional=columns):
+            key, values = _case_of(row[columns[0]], images), fields(row)
             if key not in images:
                 raise InputError(f"file '{name}': row '{key}' has no image; add the image or remove the row")
             if found.setdefault(key, values) != values:
@@ -169,3 +186,9 @@ def case_table(
     if tables and (lacking := [image for key, image in images.items() if key not in found]):
         raise InputError(f"file '{tables[0]}' has no row for image '{lacking[0]}'; add the row or remove the image")
     return found
+
+
+def _case_of(text: str, images: dict[str, str]) -> str:
+    """The case that a table means by an id or a file name, with or without folders and suffix."""
+    base = unicodedata.normalize("NFC", PurePosixPath(text.replace("\\", "/")).name)
+    return base if base in images else stem(base)

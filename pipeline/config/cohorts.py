@@ -30,6 +30,7 @@ class Cohort(Section):
     classes: names of the values in a folder's masks, the background first.
     structures: class → structure of the task, or null for background.
     window: the values that become black and white, for images of more than 8 bits per channel.
+    near_doubles: whether the patients of images that resemble each other (neighbouring frames) are one, or only listed.
     """
 
     role: Literal["train", "held_out", "foreign", "unlabelled"]
@@ -38,6 +39,7 @@ class Cohort(Section):
     labelled: bool
     classes: tuple[str, ...] | None = None
     structures: dict[str, str | None] | None = None
+    near_doubles: Literal["list", "merge"] = "list"
     splits: Splits | None = None
     window: tuple[float, float] | None = None
 

@@ -1,6 +1,7 @@
-"""The card of a synthetic dataset: a README with YAML front matter, as Hugging Face reads it."""
+"""The cards of datasets: a README; that of a synthetic one with YAML front matter, as Hugging Face reads it."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from pipeline.data.structures import from_json, legend, names
@@ -15,14 +16,10 @@ _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "
 
 def dataset_card(index: dict) -> str:
     """Markdown text of a card, from the content of ``dataset.json``."""
-    from jinja2 import Template
-
     structures, made_from = from_json(index["structures"]), index["provenance"]
     count = sum(index["counts"].values())
     limits = (made_from.get("curated") or {}).get("thresholds", {})
-    text = (Path(__file__).parent / "card.md.j2").read_text()
-    template = Template(text, trim_blocks=True, keep_trailing_newline=True)
-    return template.render(
+    return _template("card.md.j2").render(
         title=f"Synthetic {', '.join(names(structures))} ultrasound, made from {made_from.get('cohort')}",
         count=count,
         size=next((name for bound, name in _SIZES.items() if count < bound), "n>1M"),
@@ -32,3 +29,17 @@ def dataset_card(index: dict) -> str:
         rules=[_RULES[name].format(limit) for name, limit in limits.items() if limit is not None],
         sample=json.dumps(made_from.get("sample", {}), indent=2),
     )
+
+
+def cohort_card(index: dict) -> str:
+    """Markdown text of the card of a prepared cohort, from the content of ``dataset.json``."""
+    sizes = sorted(Counter(map(len, index["source"]["near"]["groups"])).items())
+    structures, total = legend(from_json(index["structures"])), sum(index["counts"].values())
+    return _template("cohort_card.md.j2").render(**index, total=total, legend=structures, sizes=sizes)
+
+
+def _template(name: str):
+    from jinja2 import Template
+
+    text = (Path(__file__).parent / name).read_text()
+    return Template(text, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)

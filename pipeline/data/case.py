@@ -10,7 +10,7 @@ from pipeline.run.errors import InputError
 
 SPLITS = ("evaluation", "train", "val", "test")
 MASK_SOURCES = ("annotated", "filter", "parent", "shape_model", "user", "simulated", "generated")
-_PATH_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PATH_SAFE = re.compile(r"[^\W_][\w.-]*")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 
 from pipeline.data.case import Case, check_case, pixel_hash
+from pipeline.data.chunks import chunks
 from pipeline.data.schema import RELATED, ROLES, SCHEMA, SCHEMA_VERSION, Relations, shard_name
 from pipeline.data.structures import Structure, from_json
 from pipeline.run import files
@@ -26,7 +27,9 @@ from pipeline.run.errors import InputError
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``labels`` holds the ids of the label subset a synthetic set was made from."""
+    """An opened dataset. ``labels`` holds the ids of the label subset a synthetic set was made from; ``source`` what is
+    told of the raw files of a cohort.
+    """
 
     path: Path
     role: str
@@ -34,6 +37,7 @@ class Dataset:
     cases: Sequence[Case]
     labels: tuple[str, ...] = ()
     provenance: dict = field(default_factory=dict)
+    source: dict = field(default_factory=dict)
 
     @property
     def n_structures(self) -> int:
@@ -68,7 +72,8 @@ def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
         )
     structures = from_json(index["structures"])
     cases = LazyCases(path, len(structures), table)
-    return Dataset(path, index["role"], structures, cases, tuple(index["labels"]), index["provenance"])
+    told = (tuple(index["labels"]), index["provenance"], index.get("source", {}))
+    return Dataset(path, index["role"], structures, cases, *told)
 
 
 def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
@@ -82,7 +87,7 @@ def read_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
 
 
 class LazyCases(Sequence[Case]):
-    """Cases that are decoded when asked for, with the bytes of one shard in memory at a time: ask in order.
+    """Cases that are decoded when asked for, with the bytes of a few rows in memory at a time: ask in order.
 
     Args:
         table: row → (shard, row of the shard, id, patient, split, parent, mask_source), see :func:`open_dataset`.
@@ -90,7 +95,7 @@ class LazyCases(Sequence[Case]):
 
     def __init__(self, path: Path, n_structures: int, table: Sequence[dict]):
         self.path, self.n_structures, self.table = path, n_structures, table
-        self._number, self._shard = None, None
+        self._number, self._start, self._rows = None, 0, ()
 
     def __len__(self) -> int:
         return len(self.table)
@@ -99,18 +104,23 @@ class LazyCases(Sequence[Case]):
         if isinstance(index, slice):
             return LazyCases(self.path, self.n_structures, self.table[index])
         row = self.table[index]
-        if row["shard"] != self._number:
-            self._shard = _read_shard(self.path / shard_name(row["shard"]), SCHEMA.names)
-            self._number = row["shard"]
-        return _decode_case(self.path, self._shard.slice(row["row"], 1).to_pylist()[0], self.n_structures)
+        number, place = row["shard"], row["row"]
+        if number != self._number or not self._start <= place < self._start + len(self._rows):
+            self._rows = ()
+            self._start, self._rows = _read_group(self.path / shard_name(number), place)
+            self._number = number
+        found = self._rows.slice(place - self._start, 1).to_pylist()[0]
+        return _decode_case(self.path, found, self.n_structures)
 
     def decoded(self) -> Iterator[Case]:
         """The cases in order, a shard at a time, on two threads."""
         with ThreadPoolExecutor(2) as pool:
             for number, rows in groupby(self.table, key=itemgetter("shard")):
                 shard = _read_shard(self.path / shard_name(number), SCHEMA.names)
-                wanted = shard.take([row["row"] for row in rows]).to_pylist()
-                yield from pool.map(lambda row: _decode_case(self.path, row, self.n_structures), wanted)
+                for few in chunks(rows, 16):
+                    wanted = shard.take([row["row"] for row in few]).to_pylist()
+                    yield from pool.map(lambda row: _decode_case(self.path, row, self.n_structures), wanted)
+                del shard, wanted
 
     def column(self, name: str) -> list:
         """A column of ``table``, without decoding anything."""
@@ -174,6 +184,25 @@ def _read_shard(shard: Path, columns: Sequence[str]) -> pa.Table:
         table = pq.read_table(shard, columns=list(columns))
     except (pa.ArrowInvalid, OSError) as error:
         raise InputError(f"{shard}: not a readable Parquet file ({error}); make the dataset again") from None
+    return _with_columns(shard, table, columns)
+
+
+def _read_group(shard: Path, row: int) -> tuple[int, pa.Table]:
+    """The rows of a shard that were written together with one, and the place of their first."""
+    start = 0
+    try:
+        with pq.ParquetFile(shard) as file:
+            for number in range(file.num_row_groups):
+                count = file.metadata.row_group(number).num_rows
+                if row < start + count:
+                    return start, _with_columns(shard, file.read_row_group(number), SCHEMA.names)
+                start += count
+    except (pa.ArrowInvalid, OSError) as error:
+        raise InputError(f"{shard}: not a readable Parquet file ({error}); make the dataset again") from None
+    raise InputError(f"{shard}: it has {start} rows, not row {row}; make the dataset again")
+
+
+def _with_columns(shard: Path, table: pa.Table, columns: Sequence[str]) -> pa.Table:
     if missing := set(columns) - set(table.column_names):
         raise InputError(f"{shard}: column '{sorted(missing)[0]}' is missing; make the dataset again")
     return table.select(columns)

@@ -1,10 +1,12 @@
 """Small tables as CSV, and the one reader of CSV: equal values give equal bytes, and no cell runs in a spreadsheet."""
 
+import codecs
 import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pipeline.run import files
@@ -12,23 +14,32 @@ from pipeline.run.errors import InputError
 
 _FORMULA = tuple("=+-@\t\r")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+_SEPARATORS = {",": "','", ";": "';'", "\t": "a tab"}
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\r?\n', re.IGNORECASE)
+_SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 
 
 class Row(dict[str, str]):
-    """A row by column name, which knows its place for messages: file, and number below the header from 1."""
+    """A row by column name, which knows its place for messages: file, and number below the header from 1.
 
-    __slots__ = ("file", "number")
+    separator: what stands between its fields.
+    """
+
+    __slots__ = ("file", "number", "separator")
 
     def place(self, column: str) -> str:
         return f"{self.file}: row {self.number} below the header, column '{column}'"
 
     def positive(self, column: str) -> float:
-        """A finite number above 0.
+        """A finite number above 0; with a decimal comma too, where no comma separates the fields.
 
         Raises:
             InputError: the field holds something else.
         """
-        return positive(self[column], self.place(column))
+        text = self[column]
+        comma = self.separator != "," and _DECIMAL_COMMA.fullmatch(text)
+        return positive(text.replace(",", ".") if comma else text, self.place(column))
 
 
 def positive(text: str, what: str) -> float:
@@ -42,7 +53,8 @@ def positive(text: str, what: str) -> float:
     except ValueError:
         number = math.nan
     if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{what} is '{text}'; it must be a number above 0")
+        point = ", with a decimal point" if "," in text else ""
+        raise InputError(f"{what} is '{text}'; it must be a number above 0{point}")
     return number
 
 
@@ -71,6 +83,7 @@ def read_table(
     required: Iterable[str] = (),
     remedy: str = "run the stage that makes it, or `dvc pull`",
     strip: bool = False,
+    optional: Iterable[str] = (),
 ) -> list[Row]:
     """The rows of a CSV file; see :func:`parse_table`.
 
@@ -83,45 +96,103 @@ def read_table(
         raise InputError(f"{path}: no such file; {remedy}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read as CSV ({error}); {remedy}") from None
-    return parse_table(data, str(path), required, remedy, strip)
+    return parse_table(data, str(path), required, remedy, strip, optional)
 
 
 def parse_table(
-    data: bytes, file: str, required: Iterable[str] = (), remedy: str = "export it again", strip: bool = True
+    data: bytes,
+    file: str,
+    required: Iterable[str] = (),
+    remedy: str = "export it again",
+    strip: bool = True,
+    optional: Iterable[str] = (),
 ) -> list[Row]:
-    """Rows of comma-separated UTF-8 text by column name; a byte order mark and blank rows are passed over.
+    """Rows of a table by column name; blank rows are passed over.
+
+    The text is UTF-8, or UTF-16 behind a byte order mark. Of comma, semicolon and tab that one separates the fields
+    which makes most of the wanted columns, then most columns, in the header; or the one that a first line ``sep=;``
+    names.
 
     Args:
         file: what messages call it.
-        required: columns that must be there, once each.
+        required: columns that must be there. optional: others that are looked for. Case, blanks, ``_`` and ``-`` do
+            not count in the file; the rows have these names.
         strip: remove blanks around every field, and pass over rows of nothing but blanks.
 
     Raises:
-        InputError: other text, no header, a required column is missing or double, or a row of another length.
+        InputError: other text, no header, a required column is missing, a column occurs twice or has no name, or a row
+            is of another length.
     """
+    required = tuple(required)
+    wanted = {_plain(name): name for name in (*required, *optional)}
     try:
-        reader = csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
-        lines = [[_shown(field.strip() if strip else field) for field in line] for line in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: cannot be read as CSV, comma-separated UTF-8 ({error}); {remedy}") from None
+        text, separator = _separated(_decoded(data), wanted)
+        lines = [[_shown(field.strip() if strip else field) for field in line] for line in _lines(text, separator)]
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{file}: cannot be read as CSV ({error}); {remedy}") from None
+    while strip and lines and not any(lines[0]):
+        del lines[0]
     if not lines:
         raise InputError(f"{file}: the file is empty; {remedy}")
-    header, rows = lines[0], []
-    for column in required:
+    header, rows = [wanted.get(_plain(name), name) for name in lines[0]], []
+    advice = f"{remedy} (separator: {_SEPARATORS.get(separator, repr(separator))})"
+    for column in dict.fromkeys((*required, *filter(None, header))):
         if (times := header.count(column)) != 1:
             fault = f"has {times} columns '{column}'" if times else f"lacks the column '{column}'"
-            raise InputError(f"{file}: the table {fault} (it has: {', '.join(header)}); {remedy}")
+            raise InputError(f"{file}: the table {fault} (it has: {', '.join(header)}); {advice}")
     for number, line in enumerate(lines[1:], start=1):
         if not line or (strip and not any(line)):
             continue
         if len(line) != len(header):
             raise InputError(
                 f"{file}: row {number} below the header has {len(line)} fields, not {len(header)}: "
-                f"'{','.join(line)}'; {remedy}"
+                f"'{separator.join(line)}'; {advice}"
             )
-        rows.append(row := Row(zip(header, line, strict=True)))
-        row.file, row.number = file, number
+        if nameless := next((value for name, value in zip(header, line, strict=True) if value and not name), None):
+            raise InputError(f"{file}: row {number} below the header holds '{nameless}' in a column without a name")
+        rows.append(row := Row((name, value) for name, value in zip(header, line, strict=True) if name))
+        row.file, row.number, row.separator = file, number, separator
     return rows
+
+
+def _decoded(data: bytes) -> str:
+    """The text of a file. Raises ValueError with the cause and the remedy."""
+    if data.startswith(_SPREADSHEETS):
+        raise ValueError("it is a spreadsheet; save it as 'CSV UTF-8'")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"byte {data[error.start]:#04x} at {error.start}"
+        raise ValueError(f"{place} is not UTF-8, perhaps Latin-1; save it as 'CSV UTF-8'") from None
+    if "\0" in text:
+        raise ValueError("it holds zero bytes: no text, or UTF-16 without its mark; save it as 'CSV UTF-8'")
+    return text
+
+
+def _separated(text: str, wanted: Mapping[str, str]) -> tuple[str, str]:
+    """The text below a line that names the separator, and the separator."""
+    if named := _SEPARATOR_LINE.match(text):
+        return text[named.end() :], named[1]
+
+    def columns(separator: str) -> tuple[int, int]:
+        try:
+            header = next(filter(any, _lines(text, separator)), [])
+        except csv.Error:
+            return 0, 0
+        return sum(_plain(name) in wanted for name in header), len(header)
+
+    return text, max(_SEPARATORS, key=columns)
+
+
+def _lines(text: str, separator: str) -> Iterator[list[str]]:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+
+
+def _plain(name: str) -> str:
+    """A column's name without what people write differently."""
+    return re.sub(r"[\s_-]", "", unicodedata.normalize("NFC", name).casefold())
 
 
 def _line(values: Iterable[object]) -> str:

@@ -120,7 +120,8 @@ def read_pixel_sizes(path: Path) -> dict[str, float]:
         InputError: no such CSV, a row without name or size, a size that no pixel has, or rows that differ.
     """
     sizes: dict[str, float] = {}
-    for row in read_table(path, remedy="name a table of pixel sizes", strip=True):
+    known = (*NAME_COLUMNS, *SIZE_COLUMNS)
+    for row in read_table(path, remedy="name a table of pixel sizes", strip=True, optional=known):
         name, size = (next(filter(row.get, keys), None) for keys in (NAME_COLUMNS, SIZE_COLUMNS))
         if name is None or size is None:
             lacking = "'filename'/'file'/'id' and 'pixel size(mm)'/'pixel_mm'; add the column, or fill in the row"

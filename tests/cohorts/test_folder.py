@@ -1,5 +1,7 @@
 """A folder of one's own: images, masks, an optional table."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,20 +37,20 @@ def test_without_a_table_every_image_is_a_patient(tmp_path):
 def test_table(tmp_path):
     root = write(tmp_path / "raw", ["a", "b"])
     (root / "cases.csv").write_text(
-        "device,id,patient,pixel_mm,hc_mm,country\nscanner A,b,p1,0.25,,ESP\n,a,p1,,180.5,\n"
+        "device,id,patient,pixel_mm,hc_mm,country\nscanner A,b,p1,1.25,,ESP\n,a,p1,,180.5,\n"
     )
     first, second = read("folder", root)
     assert (first.id, first.patient, first.pixel_mm, first.hc_mm) == ("a", "p1", None, 180.5)
     assert (first.country, first.device) == (None, None)
-    assert (second.id, second.patient, second.pixel_mm, second.hc_mm) == ("b", "p1", 0.25, None)
+    assert (second.id, second.patient, second.pixel_mm, second.hc_mm) == ("b", "p1", 1.25, None)
     assert (second.country, second.device) == ("ESP", "scanner A")
 
 
 def test_table_without_patients(tmp_path):
     root = write(tmp_path / "raw", ["a"])
-    (root / "cases.csv").write_text("id,pixel_mm\na,0.1\n")
+    (root / "cases.csv").write_text("id,pixel_mm\na,1.2\n")
     (case,) = read("folder", root)
-    assert (case.patient, case.pixel_mm) == ("a", 0.1)
+    assert (case.patient, case.pixel_mm) == ("a", 1.2)
 
 
 @pytest.mark.parametrize("image_suffix", [".png", ".jpg", ".bmp", ".tif"])
@@ -109,8 +111,67 @@ def test_truncated_image(tmp_path):
 def test_files_of_another_kind(tmp_path):
     root = write(tmp_path / "raw", ["a"])
     (root / "masks" / "a.png").rename(root / "masks" / "a.jpg")
-    with pytest.raises(InputError, match=r"file 'masks/a\.jpg': masks/ may hold \.png, \.bmp, \.tif"):
+    with pytest.raises(InputError, match=r"file 'masks/a\.jpg': masks/ may hold \.png, \.bmp, \.tif.* \(JPEG smears"):
         list(read("folder", root))
+
+
+def test_any_depth_and_case(tmp_path):
+    root = write(tmp_path / "raw", ["a", "b", "c"])
+    (root / "images").rename(root / "Images")
+    for name in ("Images/site 1/p1/a.png", "masks/deep/er/a.png"):
+        (root / name).parent.mkdir(parents=True)
+        (root / name.split("/")[0] / "a.png").rename(root / name)
+    (root / "masks" / "b.png").rename(root / "masks" / "b.PNG")
+    (root / "Images" / "c.png").rename(root / "Images" / "c.PNG")
+    assert [(case.id, case.mask.sum()) for case in read("folder", root)] == [("a", 48), ("b", 48), ("c", 48)]
+
+
+def test_two_images_of_one_name_are_refused(tmp_path):
+    root = write(tmp_path / "raw", ["a", "b"])
+    (root / "images" / "p2").mkdir()
+    (root / "images" / "b.png").rename(root / "images" / "p2" / "a.png")
+    with pytest.raises(InputError, match=r"files 'images/a\.png' and 'images/p2/a\.png' would both be case 'a'"):
+        list(read("folder", root))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cases.csv", "id,patient\na,p\nb,p\n"),
+        ("Cases.CSV", "ID;Patient\r\na.png;p\r\nb.PNG;p\r\n;\r\n"),
+        ("cases.tsv", "Patient\tid\np\timages/a.png\np\timages\\b.png\n"),
+        ("more/cases.txt", "\ufeffid;patient;pixel_mm\na;p;1,25\nb;p;\n"),
+    ],
+)
+def test_tables_as_people_have_them(tmp_path, name, text):
+    root = write(tmp_path / "raw", ["a", "b"])
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(text)
+    first, second = read("folder", root)
+    assert (first.patient, second.patient) == ("p", "p")
+    assert first.pixel_mm == (1.25 if "pixel" in text else None)
+
+
+@pytest.mark.parametrize("name", ["cases.xlsx", "cases.ods"])
+def test_a_table_that_is_no_csv_is_refused(tmp_path, name):
+    root = write(tmp_path / "raw", ["a"])
+    (root / name).write_bytes(b"PK")
+    with pytest.raises(
+        InputError, match=f"file '{name}' describes the cases, but is a spreadsheet; save it as cases.csv"
+    ):
+        list(read("folder", root))
+
+
+@pytest.mark.parametrize(
+    ("image", "mask", "table"), [("NFC", "NFD", "NFD"), ("NFD", "NFC", "NFC"), ("NFD", "NFD", "NFC")]
+)
+def test_one_name_in_several_forms_of_unicode(tmp_path, image, mask, table):
+    root = write(tmp_path / "raw", ["x"])
+    (root / "images" / "x.png").rename(root / "images" / unicodedata.normalize(image, "Fötus-é.png"))
+    (root / "masks" / "x.png").rename(root / "masks" / unicodedata.normalize(mask, "Fötus-é.png"))
+    (root / "cases.csv").write_text(unicodedata.normalize(table, "id,patient\nFötus-é,p\n"))
+    (case,) = read("folder", root)
+    assert (case.id, case.patient) == (unicodedata.normalize("NFC", "Fötus-é"), "p")
 
 
 def test_folder_without_images(tmp_path):

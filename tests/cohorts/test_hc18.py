@@ -1,11 +1,13 @@
 """HC18: the filled outline must have the circumference the publisher measured."""
 
 import math
+import re
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from pipeline.cohorts import hc18
 from pipeline.run.errors import InputError
@@ -94,6 +96,85 @@ def test_closed_outline_that_is_no_ellipse_is_filled():
     outline[20:100, 30:130] = 255
     outline[22:98, 32:128] = 0
     assert hc18.fill_annotation(outline, "x").sum() == 80 * 100
+
+
+def drawn(kind: str) -> np.ndarray:
+    """Annotations that are not drawn as the publisher does."""
+    true = hc18.Ellipse(80, 60, 50, 35, 0.3)
+    line, (rows, columns) = ring(true), np.indices(SIZE)
+    inside = (np.array(true.frame(columns, rows)) ** 2).sum(axis=0) <= 1
+    square, hole = np.zeros(SIZE, np.uint8), np.zeros(SIZE, bool)
+    square[20:100, 30:130], square[23:97, 33:127], hole[20:24, 70:74] = 255, 0, True
+    match kind:
+        case "filled":
+            return np.where(inside, 255, 0).astype(np.uint8)
+        case "filled with 1":
+            return inside.astype(np.uint8)
+        case "filled with pinholes":
+            return np.where(inside & ((rows % 9 > 0) | (columns % 7 > 0) | (np.abs(rows - 60) > 20)), 255, 0).astype(
+                np.uint8
+            )
+        case "thick":
+            return np.where(ndimage.distance_transform_edt(ring(true, 1.5) == 0) <= 4, 255, 0).astype(np.uint8)
+        case "very thick":
+            return np.where(ndimage.distance_transform_edt(ring(true, 1.5) == 0) <= 10, 255, 0).astype(np.uint8)
+        case "square":
+            return square
+        case "open square":
+            return np.where(hole, 0, square).astype(np.uint8)
+        case "open square of knots":
+            return np.where(hole, 0, square * ((rows % 9 != 4) | (columns % 9 != 4))).astype(np.uint8)
+        case "open ellipse":
+            return np.where(rows > 60, 0, line).astype(np.uint8)
+        case "gap":
+            return np.where(np.abs(columns - 80) < 12, np.where(rows < 60, 0, line), line).astype(np.uint8)
+        case "two":
+            return np.maximum(ring(hc18.Ellipse(40, 60, 30, 20, 0)), ring(hc18.Ellipse(120, 60, 30, 20, 0)))
+        case "speck":
+            line[5:8, 5:8] = 255
+            return line
+        case "squiggle":
+            return np.where((np.abs(columns - 80 - 30 * np.sin(rows / 9)) < 2) & (rows > 20), 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("kind", "note", "tolerance"),
+    [
+        ("filled", "annotation is a filled region, taken as it is", 0.001),
+        ("filled with 1", "annotation is a filled region, taken as it is", 0.001),
+        ("filled with pinholes", "annotation is a filled region, taken as it is", 0.001),
+        ("thick", "annotation is a thick line, cut along its middle", 0.01),
+        ("very thick", "annotation is a thick line, cut along its middle", 0.01),
+        ("gap", "outline is open along .* of its ellipse, closed by the fit", 0.005),
+    ],
+)
+def test_other_drawings_are_read_as_what_they_are_and_noted(kind, note, tolerance):
+    notes = []
+    mask = hc18.fill_annotation(drawn(kind), "x.png", notes.append)
+    assert mask.sum() == pytest.approx(math.pi * 50 * 35, rel=tolerance)
+    assert len(notes) == 1 and re.fullmatch(note, notes[0])
+
+
+def test_a_closed_line_that_is_no_ellipse_is_noted():
+    notes = []
+    assert hc18.fill_annotation(drawn("square"), "x.png", notes.append).sum() == 80 * 100
+    assert notes == ["annotation is a closed line but no ellipse, filled to its outer edge"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("open square", "is neither an ellipse nor a closed outline; draw it again, or close it"),
+        ("open square of knots", "is neither an ellipse nor a closed outline"),
+        ("squiggle", "is neither an ellipse nor a closed outline"),
+        ("open ellipse", "is drawn along .* of its ellipse, neither an ellipse nor a closed outline"),
+        ("two", "holds 2 separate regions or lines; keep the head's outline alone"),
+        ("speck", "holds 2 separate regions or lines"),
+    ],
+)
+def test_a_line_left_open_is_no_head(kind, message):
+    with pytest.raises(InputError, match=rf"annotation 'x\.png' {message}"):
+        hc18.fill_annotation(drawn(kind), "x.png")
 
 
 @pytest.mark.parametrize("kind", ["empty", "stroke", "dot"])

@@ -49,13 +49,6 @@ def test_archive(tmp_path):
     np.testing.assert_array_equal(one.mask, two.mask)
 
 
-def test_equal_images_are_one_patient(tmp_path):
-    root = write(tmp_path / "raw", ["00002", "00003"])
-    (root / "image_mha" / "00003.mha").write_bytes((root / "image_mha" / "00002.mha").read_bytes())
-    cases = read("psfhs", root, **BOTH)
-    assert [case.patient for case in cases] == ["00002", "00002"]
-
-
 def test_unlabelled(tmp_path):
     root = write(tmp_path / "raw", ["00002"], masks=False)
     assert next(read("psfhs", root, labelled=False, **BOTH)).mask is None

@@ -1,22 +1,14 @@
-"""The one door: names, checks, one image never under two patients."""
-
-from dataclasses import replace
+"""The one door: names and checks."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cohorts.readers import READERS, check_duplicates, class_lookup
-from pipeline.data.case import Case
+from pipeline.cohorts.readers import READERS, class_lookup
 from pipeline.run.errors import InputError
 from tests.cohorts.reading import HEAD, TWO, read
 
 FIT = {key: {} for key in READERS} | {"psfhs": {"structures": {"pubic_symphysis": None, "fetal_head": "head"}}}
-
-
-def case(name, patient, seed=0):
-    image = np.random.default_rng(seed).integers(0, 256, (8, 8), dtype=np.uint8)
-    return Case(id=name, cohort="x", patient=patient, image=image, mask=None)
 
 
 def write(root, names):
@@ -114,29 +106,3 @@ def test_name_that_is_not_path_safe(tmp_path):
     cases = read("folder", write(tmp_path / "raw", ["my scan"]), labelled=False)
     with pytest.raises(InputError, match="case 'my scan': the id may hold"):
         list(cases)
-
-
-def test_one_image_under_two_patients_is_refused(tmp_path):
-    root = write(tmp_path / "raw", ["a", "b", "c"])
-    # Other bytes, equal pixels: what counts is what a network would see.
-    Image.open(root / "images" / "a.png").convert("RGB").save(root / "images" / "c.png")
-    cases = read("folder", root, labelled=False)
-    with pytest.raises(
-        InputError, match="cohort 'mine': cases 'a' and 'c' are the same image but patients 'a' and 'c'"
-    ):
-        list(cases)
-
-
-def test_equal_images_of_one_patient_pass():
-    cases = [case("a", "p"), case("b", "p"), case("c", "q", seed=1)]
-    assert [item.id for item in check_duplicates(cases)] == ["a", "b", "c"]
-
-
-def test_duplicates_are_found_while_streaming():
-    def endless():
-        yield case("a", "p")
-        yield replace(case("b", "q"))
-        raise AssertionError("read on after the duplicate")
-
-    with pytest.raises(InputError, match="cases 'a' and 'b'"):
-        list(check_duplicates(endless()))

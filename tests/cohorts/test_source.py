@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 
-from pipeline.cohorts.source import Source, by_id, natural_key, pair_masks
+from pipeline.cohorts.source import Files, Source, by_id, folders, natural_key, pair_masks, passed_over, stem, suffix
 from pipeline.run.errors import InputError
 
 
@@ -100,3 +100,30 @@ def test_pairs():
         pair_masks(images, {"x3": "m/x3.png"}, labelled=False)
     with pytest.raises(InputError, match="no images"):
         pair_masks({}, {}, labelled=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("a/x.PNG", ("x", ".png", ["a"])),
+        ("a/B/x.1.2.tif", ("x.1.2", ".tif", ["b", "a"])),
+        ("x", ("x", "", [])),
+        ("e\u0301.png", ("\u00e9", ".png", [])),
+    ],
+)
+def test_parts_of_a_name(name, parts):
+    assert (stem(name), suffix(name), folders(name)) == parts
+
+
+def test_what_is_passed_over_is_told_by_kind(tmp_path):
+    for name in ("a.png", "a_mask.png", "t.csv", "other.png", "notes.txt", "more.TXT", "README", "inner.zip.x/y.rar"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    with Source(tmp_path) as source:
+        files = Files({"a": "a.png"}, {"a": "a_mask.png"}, {"a": {}}, ["t.csv"], {"planes": ["other.png"], "none": []})
+        assert passed_over(source, files) == {
+            "planes": ["other.png"],
+            "files ending in .txt": ["more.TXT", "notes.txt"],
+            "files without a suffix": ["README"],
+            "files ending in .rar": ["inner.zip.x/y.rar"],
+        }

@@ -27,7 +27,7 @@ def test_page_answers_first_and_says_what_it_is_about(html):
 def test_page_has_every_part(html):
     ids = re.findall(r'<section id="(\w+)"', html)
     assert ids == [
-        "segmentation", "ratios", "quality", "explorer", "secondary", "budget", "reading", "provenance",
+        "segmentation", "ratios", "quality", "explorer", "secondary", "budget", "cohorts", "reading", "provenance",
     ]  # fmt: skip
     assert html.count("<svg") == 4
     # Six samples of the best agreement and six of the worst, of three tiles.
@@ -42,6 +42,17 @@ def test_page_shows_the_shapes_of_the_masks(html):
     text = text_of(html)
     assert "area % of the image 30 ± 10 25 ± 5 0.30 parent 0.30 · shape model 0.40 0.12 0.20 16" in text
     assert "angle degrees 0.3 ± 0.1 – –" in text
+
+
+def test_page_tells_what_was_found_in_the_cohorts(html):
+    text = text_of(html)
+    assert (
+        "phantom_a training 14 14 2 2 files ending in .txt 1 1 equal, 1 with different masks, 2 patients merged into 1 "
+        "3 2 groups of up to 3 images, not merged, pairs left in two groups: 1 1"
+    ) in text
+    assert "phantom_b held out 7 7 – – – –" in text
+    assert "phantom_a and phantom_b near images 4 a-1 and b-2; a-1 and b-2; a-1 and b-2; …" in text
+    assert "1 warning of phantom_a a-1: pixel size (the image) is 0.7 mm, above 0.6; look" in text
 
 
 def test_oracle_boxes_stand_apart_and_beside_the_ellipse(large, large_html, html):

@@ -33,6 +33,15 @@ ARMS = {
     "warped": {"extra": "warped", "ratio": 2},
     "shuffled": {"extra": "synthetic", "ratio": 2, "shuffled": True},
 }
+FOUND = {
+    "passed_over": [{"what": "files ending in .txt", "count": 2, "first": "notes.txt"}],
+    "warnings": [{"case": "a-1", "text": "pixel size (the image) is 0.7 mm, above 0.6; look"}],
+    "doubles": [{"kind": "equal", "cases": ["a-1", "a-2"], "patients": ["p", "q"], "masks": "different"}],
+    "merged_patients": [["p", "q"]],
+    "near": {"threshold": 0.95, "pairs": 3, "groups": [["a-1", "a-2"], ["a-3", "a-4", "a-5"]], "apart": 1,
+             "merged": False},
+}  # fmt: skip
+"""What was found in the training cohort."""
 OUTPUTS = ("metrics.json", "table.csv", "report.html")
 
 
@@ -169,6 +178,13 @@ class World:
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
         write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
         write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
+        told = {"phantom_a": ("train", len(train)), self.held_out: ("held_out", len(away))}
+        rows = {
+            name: {"role": role, "cases": n, "patients": n, **(FOUND if role == "train" else {})}
+            for name, (role, n) in told.items()
+        }
+        near = {"cohorts": list(rows), "kind": "near", "count": 4, "first": [["a-1", "b-2"]] * 4}
+        write_json(self.root / "cohorts.json", {"cohorts": rows, "between": [near]})
         for n, r in product(self.labels, self.replicates):
             self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
         return self
@@ -257,5 +273,6 @@ class World:
         )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))
+        folders["cohorts"] = self.root / "cohorts.json"
         compare.run(self.params(), **folders, test=self.root / "cohorts/phantom_a", **outputs)
         return (self.root / out / "report.html").read_text()

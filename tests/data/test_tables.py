@@ -73,7 +73,17 @@ def test_a_file_that_a_spreadsheet_saved_is_read():
     "data, message",
     [
         (b"", "t.csv: the file is empty; mend it"),
-        (b"a,x\n1,2\n", "t.csv: the table lacks the column 'id' (it has: a, x); mend it"),
+        (b"a,x\n1,2\n", "t.csv: the table lacks the column 'id' (it has: a, x); mend it (separator: ',')"),
+        (b"a;x\n1;2\n", "t.csv: the table lacks the column 'id' (it has: a, x); mend it (separator: ';')"),
+        (b"id|x\n1|2\n", "t.csv: the table lacks the column 'id' (it has: id|x); mend it (separator: ',')"),
+        (b"id,Id\n1,2\n", "t.csv: the table has 2 columns 'id'"),
+        (b"id,x,X\n1,2,3\n", "t.csv: the table has 2 columns 'x'"),
+        (b",id\n7,1\n", "t.csv: row 1 below the header holds '7' in a column without a name"),
+        (b"id;x\n1;2;3\n", "row 1 below the header has 3 fields, not 2: '1;2;3'; mend it (separator: ';')"),
+        (b"id\n0,25\n", "row 1 below the header has 2 fields, not 1: '0,25'; mend it (separator: ',')"),
+        ("id,x\nä,1\n".encode("latin-1"), "byte 0xe4 at 5 is not UTF-8, perhaps Latin-1; save it as 'CSV UTF-8'"),
+        ("id,x\na,1\n".encode("utf-16-le"), "it holds zero bytes: no text, or UTF-16 without its mark"),
+        (b"PK\x03\x04xl/workbook.xml", "it is a spreadsheet; save it as 'CSV UTF-8'"),
         (b"id,x,id\n1,2,3\n", "t.csv: the table has 2 columns 'id'"),
         (b"id,x\n1,2\n\n3\n", "t.csv: row 3 below the header has 1 fields, not 2: '3'; mend it"),
         (b"\x89PNG\xff", "t.csv: cannot be read as CSV"),
@@ -82,8 +92,54 @@ def test_a_file_that_a_spreadsheet_saved_is_read():
 )
 def test_what_cannot_be_read_is_named(data, message):
     with pytest.raises(InputError, match=re.escape(message)) as error:
-        parse_table(data, "t.csv", ("id",), "mend it")
+        parse_table(data, "t.csv", ("id",), "mend it", optional=("x",))
     assert "\n" not in str(error.value)
+
+
+ROWS = [{"id": "a", "pixel_mm": "0.25", "who": "Ä"}, {"id": "b", "pixel_mm": ".5", "who": "x, y"}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_any_separator_encoding_and_line_end(separator, end, encoding):
+    lines = ["", f" ID {separator}Pixel MM{separator}who", f"a{separator}0.25{separator}Ä", separator * 2]
+    lines += [f'b{separator} .5{separator}"x, y"', "", ""]
+    rows = parse_table(end.join(lines).encode(encoding), "t.csv", ("id", "pixel_mm"), optional=("who",))
+    assert rows == ROWS
+    assert [row.positive("pixel_mm") for row in rows] == [0.25, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("text", "required", "expected"),
+    [
+        ("sep=;\nid;x\na;1\n", ("id",), {"id": "a", "x": "1"}),
+        ('"sep=|"\r\nid|x\r\na|1\r\n', ("id",), {"id": "a", "x": "1"}),
+        ("id;a, b, c\n1;2\n", ("id",), {"id": "1", "a, b, c": "2"}),
+        ('"id";"x"\n"a;b";"1"\n', ("id",), {"id": "a;b", "x": "1"}),
+        ("id,x,,\na,1,,\n", ("id",), {"id": "a", "x": "1"}),
+        ("id\na\n", ("id",), {"id": "a"}),
+        ("FileName;pixel size (MM)\na;1\n", ("filename", "pixel size(mm)"), {"filename": "a", "pixel size(mm)": "1"}),
+    ],
+)
+def test_the_separator_is_the_one_that_makes_the_wanted_columns(text, required, expected):
+    assert parse_table(text.encode(), "t.csv", required) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [("a;0,25", 0.25), ("a;,5", 0.5), ("a;1e-1", 0.1), ("a;2,5E1", 25.0), ("a\t0,25", 0.25), ("a;0.25", 0.25)],
+)
+def test_a_decimal_comma_where_no_comma_separates(line, value):
+    (row,) = parse_table(f"id{line[1]}mm\n{line}\n".encode(), "t.csv")
+    assert row.positive("mm") == value
+
+
+@pytest.mark.parametrize("line", ['a,"0,25"', "a;1.234,5", "a;1,234.5", "a;1,2,3"])
+def test_an_ambiguous_number_is_refused(line):
+    (row,) = parse_table(f"id{line[1]}mm\n{line}\n".encode(), "t.csv")
+    with pytest.raises(InputError, match="it must be a number above 0, with a decimal point"):
+        row.positive("mm")
 
 
 @pytest.mark.parametrize("text", ["", "x", "0", "-1", "nan", "inf"])

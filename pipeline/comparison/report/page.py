@@ -29,7 +29,8 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
 
     Args:
         unseen: the training cohort, whose test patients are compared too.
-        context: budgets, boxes, sets (quality of the synthetic sets), sheets (samples), explorer, and the provenance.
+        context: budgets, boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, and the
+            provenance.
     """
     display, of_cohort = Display(comparison.results[0].metric), {}
     for one in comparison.results:

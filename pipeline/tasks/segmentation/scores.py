@@ -9,11 +9,12 @@ import numpy as np
 
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names, with_role
+from pipeline.imaging.moments import bounding_window
 from pipeline.imaging.outline import outline
 from pipeline.imaging.overlap import overlap
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.biometry import bounding_window, head_circumference_px
+from pipeline.tasks.segmentation.biometry import head_circumference_px
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,114 @@
+"""Doubles between cohorts: an image or patient that something is trained on is in no cohort that it is tested on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, groupby
+
+from pipeline.cohorts.doubles import Print, fingerprint, pairs_between
+from pipeline.data.dataset import Dataset
+from pipeline.run.errors import InputError
+
+SHOWN = 10
+"""Pairs of a kind that are named; all are counted."""
+_TOLD = ("passed_over", "warnings", "doubles", "merged_patients", "near")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A prepared cohort: its prints in order, and the split of each case."""
+
+    name: str
+    dataset: Dataset
+    prints: Sequence[Print]
+    splits: Sequence[str]
+
+    @property
+    def role(self) -> str:
+        return self.dataset.role
+
+
+def member(name: str, dataset: Dataset) -> Member:
+    """Reads every image once."""
+    return Member(name, dataset, list(map(fingerprint, dataset.cases.decoded())), dataset.cases.column("split"))
+
+
+def check_members(members: Sequence[Member]) -> list[dict]:
+    """What two cohorts have in common, by pairs of cohorts and kinds, for the report.
+
+    Raises:
+        InputError: an equal or re-encoded image, or a patient, of a cohort that is trained on in one that is tested
+            on; naming both cases, and how many there are.
+    """
+    found, forbidden = [], []
+    for one, other in combinations(members, 2):
+        shared = [*_images(one, other), *_patients(one, other)]
+        for kind, of_kind in groupby(sorted(shared), key=lambda item: item[0]):
+            pairs = [(first, second) for _, first, second in of_kind]
+            named = [_named(one, other, *pair) for pair in pairs[:SHOWN]]
+            found.append({"cohorts": [one.name, other.name], "kind": kind, "count": len(pairs), "first": named})
+            if kind != "near":
+                forbidden += [(kind, one, other, pair) for pair in pairs if _leaks(one, other, *pair)]
+    if forbidden:
+        kind, one, other, pair = forbidden[0]
+        first, second = _named(one, other, *pair)
+        more = f"; {len(forbidden) - 1} more such pairs" if len(forbidden) > 1 else ""
+        what = "are one patient" if kind == "patient" else f"are the same image ({kind})"
+        raise InputError(
+            f"case '{first}' of cohort '{one.name}' ({one.role}) and case '{second}' of cohort '{other.name}' "
+            f"({other.role}) {what}, so it would be tested on what was trained on{more}; remove the cases from one of "
+            "the cohorts, or leave one cohort out"
+        )
+    return found
+
+
+def check_labels(train: Dataset, name: str, labels: Sequence[int]) -> None:
+    """Raises InputError: the training cohort has fewer labelled train cases than the grid asks for."""
+    rows = [row for row in train.cases.table if row["split"] == "train" and row["mask_source"] is not None]
+    if max(labels) > len(rows):
+        patients = len({row["patient"] for row in rows})
+        raise InputError(
+            f"key 'grid.labels' asks for {max(labels)} labelled cases, the train split of cohort '{name}' has "
+            f"{len(rows)} (of {patients} patients); lower it, or raise cohorts.{name}.splits.train"
+        )
+
+
+def summary(one: Dataset) -> Mapping:
+    """What the report tells of a cohort."""
+    about = {"role": one.role, "reader": one.provenance.get("reader"), "cases": len(one.cases)}
+    patients = len(set(one.cases.column("patient")))
+    return about | {"patients": patients} | {key: one.source[key] for key in _TOLD if key in one.source}
+
+
+def _images(one: Member, other: Member) -> list[tuple[str, int, int]]:
+    return [(pair.kind, pair.first, pair.second) for pair in pairs_between(one.prints, other.prints)]
+
+
+def _patients(one: Member, other: Member) -> list[tuple[str, int, int]]:
+    """The first cases of every patient that both have, where one publisher named the patients of both."""
+    readers = {(m.dataset.provenance.get("reader"), m.dataset.source.get("public_patients")) for m in (one, other)}
+    if len(readers) > 1 or not readers.pop()[1]:
+        return []
+    ours, theirs = _first_of(one), _first_of(other)
+    return [("patient", ours[patient], theirs[patient]) for patient in ours if patient in theirs]
+
+
+def _first_of(one: Member) -> dict[str, int]:
+    """Patient → place of a case; patients that were merged by each of their names."""
+    first: dict[str, int] = {}
+    for place, row in enumerate(one.dataset.cases.table):
+        first.setdefault(row["patient"], place)
+    for names in one.dataset.source.get("merged_patients", []):
+        first |= {name: first[names[0]] for name in names if names[0] in first}
+    return first
+
+
+def _leaks(one: Member, other: Member, first: int, second: int) -> bool:
+    """Whether one of two cases may be trained on while the other is tested, chosen or measured on."""
+    split_of = {one.role: one.splits[first], other.role: other.splits[second]}
+    if "held_out" in split_of:
+        return "train" in split_of or "unlabelled" in split_of
+    return "unlabelled" in split_of and split_of.get("train", "train") != "train"
+
+
+def _named(one: Member, other: Member, first: int, second: int) -> list[str]:
+    return [one.prints[first].case, other.prints[second].case]

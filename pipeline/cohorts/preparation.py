@@ -1,0 +1,85 @@
+"""A raw cohort becomes a dataset: read once, doubles found, patients split, and everything odd told in its card."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from pipeline.cohorts.doubles import Print, fingerprint
+from pipeline.cohorts.grouping import as_json, find_doubles
+from pipeline.cohorts.readers import READERS, Account, read_cohort
+from pipeline.cohorts.splits import split_patients
+from pipeline.config.cohorts import Cohort
+from pipeline.data.case import Case
+from pipeline.data.structures import Structure
+from pipeline.data.writer import assemble_dataset, write_shards
+from pipeline.run import files
+
+log = logging.getLogger("pipeline.cohorts")
+_RECORDED = {"reader", "labelled", "classes", "structures"}
+
+
+def prepare_cohort(
+    out: Path, cohort: str, settings: Cohort, structures: Sequence[Structure], raw: Path, seed: int
+) -> None:
+    """Read a raw cohort and write it as a dataset to ``out``, a new folder.
+
+    Its cases are decoded once, into shards without splits: doubles are known only after the last of them, and decide
+    which patients are one. No more than the PNGs of one shard is in memory.
+
+    Raises:
+        InputError: naming the file, case or key that is at fault.
+    """
+    account, prints = Account(), []
+    cases = read_cohort(cohort, settings, structures, raw, account)
+    drafts = write_shards(out / "drafts", _printed(cases, prints), structures)
+    merge_near = settings.near_doubles == "merge"
+    doubles = find_doubles(prints, merge_near)
+    patients = list(dict.fromkeys(doubles.patients.values()))
+    split_of = dict.fromkeys(patients, "train" if settings.role == "unlabelled" else "test")
+    if settings.splits is not None:
+        split_of = split_patients(patients, settings.splits, seed)
+    card = {
+        "cohort": cohort,
+        "patients": len(patients),
+        "public_patients": getattr(READERS[settings.reader], "PATIENTS_ARE_PUBLIC", False),
+        "passed_over": [{"what": w, "count": len(n), "first": n[0]} for w, n in account.passed_over.items()],
+        "warnings": account.warnings(),
+        **as_json(doubles, prints, merge_near),
+    }
+    assemble_dataset(
+        out,
+        drafts,
+        role=settings.role,
+        structures=structures,
+        labels=(),
+        provenance=settings.model_dump(mode="json", include=_RECORDED, exclude_none=True),
+        assigned={one.case: (kept := doubles.patients[one.patient], split_of[kept]) for one in prints},
+        source=card,
+    )
+    files.remove(out / "drafts")
+    for line in told(card):
+        log.warning("cohort '%s': %s", cohort, line)
+
+
+def told(card: dict) -> Iterator[str]:
+    """What of a card goes to the log: a line for every kind of thing, with its count and first example."""
+    for one in card["passed_over"]:
+        yield f"{one['count']} {one['what']} are passed over, the first: '{one['first']}'"
+    if warnings := card["warnings"]:
+        yield f"{len(warnings)} warnings, the first: case '{warnings[0]['case']}': {warnings[0]['text']}"
+    if doubles := card["doubles"]:
+        first, kind = " and ".join(map(repr, doubles[0]["cases"])), doubles[0]["kind"]
+        yield f"{len(doubles)} doubles, the first: cases {first} ({kind})"
+    if merged := card["merged_patients"]:
+        count, names = sum(map(len, merged)), merged[0]
+        yield f"{count} patients are merged into {len(merged)}, the first: {' and '.join(names)}, named {names[0]}"
+    if pairs := card["near"]["pairs"]:
+        largest = max(map(len, card["near"]["groups"]))
+        done = "merged" if card["near"]["merged"] else "not merged"
+        yield f"{pairs} other pairs of images are near, in groups of up to {largest}; {done}"
+
+
+def _printed(cases: Iterable[Case], prints: list[Print]) -> Iterator[Case]:
+    for case in cases:
+        prints.append(fingerprint(case))
+        yield case

@@ -1,0 +1,173 @@
+"""The stage that stops a run whose cohorts share images or patients."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pipeline import check_cohorts
+from pipeline.config.cohorts import Cohort
+from pipeline.data.case import Case
+from pipeline.data.structures import Structure
+from pipeline.data.writer import assemble_dataset, write_shards
+from pipeline.run.errors import InputError
+from tests.cohorts.fabricated import Speckle, frames
+from tests.cohorts.test_doubles import CHANGES
+
+HEAD = (Structure("head", "head"),)
+SPECKLE = Speckle(80, 100)
+SPLITS = ("evaluation", "train", "train", "val", "test")
+
+
+class Run:
+    """Cohorts under a folder; each a mapping of case → image, or (image, patient)."""
+
+    def __init__(self, root):
+        self.root = root
+        self.cohorts = {
+            "a": ("train", {f"a{i}": SPECKLE.image(i) for i in range(5)}, {}),
+            "b": ("held_out", {f"b{i}": SPECKLE.image(10 + i) for i in range(3)}, {}),
+            "c": ("held_out", {f"c{i}": SPECKLE.image(20 + i) for i in range(3)}, {}),
+            "d": ("foreign", {f"d{i}": SPECKLE.image(30 + i) for i in range(3)}, {}),
+            "e": ("unlabelled", {f"e{i}": SPECKLE.image(40 + i) for i in range(3)}, {}),
+        }
+        self.labels, self.unlabelled, self.source = (2,), "e", {}
+
+    def put(self, cohort, **images):
+        self.cohorts[cohort][1].update(images)
+        return self
+
+    def path(self, cohort):
+        return self.root / self.cohorts[cohort][0] / cohort
+
+    def run(self):
+        for name, (role, images, patients) in self.cohorts.items():
+            cases = [
+                Case(
+                    id=id_, cohort=name, patient=patients.get(id_, id_), image=image,
+                    split=SPLITS[i] if role == "train" else "train" if role == "unlabelled" else "test",
+                    mask=np.ones_like(image) if role != "unlabelled" else None,
+                    mask_source="annotated" if role != "unlabelled" else None,
+                )
+                for i, (id_, image) in enumerate(images.items())
+            ]  # fmt: skip
+            shards = write_shards(self.root / "drafts" / name, cases, HEAD)
+            card = {"near": {"groups": [], "pairs": 0, "threshold": 0.95, "apart": 0, "merged": False}}
+            card |= {"passed_over": [], "warnings": [], "doubles": [], "merged_patients": []} | self.source
+            assemble_dataset(
+                self.path(name), shards, role=role, structures=HEAD, labels=(), provenance={"reader": "x"}, source=card
+            )
+        declared = {
+            name: Cohort.model_validate(
+                {
+                    "role": role, "reader": "folder", "raw": name, "labelled": role != "unlabelled",
+                    "splits": dict.fromkeys(("evaluation", "train", "val", "test"), 0.25) if role == "train" else None,
+                }
+            )
+            for name, (role, *_) in self.cohorts.items()
+        }  # fmt: skip
+        out, passed = self.root / "cohorts.json", self.root / "passed.txt"
+        check_cohorts.run(
+            SimpleNamespace(grid=SimpleNamespace(labels=self.labels), cohorts=declared),
+            train=self.path("a"), held_out=self.root / "held_out", foreign=self.path("d"),
+            unlabelled=self.path(self.unlabelled), out=out, passed=passed,
+        )  # fmt: skip
+        return json.loads(out.read_text()), passed.read_bytes()
+
+
+def test_cohorts_with_nothing_in_common_pass(tmp_path):
+    told, passed = Run(tmp_path / "one").run()
+    assert {name: (one["role"], one["cases"]) for name, one in told["cohorts"].items()} == {
+        "a": ("train", 5), "b": ("held_out", 3), "c": ("held_out", 3), "d": ("foreign", 3), "e": ("unlabelled", 3),
+    }  # fmt: skip
+    assert told["between"] == []
+    other = Run(tmp_path / "two").put("c", more=SPECKLE.image(99))
+    assert other.run()[1] == passed, "what is trained would run again"
+
+
+@pytest.mark.parametrize("change", [None, "jpeg 30", "half, jpeg 75", "squashed"])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a", "b"), ("a", "c"), ("e", "b")],
+)
+def test_an_image_that_is_trained_on_and_held_out_stops_the_run(tmp_path, one, other, change):
+    from scipy import ndimage
+
+    image = ndimage.gaussian_filter(Speckle(200, 260).image(7), 1)
+    changed = CHANGES[change](image) if change else image
+    run = Run(tmp_path)
+    first = next(iter(run.cohorts[one][1]))
+    run.put(one, **{first: image}).put(other, twin=changed)
+    kind = "re-encoded" if change else "equal"
+    roles = {name: run.cohorts[name][0] for name in (one, other)}
+    places = {
+        one: f"case '{first}' of cohort '{one}' ({roles[one]})",
+        other: f"case 'twin' of cohort '{other}' ({roles[other]})",
+    }
+    with pytest.raises(InputError) as error:
+        run.run()
+    message = str(error.value)
+    assert all(place in message for place in places.values())
+    assert f"are the same image ({kind})" in message and "\n" not in message
+    assert not (tmp_path / "passed.txt").exists() and not (tmp_path / "cohorts.json").exists()
+
+
+@pytest.mark.parametrize(("place", "fine"), [(0, False), (1, True), (3, False), (4, False)])
+def test_an_unlabelled_image_may_be_a_train_one_and_no_other_of_the_training_cohort(tmp_path, place, fine):
+    run = Run(tmp_path).put("e", twin=SPECKLE.image(place))
+    if fine:
+        (one,) = run.run()[0]["between"]
+        assert one == {"cohorts": ["a", "e"], "kind": "equal", "count": 1, "first": [["a1", "twin"]]}
+    else:
+        with pytest.raises(InputError, match=f"case 'a{place}' of cohort 'a' .* and case 'twin' of cohort 'e'"):
+            run.run()
+
+
+@pytest.mark.parametrize(("one", "other"), [("a", "d"), ("b", "c"), ("b", "d"), ("d", "e")])
+def test_other_doubles_are_listed(tmp_path, one, other):
+    image = SPECKLE.image(77)
+    run = Run(tmp_path)
+    run.put(one, **{next(iter(run.cohorts[one][1])): image}).put(other, twin=image)
+    (found,) = run.run()[0]["between"]
+    assert (found["cohorts"], found["kind"], found["count"]) == ([one, other], "equal", 1)
+
+
+def test_near_images_are_listed(tmp_path):
+    still = list(frames(Speckle(256, 256), 6, 6))
+    run = Run(tmp_path).put("a", a0=still[0]).put("b", f1=still[1], f2=still[2])
+    (found,) = run.run()[0]["between"]
+    assert found == {"cohorts": ["a", "b"], "kind": "near", "count": 2, "first": [["a0", "f1"], ["a0", "f2"]]}
+
+
+def test_all_are_counted(tmp_path):
+    run = Run(tmp_path).put("b", **{f"t{i}": SPECKLE.image(i) for i in range(4)})
+    with pytest.raises(InputError, match="are the same image .*; 3 more such pairs; remove the cases from one"):
+        run.run()
+
+
+@pytest.mark.parametrize("public", [True, False])
+def test_patients_count_where_their_names_are_public(tmp_path, public):
+    run = Run(tmp_path)
+    run.source = {"public_patients": public, "merged_patients": [["p7", "p8"]]}
+    run.cohorts["a"][2]["a1"], run.cohorts["b"][2]["b2"] = "p7", "p8"
+    if not public:
+        assert run.run()[0]["between"] == []
+        return
+    with pytest.raises(InputError, match=r"case 'a1' of cohort 'a' \(train\) and case 'b2' of .* are one patient"):
+        run.run()
+
+
+def test_the_training_cohort_as_source_of_unlabelled_images_is_read_once(tmp_path):
+    run = Run(tmp_path)
+    run.unlabelled = "a"
+    assert "e" not in run.run()[0]["cohorts"]
+
+
+def test_more_labels_than_train_cases(tmp_path):
+    run = Run(tmp_path)
+    run.labels = (1, 3)
+    with pytest.raises(
+        InputError, match=r"'grid.labels' asks for 3 labelled cases, .* cohort 'a' has 2 \(of 2 patients"
+    ):
+        run.run()
