@@ -15,6 +15,7 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     from pipeline.data.structures import of_task
     from pipeline.data.writer import write_dataset
     from pipeline.run.errors import InputError
+    from pipeline.run.files import read_json
 
     if cohort not in params.cohorts:
         raise InputError(f"no cohort '{cohort}' under cohorts; there are {', '.join(params.cohorts)}")
@@ -25,6 +26,8 @@ def run(params, *, cohort: str, raw: Path, out: Output) -> None:
     read = {"reader", "labelled", "classes", "structures"}
     provenance = settings.model_dump(mode="json", include=read, exclude_none=True)
     write_dataset(out, cases, role=settings.role, structures=structures, provenance=provenance)
+    # What is too small for the stages after it is refused here, before anything is trained.
+    params.check_cohort(cohort, read_json(out / "dataset.json", "prepare it again")["counts"])
 
 
 if __name__ == "__main__":

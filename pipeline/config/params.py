@@ -1,7 +1,7 @@
 """``params.yaml`` as strict, frozen, typed models: an unknown, missing or impossible value stops a stage at once."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +18,7 @@ from pipeline.config.quality import Curate, Gate, Score
 from pipeline.config.sample import Sample
 from pipeline.config.section import Name, Section
 from pipeline.config.segmenters import Segmenter
+from pipeline.config.set_sizes import shortages
 from pipeline.config.small_unet import Filter, SmallUNet
 from pipeline.config.task import Task
 from pipeline.config.unlabelled import Unlabelled
@@ -71,6 +72,14 @@ class View:
         if name not in self._sections:
             raise AttributeError(f"this stage does not declare the parameter section '{name}'")
         return getattr(self._config, name)
+
+    def check_cohort(self, name: str, counts: Mapping[str, int]) -> None:
+        """Raise InputError where a cohort, cases by split, is too small for what any section asks of it.
+
+        Like the checks of the file itself it can refuse and changes no value, so no stage depends on what it reads.
+        """
+        if found := list(shortages(self._config, name, counts)):
+            raise InputError("; ".join(found))
 
     def as_dict(self) -> dict:
         """The declared sections as plain values, for digests and provenance."""
