@@ -71,7 +71,8 @@ def imprinted(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
     known = real_scores[np.isfinite(real_scores)]
     if len(known) < MIN_REAL:
         raise InputError(
-            f"a contour imprint is judged by at least {MIN_REAL} real images with masks, got {len(known)}; add some"
+            f"a contour imprint is judged by at least {MIN_REAL} real images with masks, got {len(known)}; add some "
+            "to the train split"
         )
     median, high = np.percentile(known, [50, 90])
     return np.nan_to_num(scores, nan=-np.inf) > median + SPREADS * (high - median)

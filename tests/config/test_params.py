@@ -212,6 +212,7 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
         ("seed: !!timestamp 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
         ("seed: [1, 2", "not valid YAML"),
         ("seed: 0\nseed: 0", "not valid YAML.*duplicate key"),
+        ("seed: " + "[" * 5000 + "]" * 5000, "not valid YAML|more than text"),
     ],
 )
 def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
@@ -233,6 +234,18 @@ def test_numbers_and_words_are_those_of_yaml_1_2(tmp_path):
 def test_a_folder_may_be_named_like_a_date(edited):
     config = edited(lambda p: p["cohorts"]["phantom_b"].update(raw=datetime.date(2026, 1, 2)))
     assert config.cohorts["phantom_b"].raw == "2026-01-02"
+
+
+@pytest.mark.parametrize("text", ["", "- a", "hello"])
+def test_a_file_of_something_else_is_refused(text, tmp_path):
+    with pytest.raises(InputError, match="params.yaml: a mapping of keys to values is wanted"):
+        parse_params(text, tmp_path / "params.yaml")
+
+
+def test_of_a_wrong_item_the_list_is_not_called_short(edited):
+    with pytest.raises(InputError) as error:
+        edited(lambda p: p["grid"].update(labels=["40"]))
+    assert "'grid.labels.0' is '40'" in str(error.value) and "1 or more" not in str(error.value)
 
 
 def test_missing_file_says_how_to_get_one(tmp_path):

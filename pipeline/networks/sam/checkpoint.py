@@ -112,9 +112,9 @@ def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
     Raises:
         InputError: another base than it was trained from, or weights of another architecture.
     """
-    if (found := base_digest(base)) != about["base"]:
+    if (found := base_digest(base)) != (wanted := about.get("base")):
         raise InputError(
-            f"{folder}: was fine-tuned from base {about['base']}, {base} is {found}; give the SAM it started from, or "
+            f"{folder}: was fine-tuned from base {wanted}, {base} is {found}; give the SAM it started from, or "
             "fine-tune again"
         )
     network = build(base, settings, len(about["structures"]))
