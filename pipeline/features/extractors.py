@@ -16,6 +16,7 @@ from torch.nn import functional
 from pipeline.data.chunks import chunks
 from pipeline.networks.given_weights import contents, fitting, variant_of, weight_files
 from pipeline.run.errors import InputError, in_one_line
+from pipeline.run.files import read_json
 
 DOMAIN, INCEPTION, DINOV2, CLIP = "domain", "inception", "dinov2", "clip"
 BATCH = 32
@@ -103,7 +104,11 @@ def _inception(path: Path, device) -> Extractor:
 
 def _from_folder(name: str, folder: Path, device) -> Extractor:
     network = _pretrained(name, folder).to(device)
-    edge = min(network.config.image_size, DINOV2_EDGE_PX) if name == DINOV2 else network.config.image_size
+    edge = network.config.image_size
+    if not isinstance(edge, int):
+        raise _refusal(name, f"{folder / 'config.json'}: image_size is {edge}, not one number")
+    if name == DINOV2:
+        edge = min(edge, DINOV2_EDGE_PX)
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in _NORMALISATION[name])
 
     def features(x: Tensor) -> Tensor:
@@ -123,27 +128,32 @@ def _pretrained(name: str, folder: Path) -> torch.nn.Module:
         raise _refusal(name, f"no folder {folder}")
     try:
         variant = variant_of(weight_files(folder))
-    except ValueError as error:
-        raise _refusal(name, f"{folder} cannot be used", error) from None
+        kind = read_json(folder / "config.json", "get the folder again").get("model_type")
+    except (ValueError, InputError) as error:
+        raise _refusal(name, f"{folder} cannot be loaded", error) from None
+    if kind not in _MODEL_TYPES[name]:
+        raise _refusal(name, f"{folder} holds a model of type {kind!r}")
     # It reports the weights it leaves out, such as CLIP's text tower, and draws progress bars.
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     network = Dinov2Model if name == DINOV2 else CLIPVisionModelWithProjection
-    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True, "variant": variant}
+    options = {"use_safetensors": True, "dtype": torch.float32, "variant": variant}
+    # What does not fit is named below; otherwise the message would point to a report that is not printed.
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if (kind := config.model_type) not in _MODEL_TYPES[name]:
-            raise _refusal(name, f"{folder} holds a model of type {kind!r}")
         if kind == "clip":
             # A CLIPModel states the width of the shared space beside the vision tower's settings, not in them.
             config.vision_config.projection_dim = config.projection_dim
             config = config.vision_config
         model, report = network.from_pretrained(folder, config=config, local_files_only=True, **options)
-    except InputError:
-        raise
     except Exception as error:
         raise _refusal(name, f"{folder} cannot be loaded", error) from None
     # transformers would fill gaps at random.
+    if others := sorted(report["mismatched_keys"]):
+        raise _refusal(
+            name, f"{folder} has {len(others)} weights of other shapes than its config.json says ({others[0]})"
+        )
     if gaps := sorted(report["missing_keys"]):
         raise _refusal(name, f"{folder} lacks {len(gaps)} weights ({gaps[0]})")
     return model.eval()

@@ -63,6 +63,7 @@ def lose_a_weight(folder):
         (one_file, ["a file, and a folder is wanted", "from_single_file"]),
         (lose_a_weight, ["vae", "decoder.conv_in.weight"]),
         (lambda f: edit(f / "unet/config.json", block_out_channels=[8, 24]), ["not the weights of a UNet2D"]),
+        (lambda f: edit(f / "text_encoder/config.json", intermediate_size=24), ["weights have other shapes than its"]),
         (lambda f: (f / "tokenizer/vocab.json").write_text("{"), ["unreadable tokenizer"]),
         (forget_the_words, ["tokenizer does not know"]),
         (lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="sample"), ["predicts 'sample'"]),

@@ -124,6 +124,31 @@ def test_other_folders_are_refused(folders, tmp_path):
     refused("clip", tmp_path, "cannot be loaded")
 
 
+@pytest.mark.parametrize("name", ["dinov2", "clip"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"hidden_size": 32},
+            r"weights of other shapes than its config.json says .*Size\(\[.*16\]\).*Size\(\[.*32\]\)",
+        ),
+        ({"hidden_size": "large"}, "cannot be loaded .*hidden_size"),
+        ({"model_type": "dinov9"}, "holds a model of type 'dinov9'"),
+        ({"image_size": [28, 28]}, "image_size is .28, 28.|cannot be loaded"),
+        (None, "cannot be loaded .*config.json: no such file"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(folders, tmp_path, name, changes, words):
+    for path in (folders[0] / name).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = tmp_path / "config.json"
+    if changes is None:
+        config.unlink()
+    else:
+        config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    refused(name, tmp_path, words)
+
+
 def test_a_folder_without_all_weights_is_refused(folders, tmp_path):
     from safetensors.torch import load_file, save_file
 

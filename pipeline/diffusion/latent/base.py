@@ -82,15 +82,17 @@ def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
             f"{folder}: no safetensors weights can be read ({error}); get the model's safetensors files, for pickled "
             "weights are refused because they can run code"
         ) from None
+    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": variant}
+    if kind is CLIPTextModel:
+        # transformers' message would point to a report that is not printed.
+        options["ignore_mismatched_sizes"] = True
     try:
-        network, report = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True, variant=variant
-        )
+        network, report = kind.from_pretrained(folder, **options)
     except UNREADABLE as error:
         raise InputError(f"{folder}: not the weights of a {kind.__name__} ({in_one_line(error)}); {remedy}") from None
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise InputError(f"{folder}: weights are missing ({missing}); {remedy}")
+    if wrong := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
+        what = "are missing" if report["missing_keys"] else "have other shapes than its config.json says"
+        raise InputError(f"{folder}: weights {what} ({', '.join(wrong[:3])}); {remedy}")
     if hasattr(network, "register_to_config"):
         # diffusers notes the path and would save it, so that equal models differed between machines.
         network.register_to_config(_name_or_path="")
