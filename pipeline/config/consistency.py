@@ -89,7 +89,9 @@ def _kinds(config) -> Iterator[str]:
 
 
 def _structures(config) -> Iterator[str]:
-    count = len(config.task.structures)
+    count, primary = len(config.task.structures), config.task.primary
+    if primary.startswith("hc_") and "head" not in config.task.structures.values():
+        yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"
     if config.kinds.sam and count > MASK_TOKENS:
         yield f"task.structures names {count}, segmenter '{config.kinds.sam[0]}' tells {MASK_TOKENS} apart; merge some"
     if config.diffusion.needs_masks and count > MAX_CONTOURS:
