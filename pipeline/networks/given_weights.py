@@ -63,7 +63,7 @@ def open_weights(
     except FileNotFoundError:
         raise InputError(f"{path}: no such weights; {remedy}") from None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: no weights can be read from it ({in_one_line(error)}); {remedy}") from None
+        raise InputError(f"{path}: no weights can be read from it ({error}); {remedy}") from None
     try:
         return fitting(found, names, faults)
     except ValueError as error:
@@ -95,6 +95,7 @@ def contents(path: Path) -> dict:
             found = _unpickled(path)
         else:
             raise ValueError("neither a PyTorch, a safetensors nor an .npz file")
+        flat = dict(_flattened(found))
     except (OSError, ValueError):
         raise
     except SafetensorError as error:
@@ -108,7 +109,7 @@ def contents(path: Path) -> dict:
         raise ValueError("a pickle that is cut short, damaged or not of `torch.save`") from None
     except Exception as error:  # a file can be damaged in many ways
         raise ValueError(f"cut short or damaged: {in_one_line(error)}") from None
-    if not (flat := dict(_flattened(found))):
+    if not flat:
         raise ValueError(f"no tensors under names, but {type(found).__name__}; save a state dict")
     return flat
 
@@ -165,7 +166,7 @@ def _flattened(value, name: str = "") -> Iterator[tuple[str, object]]:
     import torch
 
     if isinstance(value, torch.Tensor) and name:
-        yield name, value.detach()
+        yield name, value.detach().to_dense() if value.is_sparse else value.detach()
     elif isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flattened(inner, f"{name}.{key}" if name else str(key))
@@ -202,7 +203,7 @@ def fitting(found: Mapping, names: Collection[str], faults: Callable[[dict], lis
     (before,) = fits
     if before:
         beside = len(found) - len(tried[before])
-        log.info("weights are read from behind '%s'; %d tensors beside them are not", before, beside)
+        log.info("weights are read from behind '%s'%s", before, f"; {beside} other tensors are not" if beside else "")
     return tried[before]
 
 

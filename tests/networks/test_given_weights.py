@@ -166,6 +166,11 @@ def test_a_deeper_network_of_the_same_family_is_refused(tmp_path, encoder):
         load_encoder(encoder, str(tmp_path / "m.pth"))
 
 
+def nested_in_itself(state):
+    state = dict(state)
+    return state | {"again": state.setdefault("again", state)}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -177,6 +182,9 @@ def test_a_deeper_network_of_the_same_family_is_refused(tmp_path, encoder):
         (lambda s: s | {"bn1.bias": torch.full((64,), torch.nan)}, "bn1.bias holds nan or inf"),
         (lambda s: {"model.diffusion_model.x": torch.ones(1)}, "the first 'model.diffusion_model.x', as of a Stable"),
         (lambda s: {"blocks.0.attn.qkv.bias": torch.ones(1)}, "1 tensors, the first .*, as of a vision transformer"),
+        (nested_in_itself, "cut short or damaged: maximum recursion depth"),
+        (lambda s: s | {"bn1.bias": torch.ones(3).to_sparse()}, r"bn1.bias is \[3\]"),
+        (lambda s: s | {"bn1.bias": torch.ones(64) * 1j}, "bn1.bias holds torch.complex64"),
         (lambda s: {"a": 1}, "no tensors under names, but dict; save a state dict"),
         (lambda s: torch.ones(3), "no tensors under names, but Tensor"),
         (
