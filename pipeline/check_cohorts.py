@@ -5,24 +5,31 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("grid", "cohorts")
+PARAMS = ("grid", "cohorts", "score")
 
 
 def run(params, *, train: Path, held_out: Path, foreign: Path, unlabelled: Path, out: Output, passed: Output) -> None:
-    """Compare the images of all cohorts of a run, before anything is trained.
+    """Hold the sizes of all cohorts against what is asked of them and compare their images, before anything is trained.
 
     ``out`` tells of every cohort and of what they have in common. ``passed`` is written only where nothing is amiss,
     and always the same: what is trained depends on it, and on no cohort but its own.
     """
-    from pipeline.cohorts.across import check_labels, check_members, member, summary
+    from collections import Counter
+
+    from pipeline.cohorts.across import check_members, member, summary
     from pipeline.config.cohorts import held_out_names
+    from pipeline.config.set_sizes import shortages
     from pipeline.data.dataset import open_dataset
     from pipeline.run import files
+    from pipeline.run.errors import InputError
 
     paths = [train, *(held_out / name for name in held_out_names(params.cohorts)), foreign]
     paths += [] if unlabelled == train else [unlabelled]
     datasets = {path.name: open_dataset(path) for path in paths}
-    check_labels(datasets[train.name], train.name, params.grid.labels)
+    for name, dataset in datasets.items():
+        counts = Counter(dataset.cases.column("split"))
+        if found := "; ".join(shortages(params, name, counts)):
+            raise InputError(found)
     between = check_members([member(name, dataset) for name, dataset in datasets.items()])
     files.write_json(out, {"cohorts": {name: summary(one) for name, one in datasets.items()}, "between": between})
     files.write_bytes(passed, b"Nothing that is trained on is in a cohort that is tested on.\n")

@@ -61,6 +61,7 @@ class World:
             },
             "measures": as_json(MEASURES),
             "verdicts": {question: {"word": word, "text": f"About {question}."} for question, word in WORDS.items()},
+            "cautions": ["Sets of 12 images are few."],
             "radiomics": [{"feature": "head.glcm.contrast", "distance": 0.8}],
             "masks": {
                 "head": {
@@ -121,6 +122,7 @@ def test_every_number_stands_with_its_ends_interval_and_n(html):
     assert "KID (domain) 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
     assert html.count('class="gauge"') == 5, "an end that is not there gives no gauge"
     assert "Mask agreement saturates" in text
+    assert "The numbers Sets of 12 images are few." in text
 
 
 def test_the_flagged_copy_comes_first_beside_what_it_copies(html):

@@ -61,17 +61,6 @@ def check_members(members: Sequence[Member]) -> list[dict]:
     return found
 
 
-def check_labels(train: Dataset, name: str, labels: Sequence[int]) -> None:
-    """Raises InputError: the training cohort has fewer labelled train cases than the grid asks for."""
-    rows = [row for row in train.cases.table if row["split"] == "train" and row["mask_source"] is not None]
-    if max(labels) > len(rows):
-        patients = len({row["patient"] for row in rows})
-        raise InputError(
-            f"key 'grid.labels' asks for {max(labels)} labelled cases, the train split of cohort '{name}' has "
-            f"{len(rows)} (of {patients} patients); lower it, or raise cohorts.{name}.splits.train"
-        )
-
-
 def summary(one: Dataset) -> Mapping:
     """What the report tells of a cohort."""
     about = {"role": one.role, "reader": one.provenance.get("reader"), "cases": len(one.cases)}

@@ -126,7 +126,10 @@ def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) 
     primary = {id_ for id_, region, metric in table if metric == task.primary and region in task.structures}
     kept = [by_id[id_] for id_ in scored if id_ in primary]
     if not kept:
-        raise InputError(f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary)")
+        raise InputError(
+            f"{path}: no case of cohort '{cohort}' has the metric '{task.primary}' (key task.primary); give its cases "
+            "what that takes (pixel_mm, hc_mm), or choose another primary"
+        )
     return kept, len(scored) - len(kept)
 
 

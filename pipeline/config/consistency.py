@@ -4,8 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from pipeline.config.cohorts import held_out_names
+from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.config.grid import kinds_of
 from pipeline.config.sample import PIXEL_ONLY
+from pipeline.config.segmenters import MASK_TOKENS
+from pipeline.config.set_sizes import too_few
 
 RESERVED = {"synthetic", "training", "oracle_box"}
 """Keys that stand beside the cohorts in ``results/metrics.json``."""
@@ -22,6 +25,8 @@ def complaints(config) -> Iterator[str]:
     yield from _sampler(config.diffusion, config.sample)
     if not names:
         yield from _kinds(config)
+        yield from too_few(config)
+        yield from _structures(config)
 
 
 def _unknown_names(config) -> Iterator[str]:
@@ -81,3 +86,16 @@ def _kinds(config) -> Iterator[str]:
             yield f"segmenters.{name}.views is 1, the image as it is, so arm '{strong[0]}' cannot augment; raise it"
     for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
         yield f"oracle.segmenters names '{name}', which is no SAM"
+
+
+def _structures(config) -> Iterator[str]:
+    count, primary = len(config.task.structures), config.task.primary
+    if primary.startswith("hc_") and "head" not in config.task.structures.values():
+        yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"
+    if config.kinds.sam and count > MASK_TOKENS:
+        yield f"task.structures names {count}, segmenter '{config.kinds.sam[0]}' tells {MASK_TOKENS} apart; merge some"
+    if config.diffusion.needs_masks and count > MAX_CONTOURS:
+        yield (
+            f"task.structures names {count}, and diffusion.variant 'reference' draws at most {MAX_CONTOURS}; use "
+            "'controlnet'"
+        )

@@ -6,6 +6,9 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Precision, Section
 
+MAX_CONTOURS = 2
+"""Structures that an RGB image has channels to draw in, beside the grey value."""
+
 Share = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -43,6 +46,12 @@ class Generator(Section):
     warmup_steps: Annotated[int, Field(ge=0)]
     mixed_precision: Precision
     checkpoint_every: Positive
+
+    @model_validator(mode="after")
+    def _parts_are_equal(self):
+        if self.batch % self.accumulate:
+            raise ValueError("batch must be a multiple of accumulate, the number of equal parts it is computed in")
+        return self
 
 
 class Pixel(Generator):

@@ -23,6 +23,15 @@ from pipeline.config.task import Task
 from pipeline.config.unlabelled import Unlabelled
 from pipeline.run.errors import InputError
 
+_IN_WORDS = {
+    "model_type": "a mapping of keys to values is wanted",
+    "dict_type": "a mapping of keys to values is wanted",
+    "tuple_type": "a list is wanted, as [1, 2]",
+    "too_short": "a list of {min_length} or more is wanted",
+    "too_long": "a list of at most {max_length} is wanted",
+}
+"""pydantic's kinds of errors whose own words are Python's."""
+
 
 class Config(Section):
     """All of ``params.yaml``."""
@@ -96,17 +105,25 @@ def parse_params(text: str, path: Path) -> Config:
 
     try:
         raw = _yaml().load(text)
-    except (YAMLError, ValueError) as error:
-        raise InputError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        told = " ".join(str(error).split()).split(" To suppress this check")[0]
+        raise InputError(f"{path}: not valid YAML: {told}") from None
     try:
         plain = json.dumps(raw)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: more than text, numbers, lists and mappings ({error}); remove the tag") from None
     try:
         # Strict, by way of JSON, which lets lists be tuples and integers floats, but no text be a number.
         return Config.model_validate_json(plain, strict=True)
     except ValidationError as error:
-        raise InputError(f"{path}: " + "; ".join(_explain(item, raw) for item in error.errors())) from None
+        places = [item["loc"] for item in error.errors()]
+        # A list is called too short for an item that is wrong; of these the item is told.
+        told = [
+            item
+            for item in error.errors()
+            if item["type"] != "too_short" or not any(place[:-1] == item["loc"] for place in places)
+        ]
+        raise InputError(f"{path}: " + "; ".join(_explain(item, raw) for item in told)) from None
 
 
 def _yaml():
@@ -124,17 +141,25 @@ def _yaml():
 
 
 def _explain(item: dict, raw) -> str:
-    absent = item["type"] in ("missing", "extra_forbidden")
+    kind = item["type"]
+    absent = kind in ("missing", "extra_forbidden")
     keys, kinds = _parted(item["loc"][:-1] if absent else item["loc"], raw)
     keys += item["loc"][-1:] if absent else ()
-    key = ".".join(map(str, keys)) or "the file"
-    if item["type"] == "extra_forbidden":
-        kind = f" of {' '.join(map(repr, kinds))}" if kinds else ""
-        return f"unknown key '{key}'{kind}; remove it or correct its spelling"
-    if item["type"] == "missing":
+    if kind == "union_tag_not_found":
+        kind, keys = "missing", [*keys, item["ctx"]["discriminator"].strip("'")]
+    key = ".".join(map(str, keys))
+    if kind == "extra_forbidden":
+        of = f" of {' '.join(map(repr, kinds))}" if kinds else ""
+        return f"unknown key '{key}'{of}; remove it or correct its spelling"
+    if kind == "missing":
         return f"key '{key}' is missing; add it (the presets/ folder shows every key)"
     message = item["msg"].removeprefix("Value error, ")
-    shown = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
+    if kind in _IN_WORDS:
+        message = _IN_WORDS[kind].format(**item.get("ctx", {}))
+    if not keys:
+        return message
+    value = item["input"]
+    shown = "" if isinstance(value, dict) else " is empty" if value is None else f" is {value!r}"
     return f"key '{key}'{shown}: {message}"
 
 
@@ -142,7 +167,7 @@ def _parted(loc: Sequence, raw) -> tuple[list, list]:
     """The keys of a place in the file, and the kinds that pydantic names between them, which the file does not hold."""
     keys, kinds, here = [], [], raw
     for key in loc:
-        if (isinstance(here, dict) and key in here) or isinstance(here, list):
+        if (isinstance(here, dict) and key in here) or (isinstance(here, list) and isinstance(key, int)):
             keys.append(key)
             here = here[key] if isinstance(here, dict) or key < len(here) else None
         else:

@@ -6,6 +6,15 @@ from pydantic import Field
 
 from pipeline.config.section import Fraction, NonNegative, Positive, Section
 
+MIN_IMAGES = 8
+MIN_REAL = 10
+"""Images with masks, at the least, that a contour imprint is judged by: fewer have no 90th percentile."""
+
+
+def least_images(neighbours: int) -> int:
+    """How many images a set needs for distances between sets, so that half of it has so many neighbours."""
+    return max(MIN_IMAGES, 2 * neighbours + 2)
+
 
 class Extractors(Section):
     """Feature extractors beside the domain one: paths of weights the user has, or null."""

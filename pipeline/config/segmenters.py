@@ -10,6 +10,9 @@ from pydantic import Discriminator, Field, Tag, model_validator
 from pipeline.config.section import NonNegative, Positive, PositiveFloat, Precision, Section
 from pipeline.run.errors import InputError
 
+MASK_TOKENS = 4
+"""Of every SAM: structures that one can tell apart."""
+
 
 class CompactSam(Section):
     """The small SAM of machines without Meta's weights (see networks/sam/compact.py)."""

@@ -11,7 +11,7 @@ from pipeline.diffusion.pixel.preview import preview_sheet
 from pipeline.diffusion.training_set import TrainingSet
 from pipeline.learning.loop import train
 from pipeline.learning.recipe import Recipe, trapezoid
-from pipeline.run.compute import check_precision
+from pipeline.run.compute import check_compiler, check_precision
 from pipeline.run.progress import Progress
 from pipeline.run.resume import Scratch
 
@@ -26,8 +26,8 @@ def train_generator(
         tick: gets every step's loss and, of the denoiser, previews.
 
     Raises:
-        InputError: what :func:`pipeline.learning.loop.train` raises; no usable base model of the backend 'latent', or
-            too many structures for its variant 'reference'.
+        InputError: what :func:`pipeline.learning.loop.train` raises; a device that lacks what is asked of it; no usable
+            base model of the backend 'latent', or too many structures for its variant 'reference'.
     """
     check_precision("diffusion.mixed_precision", params.mixed_precision, device)
     options = {"seed": seed, "device": device, "scratch": scratch, "on_step": tick}
@@ -39,6 +39,9 @@ def train_generator(
         recipe = Recipe.of(params, "diffusion", weight_decay=1e-2, schedule=trapezoid, fused=False)
         train(objective, recipe, **options)
         return objective.generator()
+
+    if params.compile:
+        check_compiler("diffusion.compile", device)
 
     def preview(step: int, unet) -> None:
         tick.image("preview.png", preview_sheet(build_generator(unet, params, data), data))

@@ -4,6 +4,7 @@ Inception's features are of photographs and its weights are not always at hand, 
 network, trained on reserved patients of the same kind of image, is the default (``domain``). Nothing is ever fetched.
 """
 
+import io
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,7 +14,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.data.chunks import chunks
-from pipeline.run.errors import InputError
+from pipeline.networks.given_weights import contents, fitting, variant_of, weight_files
+from pipeline.run.errors import InputError, in_one_line
+from pipeline.run.files import read_json
 
 DOMAIN, INCEPTION, DINOV2, CLIP = "domain", "inception", "dinov2", "clip"
 BATCH = 32
@@ -26,6 +29,8 @@ _NORMALISATION = {
     DINOV2: ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     CLIP: ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
 }
+INCEPTION_LAYERS = ("Conv2d_1a_3x3.conv.weight", "Mixed_7c.branch_pool.conv.weight", "fc.weight")
+"""Tensors of Inception's first and last layers."""
 _WHAT = {
     INCEPTION: "the file of torch-fidelity's Inception weights",
     DINOV2: "a Hugging Face folder of a Dinov2Model",
@@ -79,24 +84,31 @@ def open_extractor(name: str, weights: Path, device) -> Extractor:
 def _inception(path: Path, device) -> Extractor:
     from torch_fidelity.utils import create_feature_extractor
 
-    if not path.is_file():
-        raise _refusal(INCEPTION, f"no file {path}")
     try:
-        # torch-fidelity unpickles the file without restraint: let it see only files that hold nothing but tensors.
-        torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        found = contents(path)
+    except FileNotFoundError:
+        raise _refusal(INCEPTION, f"no file {path}") from None
+    except (OSError, ValueError) as error:
         raise _refusal(INCEPTION, f"{path} is not a file of weights", error) from None
-    options = {"cuda": False, "feature_extractor_weights_path": str(path), "verbose": False}
+    plain = io.BytesIO()
     try:
+        # torch-fidelity unpickles what it is given without restraint: let it see nothing but these tensors.
+        torch.save(fitting(found, INCEPTION_LAYERS, lambda state: []), plain)
+        plain.seek(0)
+        options = {"cuda": False, "feature_extractor_weights_path": plain, "verbose": False}
         network = create_feature_extractor("inception-v3-compat", ["2048"], **options).to(device)
-    except (RuntimeError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, ValueError) as error:
         raise _refusal(INCEPTION, f"{path} holds another network", error) from None
     return lambda x: network(x)[0]
 
 
 def _from_folder(name: str, folder: Path, device) -> Extractor:
     network = _pretrained(name, folder).to(device)
-    edge = min(network.config.image_size, DINOV2_EDGE_PX) if name == DINOV2 else network.config.image_size
+    edge = network.config.image_size
+    if not isinstance(edge, int):
+        raise _refusal(name, f"{folder / 'config.json'}: image_size is {edge}, not one number")
+    if name == DINOV2:
+        edge = min(edge, DINOV2_EDGE_PX)
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in _NORMALISATION[name])
 
     def features(x: Tensor) -> Tensor:
@@ -112,34 +124,41 @@ def _pretrained(name: str, folder: Path) -> torch.nn.Module:
     from transformers import AutoConfig, CLIPVisionModelWithProjection, Dinov2Model
     from transformers.utils import logging
 
-    if not folder.is_dir():
+    if not folder.exists():
         raise _refusal(name, f"no folder {folder}")
-    if not any(folder.glob("*.safetensors")):
-        raise _refusal(name, f"{folder} holds no model.safetensors")
+    try:
+        variant = variant_of(weight_files(folder))
+        kind = read_json(folder / "config.json", "get the folder again").get("model_type")
+    except (ValueError, InputError) as error:
+        raise _refusal(name, f"{folder} cannot be loaded", error) from None
+    if kind not in _MODEL_TYPES[name]:
+        raise _refusal(name, f"{folder} holds a model of type {kind!r}")
     # It reports the weights it leaves out, such as CLIP's text tower, and draws progress bars.
     logging.set_verbosity(logging.CRITICAL)
     logging.disable_progress_bar()
     network = Dinov2Model if name == DINOV2 else CLIPVisionModelWithProjection
-    options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+    options = {"use_safetensors": True, "dtype": torch.float32, "variant": variant}
+    # What does not fit is named below; otherwise the message would point to a report that is not printed.
+    options |= {"output_loading_info": True, "ignore_mismatched_sizes": True}
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-        if (kind := config.model_type) not in _MODEL_TYPES[name]:
-            raise _refusal(name, f"{folder} holds a model of type {kind!r}")
         if kind == "clip":
             # A CLIPModel states the width of the shared space beside the vision tower's settings, not in them.
             config.vision_config.projection_dim = config.projection_dim
             config = config.vision_config
         model, report = network.from_pretrained(folder, config=config, local_files_only=True, **options)
-    except InputError:
-        raise
     except Exception as error:
         raise _refusal(name, f"{folder} cannot be loaded", error) from None
     # transformers would fill gaps at random.
+    if others := sorted(report["mismatched_keys"]):
+        raise _refusal(
+            name, f"{folder} has {len(others)} weights of other shapes than its config.json says ({others[0]})"
+        )
     if gaps := sorted(report["missing_keys"]):
         raise _refusal(name, f"{folder} lacks {len(gaps)} weights ({gaps[0]})")
     return model.eval()
 
 
 def _refusal(name: str, reason: str, error: Exception | None = None) -> InputError:
-    why = "" if error is None else f" ({(str(error).splitlines() or [type(error).__name__])[0]})"
+    why = "" if error is None else f" ({in_one_line(error)})"
     return InputError(f"key 'score.extractors.{name}': {reason}{why}; give {_WHAT[name]}, or null to do without")

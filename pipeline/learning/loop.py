@@ -43,8 +43,8 @@ def train(
         on_preview: called every ``recipe.preview_every`` steps with (steps done, network), in the main process.
 
     Raises:
-        InputError: a loss that is not finite (the last saved state stays in ``scratch``), or a batch that the
-            processes cannot share evenly.
+        InputError: a loss that is not finite (the last saved state stays in ``scratch``), a batch that the processes
+            cannot share evenly, or too little memory for it.
     """
     from accelerate import Accelerator
 
@@ -77,44 +77,45 @@ def train(
         return objective.batch(step, recipe.batch, seeds.torch_generator(seed, "batch", step), share)
 
     steps = range(len(losses), recipe.steps)
-    # On the CPU a second thread would only take from the network's.
-    for step, batch in zip(steps, made_ahead(batch_of, steps, ahead=device.type != "cpu"), strict=True):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.rate(step)
-        optimizer.zero_grad(set_to_none=True)
-        total = torch.zeros((), device=accelerator.device)
-        for number, part in enumerate(parts_of(batch, recipe.accumulate, accelerator.device), start=1):
-            # Gradients travel between processes once a step, with the last part.
-            with nullcontext() if number == recipe.accumulate else accelerator.no_sync(model):
-                loss = objective.loss(model, *part) / recipe.accumulate
-                accelerator.backward(loss)
-            total = total + loss.detach()
-        losses.append(float(accelerator.reduce(total, "mean")))
-        if not math.isfinite(losses[-1]):
-            raise recipe.diverged(losses[-1], step, str(scratch.folder) if scratch else "")
-        accelerator.clip_grad_norm_(trained, 1.0)
-        stepper.step()
-        if ema:
-            ema.step(trained)
-        on_step(step, losses[-1])
-        if not accelerator.is_main_process:
-            continue
-        done = step + 1
-        # The last validation falls on the last step.
-        validates = validate and done * VALIDATIONS // recipe.steps > step * VALIDATIONS // recipe.steps
-        shows = on_preview and recipe.preview_every and (done % recipe.preview_every == 0 or done == recipe.steps)
-        if validates or shows:
-            with looked_at(network, ema, trained), accelerator.autocast():
-                if validates:
-                    # A numpy number could not be read back by ``Scratch.load``.
-                    score = float(validate(network))
-                    if not best or score > best["score"]:
-                        best = {"step": done, "score": score, "network": changing(network, copy=True)}
-                if shows:
-                    on_preview(done, network)
-        if scratch and done % recipe.checkpoint_every == 0 and done < recipe.steps:
-            states = {name: part.state_dict() for name, part in kept.items()}
-            scratch.save({"step": done, "network": changing(network), "losses": losses, "best": best, **states})
+    with recipe.within_memory():
+        # On the CPU a second thread would only take from the network's.
+        for step, batch in zip(steps, made_ahead(batch_of, steps, ahead=device.type != "cpu"), strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.rate(step)
+            optimizer.zero_grad(set_to_none=True)
+            total = torch.zeros((), device=accelerator.device)
+            for number, part in enumerate(parts_of(batch, recipe.accumulate, accelerator.device), start=1):
+                # Gradients travel between processes once a step, with the last part.
+                with nullcontext() if number == recipe.accumulate else accelerator.no_sync(model):
+                    loss = objective.loss(model, *part) / recipe.accumulate
+                    accelerator.backward(loss)
+                total = total + loss.detach()
+            losses.append(float(accelerator.reduce(total, "mean")))
+            if not math.isfinite(losses[-1]):
+                raise recipe.diverged(losses[-1], step, str(scratch.folder) if scratch else "")
+            accelerator.clip_grad_norm_(trained, 1.0)
+            stepper.step()
+            if ema:
+                ema.step(trained)
+            on_step(step, losses[-1])
+            if not accelerator.is_main_process:
+                continue
+            done = step + 1
+            # The last validation falls on the last step.
+            validates = validate and done * VALIDATIONS // recipe.steps > step * VALIDATIONS // recipe.steps
+            shows = on_preview and recipe.preview_every and (done % recipe.preview_every == 0 or done == recipe.steps)
+            if validates or shows:
+                with looked_at(network, ema, trained), accelerator.autocast():
+                    if validates:
+                        # A numpy number could not be read back by ``Scratch.load``.
+                        score = float(validate(network))
+                        if not best or score > best["score"]:
+                            best = {"step": done, "score": score, "network": changing(network, copy=True)}
+                    if shows:
+                        on_preview(done, network)
+            if scratch and done % recipe.checkpoint_every == 0 and done < recipe.steps:
+                states = {name: part.state_dict() for name, part in kept.items()}
+                scratch.save({"step": done, "network": changing(network), "losses": losses, "best": best, **states})
     accelerator.wait_for_everyone()
     if not recipe.compile:
         # Mixed precision was of the training: what is returned computes in the precision of its weights.

@@ -1,7 +1,8 @@
 """How long, how fast and in what precision a network is trained."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 
 from pipeline.run.errors import InputError
@@ -71,6 +72,20 @@ class Recipe:
                 f"each cannot share evenly; make it a multiple of {parts}"
             )
         return slice(rank, None, world)
+
+    @contextmanager
+    def within_memory(self) -> Iterator[None]:
+        """Raise InputError, with what to lower, where the device has too little memory for a batch."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not any(words in str(error) for words in ("out of memory", "can't allocate memory")):
+                raise
+            parts = f", raise {self.key}accumulate" if self.key == "diffusion." else ""
+            raise InputError(
+                f"the memory is too small for a batch of {self.batch}; lower {self.key}batch{parts}, or lower the "
+                "image_size"
+            ) from None
 
     def diverged(self, loss: float, step: int, kept: str) -> InputError:
         """What to say of a loss that is not finite. ``kept``: where the last good state is, or nothing."""

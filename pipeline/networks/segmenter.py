@@ -97,6 +97,7 @@ def read_settings(folder: Path, about: dict):
         InputError: the file is of another version.
     """
     try:
+        about["name"], about["structures"], about["image_size"]
         return TypeAdapter(Segmenter).validate_python(about["settings"], strict=False)
     except (KeyError, ValueError):
         raise InputError(f"{folder / 'segmenter.json'}: is of another version; fine-tune again") from None

@@ -84,7 +84,7 @@ def load_unet(folder: Path, name: str, device) -> tuple[SmallUNet, dict]:
     Raises:
         InputError: no such network, or weights of another architecture.
     """
-    config = read_config(folder, name)
+    config = read_config(folder, name, "channels", "image_size", "structures")
     network = build_unet(tuple(config["channels"]), len(config["structures"]))
     load_weights(folder, name, network)
     return network.to(device).eval(), config

@@ -18,8 +18,17 @@ def save_tensors(folder: Path, name: str, state: Mapping, config: dict) -> None:
     files.write_json(folder / f"{name}.json", config)
 
 
-def read_config(folder: Path, name: str) -> dict:
-    return files.read_json(folder / f"{name}.json", "run the stage that trains this network, or `dvc pull`")
+def read_config(folder: Path, name: str, *keys: str) -> dict:
+    """What ``<name>.json`` says, which holds all of the keys.
+
+    Raises:
+        InputError: it does not, or there is no such file.
+    """
+    path, remedy = folder / f"{name}.json", "run the stage that trains this network, or `dvc pull`"
+    config = files.read_json(path, remedy)
+    if missing := [key for key in keys if key not in config]:
+        raise InputError(f"{path}: key '{missing[0]}' is missing, so it is of another version; {remedy}")
+    return config
 
 
 def load_weights(folder: Path, name: str, network, wanted: Mapping | None = None) -> None:
@@ -35,46 +44,43 @@ def load_weights(folder: Path, name: str, network, wanted: Mapping | None = None
 
 
 def read_tensors(path: Path, remedy: str) -> dict:
-    """The tensors of a ``.safetensors``, ``.npz`` or PyTorch file; nothing is unpickled but tensors.
+    """The tensors of a ``.safetensors`` file of the project.
 
     Raises:
-        InputError: no such file, one that cannot be read, or one that holds something else.
+        InputError: no such file, or one that cannot be read.
     """
-    import numpy as np
-    import torch
     from safetensors.torch import load_file
 
     try:
-        if path.suffix == ".npz":
-            with np.load(path) as archive:
-                state = {name: torch.from_numpy(archive[name]) for name in archive.files}
-        elif path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        return load_file(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such weights; {remedy}") from None
     except Exception as error:  # a file can be damaged in many ways
         raise InputError(f"{path}: no weights can be read from it ({in_one_line(error)}); {remedy}") from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise InputError(f"{path}: holds no state dict of tensors; {remedy}")
-    return state
 
 
 def check_tensors(path: Path, state: Mapping, wanted: Mapping, remedy: str) -> None:
-    """Hold the tensors of a file against those of a network, by name and shape.
+    """Raise InputError where the tensors of a file are not those of a network; see :func:`differences`."""
+    if complaints := differences(state, wanted):
+        raise InputError(f"{path}: weights of another architecture ({', '.join(complaints[:3])}); {remedy}")
 
-    Raises:
-        InputError: they differ.
-    """
-    complaints = [
-        *(f"{key} is missing" for key in wanted.keys() - state.keys()),
-        *(f"{key} is unknown" for key in state.keys() - wanted.keys()),
-        *(
-            f"{key} is {list(state[key].shape)}, not {list(wanted[key].shape)}"
-            for key in wanted.keys() & state.keys()
-            if state[key].shape != wanted[key].shape
-        ),
-    ]
-    if complaints:
-        raise InputError(f"{path}: weights of another architecture ({', '.join(sorted(complaints)[:3])}); {remedy}")
+
+def differences(state: Mapping, wanted: Mapping) -> list[str]:
+    """What keeps tensors from being those of a network, by name, shape, kind and value; nothing where they are."""
+    return sorted(
+        [
+            *(f"{key} is missing" for key in wanted.keys() - state.keys()),
+            *(f"{key} is unknown" for key in state.keys() - wanted.keys()),
+            *(fault for key in wanted.keys() & state.keys() if (fault := _fault(key, state[key], wanted[key]))),
+        ]
+    )
+
+
+def _fault(key: str, found, wanted) -> str | None:
+    if found.shape != wanted.shape:
+        return f"{key} is {list(found.shape)}, not {list(wanted.shape)}"
+    if wanted.is_floating_point() and not found.is_floating_point():
+        return f"{key} holds {found.dtype}, not numbers with a fraction"
+    if found.is_floating_point() and not found.isfinite().all():
+        return f"{key} holds nan or inf"
+    return None

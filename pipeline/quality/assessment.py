@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from pipeline.features import extractors
 from pipeline.quality import distributions
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
@@ -23,6 +24,8 @@ from pipeline.quality.training_distance import TrainingDistance, copy_threshold
 from pipeline.quality.variety import within_mask_diversity
 
 REAL = "real unseen images"
+FEW = 50
+"""Images of a set below which its page says that they are few; at 50 a share moves in steps of 2 %."""
 
 
 def fidelity_measures(
@@ -47,6 +50,20 @@ def fidelity_measures(
         interval = (metric.low, metric.high, metric.spread)
         measures.append(Measure(CATALOGUE[name][2], name, extractor, metric.value, n, *ends, *interval))
     return measures
+
+
+def cautions(features: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
+    """What to keep in mind where sets are small; by extractor and set, float (N, D)."""
+    n = min(len(features[extractors.DOMAIN][name]) for name in ("synthetic", "unseen", "foreign"))
+    found = [
+        f"FID in {name} features is that of {n} images in {dimensions} dimensions, far above that of more images: read "
+        "it between its best and its worst reference alone."
+        for name, sets in features.items()
+        if n <= (dimensions := sets["synthetic"].shape[1])
+    ]
+    if n < FEW:
+        found.append(f"Sets of {n} images: KID, precision, recall, density and coverage are coarse below {FEW}.")
+    return found
 
 
 def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: int, seed: int) -> Measure:

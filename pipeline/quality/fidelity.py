@@ -15,11 +15,11 @@ from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
+from pipeline.config.quality import least_images
 from pipeline.quality.density import ball_radii, density_coverage, inside_balls
 from pipeline.quality.frechet import check_features, frechet_distance
 from pipeline.quality.intervals import half_sample_interval
 
-MIN_IMAGES = 8
 MAX_KID_SUBSET = 1000
 NAMES = ("fid", "kid", "precision", "recall", "density", "coverage")
 LEAST = np.array([0, -np.inf, 0, 0, 0, 0])
@@ -59,7 +59,7 @@ def fidelity(
         InputError: too few images, or features that are nan or infinite.
     """
     x, y = (features.double().numpy() for features in (candidates, reference))
-    check_features(x, y, max(MIN_IMAGES, 2 * neighbours + 2))
+    check_features(x, y, least_images(neighbours))
     fid = fid_statistics_to_metric(*map(fid_features_to_statistics, (candidates, reference)), verbose=False)
     prc = prc_features_to_metric(candidates, reference, prc_neighborhood=neighbours, verbose=False)
     subset = min(len(candidates) // 2, len(reference) // 2, MAX_KID_SUBSET)

@@ -38,9 +38,10 @@ def check_features(candidates: np.ndarray, reference: np.ndarray, least: int) ->
     for name, sample in (("candidates", candidates), ("reference", reference)):
         if sample.ndim != 2 or len(sample) < least:
             few = f"the features of the {name} have shape {sample.shape}"
-            raise InputError(f"a distance between sets needs at least {least} images a side, {few}; add images")
+            remedy = "add images (sample.count, cohorts), or lower score.neighbours"
+            raise InputError(f"a distance between sets needs at least {least} images a side, {few}; {remedy}")
         if not np.isfinite(sample).all():
-            raise InputError(f"features of the {name} hold nan or inf; check the extractor's weights, or drop these")
+            raise InputError(f"features of the {name} hold nan or inf; give other weights under score.extractors")
 
 
 def _scatter_root(sample: np.ndarray) -> np.ndarray:

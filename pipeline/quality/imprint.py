@@ -14,6 +14,7 @@ flagged images beside that of real unseen ones.
 import numpy as np
 from scipy import ndimage
 
+from pipeline.config.quality import MIN_REAL
 from pipeline.imaging.outline import outline
 from pipeline.run.errors import InputError
 
@@ -28,9 +29,6 @@ at most 1.9 % with 30; of half-transparent one-pixel rims 40 grey levels brighte
 98 % found at 64, 128 and 256 pixels, of rims 80 levels brighter at least 97 %. A factor on the 99th percentile does no
 better and sways more with few references.
 """
-MIN_REAL = 10
-"""Fewer real images have no 90th percentile; below 30 the share of false alarms has not been measured."""
-
 _MIN_POINTS = 12
 # Grey levels: keeps a line of one level, or an image of one level, from dividing by nothing.
 _FLOOR = 2.0
@@ -65,13 +63,16 @@ def imprinted(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
         scores: float (N,) of :func:`imprint`.
         real_scores: float (M,); nan is left out.
 
+    Below 30 real scores the share of false alarms has not been measured.
+
     Raises:
         InputError: fewer than 10 real scores.
     """
     known = real_scores[np.isfinite(real_scores)]
     if len(known) < MIN_REAL:
         raise InputError(
-            f"a contour imprint is judged by at least {MIN_REAL} real images with masks, got {len(known)}; add some"
+            f"a contour imprint is judged by at least {MIN_REAL} real images with masks, got {len(known)}; add some "
+            "to the train split"
         )
     median, high = np.percentile(known, [50, 90])
     return np.nan_to_num(scores, nan=-np.inf) > median + SPREADS * (high - median)

@@ -98,6 +98,7 @@ def score_set(
         },
         "measures": as_json(measures),
         "verdicts": verdicts(measures),
+        "cautions": assessment.cautions(features),
         "radiomics": [
             {"feature": feature, "distance": float(f"{distance:.6g}")}
             for feature, distance in most_different(synthetic.radiomics, reference.radiomics, FEATURES_NAMED)

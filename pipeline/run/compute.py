@@ -6,8 +6,27 @@ from pipeline.run.processes import local_rank
 
 def check_precision(key: str, precision: str, device) -> None:
     """Raise InputError, naming the key, where the device cannot train in this precision."""
+    import torch
+
     if precision == "fp16" and device.type == "cpu":
         raise InputError(f"key '{key}' is 'fp16', which needs a GPU; use 'no' or 'bf16'")
+    if precision == "bf16" and (
+        (device.type == "cuda" and not torch.cuda.is_bf16_supported())
+        or (device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0))
+    ):
+        raise InputError(f"key '{key}' is 'bf16', which this GPU lacks; use 'no' or 'fp16'")
+
+
+def check_compiler(key: str, device) -> None:
+    """Raise InputError, naming the key, where torch lacks what it compiles networks with."""
+    import importlib.util
+    import os
+    import shutil
+
+    if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), "g++", "clang++")))):
+        raise InputError(f"key '{key}' is true, which needs a C++ compiler; install g++, or set it to false")
+    if device.type == "cuda" and importlib.util.find_spec("triton") is None:
+        raise InputError(f"key '{key}' is true, which needs the package triton; install it, or set it to false")
 
 
 def setup(compute):
@@ -28,6 +47,10 @@ def setup(compute):
     if not available[name]:
         raise InputError(f"this machine has no '{name}' (key 'compute.device', option --device); use 'auto' or 'cpu'")
     if name == "cuda":
+        if local_rank() >= (gpus := torch.cuda.device_count()):
+            raise InputError(
+                f"process {local_rank() + 1} of this machine has no GPU of its own; start no more than {gpus}"
+            )
         torch.cuda.set_device(local_rank())
     if name != "cpu":
         # Every operation used here repeats on the CPU with fixed threads, where this mode is several times slower.

@@ -9,6 +9,7 @@ import yaml
 
 from pipeline.config.cohorts import held_out_names
 from pipeline.config.params import View, load_params, parse_params
+from pipeline.config.set_sizes import shortages
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose
 
@@ -164,6 +165,44 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: latent(p) or p["sample"].update(sigma_min=0.01), ["sample.sigma_min does not apply", "be null"]),
         (lambda p: p["sample"].update(sigma_max=None), ["sample.sigma_max needs a value"]),
         (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
+        (
+            lambda p: p["diffusion"].update(batch=8, accumulate=3),
+            ["'diffusion'", "batch must be a multiple of accumulate"],
+        ),
+        (lambda p: p["sample"].update(count=7), ["sample.count is 7", "need 8 (score.neighbours is 3)", "raise it"]),
+        (
+            lambda p: p["task"].update(primary="hc_error_mm", structures={"skull": None}),
+            ["task.primary is 'hc_error_mm'", "role head"],
+        ),
+        (lambda p: p["grid"].update(labels=40), ["'grid.labels' is 40: a list is wanted"]),
+        (lambda p: p["grid"].update(labels=[]), ["'grid.labels' is []: a list of 1 or more is wanted"]),
+        (lambda p: p["arms"].update(real=None), ["'arms.real' is empty: a mapping of keys to values is wanted"]),
+        (lambda p: p["segmenters"]["sam"].update(base=[1]), ["'segmenters.sam.base' is [1]: a mapping"]),
+        (lambda p: p["segmenters"]["sam"].pop("kind"), ["key 'segmenters.sam.kind' is missing; add it"]),
+        (lambda p: p.clear(), ["key 'seed' is missing"]),
+        (lambda p: p["score"].update(neighbours=200), ["sample.count is 240", "need 402 (score.neighbours is 200)"]),
+        (lambda p: p["filter"].update(folds=41), ["filter.folds is 41", "grid.labels holds 40"]),
+        (lambda p: p["arms"]["warped"].update(ratio=0.01), ["arm 'warped': ratio 0.01 of 40 labels is not one case"]),
+        (lambda p: p["arms"]["warped"].update(real=0.01), ["arm 'warped': real 0.01 of 40 labels is not one case"]),
+        (
+            lambda p: p["arms"]["synthetic"].update(curated=False, ratio=7),
+            ["arm 'synthetic': ratio 7 of 40 labels asks for 280 synthetic cases, sample.count is 240; raise it"],
+        ),
+        (
+            lambda p: (
+                p["cohorts"]["phantom_a"]["splits"].update(val=0, test=0.35) or p["arms"]["real"].update(validated=True)
+            ),
+            ["arm 'real' is validated, and cohorts.phantom_a.splits.val is 0; give it a share"],
+        ),
+        (lambda p: p["grid"].update(train="nowhere") or p["arms"]["real"].update(validated=True), ["names 'nowhere'"]),
+        (
+            lambda p: p["task"].update(structures=dict.fromkeys("abcde")),
+            ["task.structures names 5, segmenter 'sam' tells 4 apart"],
+        ),
+        (
+            lambda p: latent(p, variant="reference") or p["task"].update(structures=dict.fromkeys("abc")),
+            ["task.structures names 3, and diffusion.variant 'reference' draws at most 2; use 'controlnet'"],
+        ),
     ],
 )
 def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
@@ -183,6 +222,7 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
         ("seed: !!timestamp 2026-13-45", "'seed' is '2026-13-45'.*valid integer"),
         ("seed: [1, 2", "not valid YAML"),
         ("seed: 0\nseed: 0", "not valid YAML.*duplicate key"),
+        ("seed: " + "[" * 5000 + "]" * 5000, "not valid YAML|more than text"),
     ],
 )
 def test_yaml_that_json_lacks_is_refused(line, words, tmp_path):
@@ -206,6 +246,18 @@ def test_a_folder_may_be_named_like_a_date(edited):
     assert config.cohorts["phantom_b"].raw == "2026-01-02"
 
 
+@pytest.mark.parametrize("text", ["", "- a", "hello"])
+def test_a_file_of_something_else_is_refused(text, tmp_path):
+    with pytest.raises(InputError, match="params.yaml: a mapping of keys to values is wanted"):
+        parse_params(text, tmp_path / "params.yaml")
+
+
+def test_of_a_wrong_item_the_list_is_not_called_short(edited):
+    with pytest.raises(InputError) as error:
+        edited(lambda p: p["grid"].update(labels=["40"]))
+    assert "'grid.labels.0' is '40'" in str(error.value) and "1 or more" not in str(error.value)
+
+
 def test_missing_file_says_how_to_get_one(tmp_path):
     with pytest.raises(InputError, match="make preset"):
         load_params(tmp_path / "none.yaml")
@@ -217,6 +269,51 @@ def test_a_view_shows_declared_sections_only(smoke_config):
     assert set(view.as_dict()) == {"seed", "sample"}
     with pytest.raises(AttributeError, match="diffusion"):
         view.diffusion  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("cohort", "counts", "words"),
+    [
+        (
+            "phantom_a",
+            {"train": 30, "val": 4, "test": 4},
+            ["grid.labels asks for 40", "train split of 'phantom_a' has 30"],
+        ),
+        ("phantom_a", {"train": 9, "val": 4, "test": 4}, ["has 9 images in its train split", "need 10", "splits"]),
+        (
+            "phantom_a",
+            {"train": 40, "test": 7},
+            ["has 7 images in its splits val and test", "need 8", "lower score.nei"],
+        ),
+        ("phantom_d", {"test": 7}, ["'phantom_d' has 7 images in all", "need 8", "name another under grid.foreign"]),
+        ("phantom_a", {"train": 40, "val": 4, "test": 4, "evaluation": 1}, []),
+        ("phantom_b", {"test": 1}, []),
+        ("phantom_d", {"test": 8}, []),
+    ],
+)
+def test_cohorts_too_small_for_later_stages_are_refused(edited, cohort, counts, words):
+    found = "; ".join(shortages(edited(lambda p: None), cohort, counts))
+    assert bool(found) == bool(words)
+    for word in words:
+        assert word in found
+
+
+def test_prepare_refuses_them_and_writes_nothing(edited, tmp_path, monkeypatch, ring):
+    from PIL import Image
+
+    from pipeline import prepare
+    from pipeline.run.stage import execute
+
+    monkeypatch.chdir(tmp_path)
+    for i in range(7):
+        for kind in ("images", "masks"):
+            (tmp_path / "raw" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(getattr(ring(i), kind[:-1])).save(tmp_path / "raw" / kind / f"{i}.png")
+    config = edited(lambda p: p["cohorts"]["phantom_d"].update(labelled=True))
+    given = {"cohort": "phantom_d", "raw": tmp_path / "raw", "out": tmp_path / "out"}
+    with pytest.raises(InputError, match="'phantom_d' has 7 images in all"):
+        execute(prepare.run, View(config, prepare.PARAMS), given)
+    assert not (tmp_path / "out").exists()
 
 
 def test_command_line_exits_with_one_line_and_no_output(tmp_path):

@@ -337,7 +337,7 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     changed["compute"]["threads"] = 1
     changed["diffusion"] |= {"weights": str(tiny_model), "variant": variant, "image_size": 64, "steps": 2}
     changed["diffusion"]["unlabelled"] = "null_mask" if variant == "controlnet" else "pseudo_mask"
-    changed["sample"] |= {"count": 6, "chunk_size": 4, "steps": 2, "variety": {"masks": 2, "images": 2}}
+    changed["sample"] |= {"count": 8, "chunk_size": 4, "steps": 2, "variety": {"masks": 2, "images": 2}}
     changed["sample"]["masks"] = {"parent": 1.0, "shape_model": 0.0, "user": 0.0}
     Path("params.yaml").write_text(yaml.safe_dump(changed))
     params = load_params(Path("params.yaml"))
@@ -360,6 +360,6 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
         monkeypatch.setattr(latent, "decode_contours", lambda joint, n: (joint[..., 0], next(decoded)))
     stage(sample, train="train", diffusion="model", masks="masks", out="pairs", variety="variety")
     cases = read_dataset(Path("pairs")).cases
-    assert len(cases) == (6 if variant == "controlnet" else 3), "a sample without a closed contour is left out"
+    assert len(cases) == (8 if variant == "controlnet" else 4), "a sample without a closed contour is left out"
     assert cases[0].image.shape == ((48, 64) if variant == "controlnet" else (64, 64))
     assert {case.mask_source for case in cases} == ({"parent"} if variant == "controlnet" else {"generated"})

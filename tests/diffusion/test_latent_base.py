@@ -24,6 +24,20 @@ def pickle_only(folder):
     weights.rename(weights.with_suffix(".bin"))
 
 
+def hidden_only(folder):
+    weights = folder / "unet/diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name(f"._{weights.name}"))
+
+
+def pointer(folder):
+    (folder / "vae/diffusion_pytorch_model.safetensors").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
+
+
+def one_file(folder):
+    shutil.rmtree(folder)
+    folder.write_bytes(b"x")
+
+
 def lose_a_weight(folder):
     from safetensors.torch import load_file, save_file
 
@@ -44,8 +58,12 @@ def lose_a_weight(folder):
         (lambda f: shutil.rmtree(f / "scheduler"), ["scheduler: this part of the model is missing"]),
         (pickle_only, ["no safetensors weights", "diffusion_pytorch_model.bin", "can run code"]),
         (lambda f: (f / "text_encoder/model.safetensors").write_bytes(b"broken"), ["not the weights of a CLIPText"]),
+        (hidden_only, ["no safetensors weights", "(config.json)"]),
+        (pointer, ["vae", "a Git LFS pointer", "git lfs pull"]),
+        (one_file, ["a file, and a folder is wanted", "from_single_file"]),
         (lose_a_weight, ["vae", "decoder.conv_in.weight"]),
         (lambda f: edit(f / "unet/config.json", block_out_channels=[8, 24]), ["not the weights of a UNet2D"]),
+        (lambda f: edit(f / "text_encoder/config.json", intermediate_size=24), ["weights have other shapes than its"]),
         (lambda f: (f / "tokenizer/vocab.json").write_text("{"), ["unreadable tokenizer"]),
         (forget_the_words, ["tokenizer does not know"]),
         (lambda f: edit(f / "scheduler/scheduler_config.json", prediction_type="sample"), ["predicts 'sample'"]),
@@ -81,3 +99,11 @@ def test_models_published_under_older_weight_names_open_the_same(tiny_model, tmp
     for name in ("vae", "text_encoder"):
         weights = getattr(after, name).state_dict()
         assert all(torch.equal(weight, weights[key]) for key, weight in getattr(before, name).state_dict().items())
+
+
+def test_a_model_of_half_precision_files_opens(tiny_model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model, folder)
+    for path in list(folder.glob("*/*.safetensors")):
+        path.rename(path.with_suffix(".fp16.safetensors"))
+    assert load_base(folder, "cpu").unet.dtype == torch.float32

@@ -124,6 +124,31 @@ def test_other_folders_are_refused(folders, tmp_path):
     refused("clip", tmp_path, "cannot be loaded")
 
 
+@pytest.mark.parametrize("name", ["dinov2", "clip"])
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (
+            {"hidden_size": 32},
+            r"weights of other shapes than its config.json says .*Size\(\[.*16\]\).*Size\(\[.*32\]\)",
+        ),
+        ({"hidden_size": "large"}, "cannot be loaded .*hidden_size"),
+        ({"model_type": "dinov9"}, "holds a model of type 'dinov9'"),
+        ({"image_size": [28, 28]}, "image_size is .28, 28.|cannot be loaded"),
+        (None, "cannot be loaded .*config.json: no such file"),
+    ],
+)
+def test_a_configuration_of_another_model_is_refused(folders, tmp_path, name, changes, words):
+    for path in (folders[0] / name).iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = tmp_path / "config.json"
+    if changes is None:
+        config.unlink()
+    else:
+        config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    refused(name, tmp_path, words)
+
+
 def test_a_folder_without_all_weights_is_refused(folders, tmp_path):
     from safetensors.torch import load_file, save_file
 
@@ -141,3 +166,45 @@ def test_other_files_of_inception_are_refused_unread(tmp_path):
         refused("inception", path, "not a file of weights")
     torch.save({"conv.weight": torch.zeros(3)}, path)
     refused("inception", path, "holds another network")
+
+
+def test_wrapped_weights_of_inception(tmp_path, monkeypatch):
+    from torch_fidelity import feature_extractor_inceptionv3 as published
+
+    network = published.FeatureExtractorInceptionV3
+    with monkeypatch.context() as without_weights:
+        without_weights.setattr(published, "load_state_dict_from_url", lambda *_, **__: {})
+        without_weights.setattr(network, "load_state_dict", lambda *_: None)
+        torch.manual_seed(0)
+        plain = network("plain", ["2048"])
+    state = {f"module.{name}": value for name, value in plain.state_dict().items()}
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "inception.pth")
+    x = torch.from_numpy(images(1)[0])[None, None].expand(1, 3, -1, -1)
+    assert torch.equal(open_extractor("inception", tmp_path / "inception.pth", "cpu")(x), plain(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+        (b"<html>", "a web page"),
+    ],
+)
+def test_what_lies_in_the_place_of_weights_is_named(folders, tmp_path, content, words):
+    (tmp_path / "config.json").write_bytes((folders[0] / "clip/config.json").read_bytes())
+    (tmp_path / "model.safetensors").write_bytes(content)
+    refused("clip", tmp_path, f"model.safetensors is {words}")
+    refused("inception", tmp_path / "model.safetensors", f"not a file of weights .{words}")
+    refused("dinov2", tmp_path / "model.safetensors", "a file, not a folder")
+    (tmp_path / "model.safetensors").rename(tmp_path / "._model.safetensors")
+    refused("clip", tmp_path, r"no model.safetensors among its files .config\.json.")
+
+
+def test_half_precision_files_of_a_folder_open(folders, tmp_path):
+    folders[1]["dinov2"].save_pretrained(tmp_path, variant="fp16")
+    source = images(2, 28)
+    found, expected = (
+        extract(open_extractor("dinov2", f, "cpu"), source, "cpu") for f in (tmp_path, folders[0] / "dinov2")
+    )
+    assert torch.equal(found, expected)

@@ -176,3 +176,41 @@ def test_a_recipe_takes_from_a_section_what_it_says(smoke_config):
     assert (recipe.steps, recipe.weight_decay) == (settings.steps, settings.weight_decay)
     assert recipe.warmup_steps == settings.warmup_steps
     assert Recipe.of(smoke_config.evaluation_network).warmup_steps == 20
+
+
+@pytest.mark.parametrize(
+    ("error", "key", "words"),
+    [
+        (
+            torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+            "line.",
+            "lower line.batch, or lower",
+        ),
+        (
+            RuntimeError("MPS backend out of memory (MPS allocated: 8 GB)"),
+            "diffusion.",
+            "raise diffusion.accumulate, or",
+        ),
+        (
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+            "line.",
+            "a batch of 8; lower line.batch",
+        ),
+    ],
+)
+def test_too_little_memory_says_what_to_lower(error, key, words):
+    class Large(Line):
+        def loss(self, model, x, y):
+            raise error
+
+    with pytest.raises(InputError, match=f"the memory is too small for .*{words}"):
+        train_line(Large(), {"key": key})
+
+
+def test_other_errors_of_torch_are_not_taken_for_it():
+    class Wrong(Line):
+        def loss(self, model, x, y):
+            return model(x) @ y
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        train_line(Wrong())

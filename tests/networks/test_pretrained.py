@@ -58,6 +58,12 @@ def test_half_precision_is_read_too(folder, tmp_path, official):
     torch.testing.assert_close(masks_of(tmp_path / "half.pth"), masks_of(folder), rtol=0, atol=1e-2)
 
 
+def test_files_of_the_system_are_no_weights(folder):
+    for name in (".DS_Store", "._x.safetensors", "._model.safetensors"):
+        (folder / name).write_bytes(b"\x00\x05\x16\x07")
+    assert read_pretrained(folder)[1]
+
+
 def rewrite(folder, change):
     state = load_file(folder / "model.safetensors")
     change(state)

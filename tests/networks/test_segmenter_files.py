@@ -1,6 +1,8 @@
 """Networks on disk: what is written, and what is refused."""
 
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,6 +90,30 @@ def test_a_compact_sam_of_other_sizes_is_refused(bases, smoke_config):
     other = settings.model_copy(update={"compact": compact})
     with pytest.raises(InputError, match=rf"with layers {settings.compact.layers}, .*dvc repro base_sam"):
         segmenter((folder, other), smoke_config)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"detail": (8, 8)}, "base.detail has 2 widths"),
+        ({"image_size": 36}, "36 is not a multiple of this SAM's patch"),
+    ],
+)
+def test_what_does_not_go_with_the_weights_is_refused_with_the_base(bases, tmp_path, changes, words):
+    """Before anything is trained."""
+    base = bases["official"][1].model_copy(update=changes)
+    with pytest.raises(InputError, match=words):
+        checkpoint.save_base(tmp_path / "base", SimpleNamespace(base=base), 0)
+    assert not (tmp_path / "base").exists()
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "._sam.safetensors", "Thumbs.db"])
+def test_a_file_of_the_system_makes_no_other_base(bases, smoke_config, tmp_path, name):
+    shutil.copytree(bases["compact"][0], tmp_path / "base")
+    network, settings = segmenter(bases["compact"], smoke_config, train="decoder")
+    saved(tmp_path / "model", network, bases["compact"], settings)
+    (tmp_path / "base" / name).write_bytes(b"x")
+    load_segmenter(checkpoint, tmp_path / "model", CPU, tmp_path / "base")
 
 
 def test_a_segmenter_of_an_earlier_version_is_refused(tmp_path, bases):

@@ -15,7 +15,7 @@ from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.unet.encoder_weights import hub_file, is_folded, load_encoder
-from pipeline.networks.unet.model import BackboneUNet
+from pipeline.networks.unet.model import BackboneUNet, check_usable
 from pipeline.networks.unet.strategies import STRATEGIES, choose_parts
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
@@ -27,7 +27,8 @@ SMALL = (16, 16, 16, 8, 8)
 
 def unet(backbone="mobilenet_v2", n_structures=1, seed=0, **options):
     torch.manual_seed(seed)
-    base = SimpleNamespace(backbone=backbone, input_channels=options.pop("input_channels", 3))
+    size, channels = options.pop("image_size", 64), options.pop("input_channels", 3)
+    base = SimpleNamespace(backbone=backbone, image_size=size, input_channels=channels)
     options = {"decoder_channels": SMALL, "deep_supervision": False} | options
     return BackboneUNet(SimpleNamespace(base=base, **options), n_structures)
 
@@ -66,11 +67,56 @@ def test_backbones_by_name(backbone, input_channels):
 
 
 @pytest.mark.parametrize(
-    ("name", "near"), [("mobilenetv2", "mobilenet_v2"), ("tu-nothing", "makes no U-Net"), ("?", "resnet18")]
+    ("name", "near"),
+    [
+        ("mobilenetv2", "mobilenet_v2"),
+        ("?", "resnet18"),
+        ("convnext_atto", "is not known.*tu-convnext_atto"),
+        ("tu-nothing", "makes no U-Net"),
+        ("tu-resnet1", "is not known.*tu-resnet18"),
+        ("tu-hf-hub:timm/resnet18", "is not known"),
+        ("tu-resnet18.nonsense", "Invalid pretrained tag"),
+        ("tu-vit_tiny_patch16_224", "makes no U-Net of five levels .*downsampling.*; name another"),
+        ("tu-mixer_s16_224", "makes no U-Net of five levels"),
+    ],
 )
 def test_an_unknown_backbone_is_refused(name, near):
     with pytest.raises(InputError, match=f"backbone '.*{near}"):
         unet(name)
+
+
+@pytest.mark.parametrize("size", [32, 96])
+@pytest.mark.parametrize(
+    "backbone", ["tu-swin_tiny_patch4_window7_224", "tu-convnext_atto", "tu-hrnet_w18_small", "tu-vgg11", "xception"]
+)
+def test_encoders_of_other_shapes_work_at_any_size(backbone, size):
+    """A fixed input size, four levels, channels last, a level at full resolution, no padding."""
+    check_usable(unet(backbone, image_size=size), size)
+
+
+def test_swin_trains(pool):
+    network = unet("tu-swin_tiny_patch4_window7_224", image_size=32)
+    before = copied(network)
+    fitted(network, pool, steps=1)
+    assert any(name.startswith("unet.encoder.model.layers_3.") for name in changed(before, network))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "words"),
+    [
+        (
+            "tu-efficientformer_l1",
+            "does not work at base.image_size 64 .*; set base.image_size to 224, which it is made",
+        ),
+        ("mobilenet_v2", "does not work at base.image_size 64 .its masks have .*; raise base.image_size, or name"),
+    ],
+)
+def test_an_encoder_that_does_not_work_at_the_size_is_refused(monkeypatch, backbone, words):
+    network = unet(backbone)
+    if backbone == "mobilenet_v2":
+        monkeypatch.setattr(network, "forward", lambda images: images[..., ::2])
+    with pytest.raises(InputError, match=words):
+        check_usable(network, 64)
 
 
 PARTS = {

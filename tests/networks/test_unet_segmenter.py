@@ -99,6 +99,20 @@ def test_the_base_of_another_backbone_is_refused(tmp_path, settings):
         checkpoint.build(base, settings.model_copy(update={"base": other}), 1)
 
 
+@pytest.mark.parametrize(
+    ("base", "train", "words"),
+    [
+        ({"backbone": "tu-efficientformer_l1"}, "all", "does not work at base.image_size 32"),
+        ({"backbone": "tu-resnet18"}, "bottleneck_decoder", "train 'bottleneck_decoder': .* does not tell its stages"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is(tmp_path, settings, base, train, words):
+    own = settings.model_copy(update={"base": settings.base.model_copy(update=base), "train": train})
+    with pytest.raises(InputError, match=words):
+        checkpoint.save_base(tmp_path / "base", own)
+    assert not (tmp_path / "base").exists()
+
+
 def test_a_random_encoder_that_stays_is_said(tmp_path, settings, caplog):
     base = prepared(tmp_path, settings)
     for train in STRATEGIES:

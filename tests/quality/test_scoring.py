@@ -72,5 +72,7 @@ def test_foreign_images_without_masks_may_have_any_classes(world, monkeypatch):
         "n": 10, "labels": 4, "unlabelled": 0, "cohort": "rings", "foreign": "foreign_images", "replicate": 0,
         "image_size": 64,
     }  # fmt: skip
+    (domain, few) = found["cautions"]
+    assert "FID in domain features is that of 9 images in 32 dimensions" in domain and "Sets of 9 images" in few
     names = [one.name for one in read_measures(world[0] / "quality.json", "")]
     assert set(names) == set(CATALOGUE) - {"diversity", "tstr", "trts"}

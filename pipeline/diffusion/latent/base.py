@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from pipeline.networks.given_weights import variant_of, weight_files
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
@@ -48,6 +49,11 @@ def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", r
     Raises:
         InputError: no such folder, another kind of model, a missing part, or weights that are not safetensors.
     """
+    if folder.is_file():
+        raise InputError(
+            f"{folder}: a file, and a folder is wanted; diffusers makes one with "
+            f"`StableDiffusionPipeline.from_single_file(...).save_pretrained(...)`; {remedy}"
+        )
     index = folder / "model_index.json"
     kind = read_json(index, f"the folder is no diffusers model; {remedy}").get("_class_name")
     if kind != pipeline:
@@ -68,21 +74,25 @@ def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", r
 
 
 def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
-    if not list(folder.glob("*.safetensors")):
-        found = ", ".join(sorted(file.name for file in folder.glob("*"))) or "nothing"
-        raise InputError(
-            f"{folder}: no safetensors weights (found {found}), and pickled weights are refused because they can run "
-            "code; get the model's safetensors files"
-        )
+    stem = "model" if kind is CLIPTextModel else "diffusion_pytorch_model"
     try:
-        network, report = kind.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, output_loading_info=True
-        )
+        variant = variant_of(weight_files(folder, stem))
+    except ValueError as error:
+        raise InputError(
+            f"{folder}: no safetensors weights can be read ({error}); get the model's safetensors files, for pickled "
+            "weights are refused because they can run code"
+        ) from None
+    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": variant}
+    if kind is CLIPTextModel:
+        # transformers' message would point to a report that is not printed.
+        options["ignore_mismatched_sizes"] = True
+    try:
+        network, report = kind.from_pretrained(folder, **options)
     except UNREADABLE as error:
         raise InputError(f"{folder}: not the weights of a {kind.__name__} ({in_one_line(error)}); {remedy}") from None
-    if report["missing_keys"]:
-        missing = ", ".join(sorted(report["missing_keys"])[:3])
-        raise InputError(f"{folder}: weights are missing ({missing}); {remedy}")
+    if wrong := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
+        what = "are missing" if report["missing_keys"] else "have other shapes than its config.json says"
+        raise InputError(f"{folder}: weights {what} ({', '.join(wrong[:3])}); {remedy}")
     if hasattr(network, "register_to_config"):
         # diffusers notes the path and would save it, so that equal models differed between machines.
         network.register_to_config(_name_or_path="")

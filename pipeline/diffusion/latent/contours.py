@@ -8,9 +8,9 @@ a line painted over the image would hide the skull. A second structure takes the
 import numpy as np
 from scipy import ndimage
 
+from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.run.errors import InputError
 
-MAX_STRUCTURES = 2
 _LEVEL = 127
 """A contour channel above this grey level is line."""
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
@@ -18,9 +18,9 @@ _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 def check_structures(n_structures: int) -> None:
     """Raises InputError for more structures than an RGB image has channels to spare."""
-    if n_structures > MAX_STRUCTURES:
+    if n_structures > MAX_CONTOURS:
         raise InputError(
-            f"key 'diffusion.variant' is 'reference', which draws at most {MAX_STRUCTURES} structures, and the "
+            f"key 'diffusion.variant' is 'reference', which draws at most {MAX_CONTOURS} structures, and the "
             f"cohort has {n_structures}; use 'controlnet'"
         )
 

@@ -174,7 +174,7 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
         pipeline = MaskToImagePipeline.from_pretrained(
             folder, use_safetensors=True, low_cpu_mem_usage=False, local_files_only=True
         )
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Exception as error:  # a folder can be damaged in many ways
         raise InputError(f"{folder}: not a mask-to-image diffusion model ({in_one_line(error)}); {remedy}") from None
     pipeline.unet.to(memory_format=torch.channels_last).eval()
     return pipeline.to(device)

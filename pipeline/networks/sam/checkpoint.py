@@ -30,6 +30,9 @@ LICENCE = "that of the weights; Apache-2.0 for those of segment-anything"
 def save_base(folder: Path, settings: Settings, seed: int) -> None:
     """What every arm starts from: pretrained weights under transformers' names at the size they were trained at, or a
     compact SAM drawn with ``seed``.
+
+    Raises:
+        InputError: no such weights, or ``settings`` that do not go with them.
     """
     base = settings.base
     if base.weights is None:
@@ -39,6 +42,8 @@ def save_base(folder: Path, settings: Settings, seed: int) -> None:
         origin = {"image_size": base.image_size, "trained_on": "nothing: random weights", "licence": "Apache-2.0"}
     else:
         config, state = read_pretrained(Path(base.weights))
+        # What does not go together is refused here, before anything is trained.
+        Sam(at_resolution(config, state, base.image_size, base.window), 1, detail=base.detail)
         about = {"architecture": OFFICIAL, "sam": _without_versions(config.to_diff_dict())}
         origin = {"image_size": config.vision_config.image_size, "licence": LICENCE}
     save_tensors(folder, "sam", state, about | origin)
@@ -63,7 +68,7 @@ def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures
     Raises:
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
-    about, again = read_config(folder, "sam"), "run `dvc repro base_sam`"
+    about, again = read_config(folder, "sam", "architecture"), "run `dvc repro base_sam`"
     if (about["architecture"] == COMPACT) != (settings.weights is None):
         raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
     if settings.weights is None:
@@ -107,9 +112,9 @@ def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
     Raises:
         InputError: another base than it was trained from, or weights of another architecture.
     """
-    if (found := base_digest(base)) != about["base"]:
+    if (found := base_digest(base)) != (wanted := about.get("base")):
         raise InputError(
-            f"{folder}: was fine-tuned from base {about['base']}, {base} is {found}; give the SAM it started from, or "
+            f"{folder}: was fine-tuned from base {wanted}, {base} is {found}; give the SAM it started from, or "
             "fine-tune again"
         )
     network = build(base, settings, len(about["structures"]))

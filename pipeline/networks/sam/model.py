@@ -45,7 +45,9 @@ class Sam(nn.Module):
         super().__init__()
         tokens = sam.mask_decoder.num_mask_tokens
         if not 1 <= n_structures <= tokens:
-            raise InputError(f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge some")
+            raise InputError(
+                f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge task.structures"
+            )
         self.sam, self.n_structures, self.prompt, self.convolutional = sam, n_structures, prompt, convolutional
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
         # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.

@@ -15,9 +15,9 @@ from torch import Tensor
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
-from pipeline.networks.weights import check_tensors, read_tensors
+from pipeline.networks.given_weights import open_weights
+from pipeline.networks.weights import differences
 from pipeline.run import files
-from pipeline.run.errors import InputError
 
 REMEDY = "give an official checkpoint such as sam_vit_b_01ec64.pth, or null for the compact SAM"
 DECODER_HEADS = 8
@@ -27,23 +27,41 @@ with Path(__file__).with_name("names.csv").open(newline="") as table:
 """Beginnings of names, the first that fits counts; # is a number. Both columns are read in both directions."""
 TIED = "prompt_encoder.shared_embedding.positional_embedding"
 """transformers' second copy of the position code, which the official state dict does not hold."""
+LANDMARKS = (
+    "mask_decoder.iou_token.weight",
+    "mask_decoder.mask_tokens.weight",
+    "prompt_encoder.no_mask_embed.weight",
+    "prompt_encoder.not_a_point_embed.weight",
+)
+"""Tensors of every SAM that both sides call alike."""
 
 
 def read_official(path: Path) -> tuple[SamConfig, dict[str, Tensor]]:
-    """The architecture of an official checkpoint and its tensors under transformers' names, at the size it has.
+    """The architecture of a checkpoint and its tensors under transformers' names, at the size it has.
+
+    Args:
+        path: an official checkpoint, or a state dict of ``SamModel``; see :func:`open_weights` for what may be around.
 
     Raises:
         InputError: no such file, not a checkpoint, or another architecture.
     """
-    state = read_tensors(path, REMEDY)
+    state = _officially(open_weights(path, LANDMARKS, _faults, REMEDY, "not a SAM checkpoint"))
+    return architecture(state), {to_transformers(key): value for key, value in state.items()}
+
+
+def _officially(state: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    return official_state(state) if any(key.startswith("vision_encoder.") for key in state) else state
+
+
+def _faults(state: Mapping[str, Tensor]) -> list[str]:
+    state = _officially(state)
     try:
         config = architecture(state)
     except (KeyError, IndexError, ValueError) as error:
-        raise InputError(f"{path}: not a SAM checkpoint (no usable {error}); {REMEDY}") from None
+        return [f"no usable {error}"]
     with torch.device("meta"):
         wanted = official_state(SamModel(config).state_dict())
-    check_tensors(path, state, wanted, REMEDY)
-    return config, {to_transformers(key): value for key, value in state.items()}
+    return differences(state, wanted)
 
 
 def write_official(state: Mapping[str, Tensor], path: Path) -> None:

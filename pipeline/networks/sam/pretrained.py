@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
+from pipeline.networks.given_weights import weight_files
 from pipeline.networks.sam.official import REMEDY, TIED, read_official
 from pipeline.networks.weights import check_tensors, read_tensors
 from pipeline.run import files
@@ -25,7 +26,7 @@ log = logging.getLogger("pipeline.segmentation")
 
 
 def read_pretrained(path: Path) -> tuple[SamConfig, dict[str, Tensor]]:
-    """Architecture and tensors, under transformers' names, of an official ``.pth`` or a Hugging Face folder.
+    """Architecture and tensors, under transformers' names, of a checkpoint or a Hugging Face folder.
 
     Raises:
         InputError: nothing there, a damaged or foreign file, or another architecture.
@@ -38,7 +39,10 @@ def _read_folder(path: Path) -> tuple[SamConfig, dict[str, Tensor]]:
     if about.get("model_type") != "sam":
         raise InputError(f"{path}: its model_type is '{about.get('model_type')}', not 'sam'; {REMEDY}")
     remedy = f"safetensors are needed; get the folder again, or {REMEDY}"
-    shards = [read_tensors(file, remedy) for file in sorted(path.glob("*.safetensors"))]
+    try:
+        shards = [read_tensors(file, remedy) for file in weight_files(path)]
+    except ValueError as error:
+        raise InputError(f"{path}: {error}; {remedy}") from None
     state = {key: value for shard in shards for key, value in shard.items() if key != TIED}
     try:
         config = SamConfig.from_dict(about)
@@ -65,7 +69,9 @@ def at_resolution(
     config = copy.deepcopy(config)
     vision = config.vision_config
     if image_size % vision.patch_size:
-        raise InputError(f"base.image_size {image_size} is not a multiple of this SAM's patch size {vision.patch_size}")
+        raise InputError(
+            f"base.image_size {image_size} is not a multiple of this SAM's patch size {vision.patch_size}; change it"
+        )
     trained_at, grid = vision.image_size, image_size // vision.patch_size
     if vision.window_size:
         vision.window_size = window or matched_window(grid, trained_at // vision.patch_size, vision.window_size)

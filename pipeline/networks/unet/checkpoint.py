@@ -7,7 +7,7 @@ from torch import Tensor
 
 from pipeline.config.segmenters import UNetSegmenter
 from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
-from pipeline.networks.unet.model import BackboneUNet
+from pipeline.networks.unet.model import BackboneUNet, check_usable
 from pipeline.networks.unet.strategies import choose_parts
 from pipeline.networks.weights import load_weights, read_config, save_tensors
 from pipeline.run.errors import InputError
@@ -18,11 +18,17 @@ log = logging.getLogger("pipeline.segmentation")
 
 
 def save_base(folder: Path, settings: UNetSegmenter) -> None:
-    """The encoder's weights, taken over from where ``settings`` say; without weights a note that there are none."""
+    """The encoder's weights, taken over from where ``settings`` say; without weights a note that there are none.
+
+    Raises:
+        InputError: an encoder that cannot be used at this size or trained like this, or weights that are not its own.
+    """
     base = settings.base
     state: dict[str, Tensor] = {}
+    network = BackboneUNet(settings, 1)
+    check_usable(network, base.image_size)
+    choose_parts(network, settings.train)
     if base.weights is not None:
-        network = BackboneUNet(settings, 1)
         load_encoder(network, base.weights)
         if is_folded(network.encoder):
             raise InputError(
@@ -50,7 +56,7 @@ def build(base: Path, settings: UNetSegmenter, n_structures: int) -> BackboneUNe
     Raises:
         InputError: no base there, or that of another backbone.
     """
-    about = read_config(base, ENCODER)
+    about = read_config(base, ENCODER, "backbone", "input_channels", "pretrained")
     for key in ("backbone", "input_channels"):
         if about[key] != (wanted := getattr(settings.base, key)):
             raise InputError(f"{base}: {key} {about[key]}, not {wanted}; run `dvc repro base_unet`")

@@ -3,36 +3,56 @@
 Nothing is downloaded here.
 """
 
+import logging
+import re
 from pathlib import Path
 
 from torch import Tensor, nn
 
+from pipeline.networks.given_weights import open_weights
 from pipeline.networks.unet.model import BackboneUNet
-from pipeline.networks.weights import check_tensors, read_tensors
+from pipeline.networks.weights import differences
 from pipeline.run.errors import InputError
 
 HUB = "imagenet"
+log = logging.getLogger("pipeline.weights")
 
 
 def load_encoder(network: BackboneUNet, weights: str) -> None:
     """Give the network's encoder the weights of a classifier; a head for its classes is left out.
 
     Args:
-        weights: ``imagenet``, or a ``.safetensors``, ``.pth``, ``.pt`` or ``.npz`` with the tensor names of the encoder
-            (torchvision's for MobileNet and ResNet).
+        weights: ``imagenet``, or a file with the tensor names of the encoder (torchvision's for MobileNet and ResNet,
+            timm's for ``tu-``), whatever stands around them; see :func:`open_weights`.
 
     Raises:
         InputError: nothing there, a damaged file, or the tensors of another architecture.
     """
     path = hub_file(network.backbone) if weights == HUB else Path(weights)
-    remedy = f"it is no file of a '{network.backbone}'; give weights of that backbone"
-    state = _adapted(read_tensors(path, remedy), network.unet.encoder)
-    known = network.encoder.state_dict()
+    named = {_spelt(name).removeprefix("model."): name for name in network.encoder.state_dict()}
+    known = {name: network.encoder.state_dict()[own] for name, own in named.items()}
     # Counters that no classifier needs.
-    wanted = {name: known[name] for name in known if name in state or not name.endswith("num_batches_tracked")}
-    state = {name: state[name] for name in wanted if name in state}
-    check_tensors(path, state, wanted, remedy)
-    network.encoder.load_state_dict(state, strict=False)
+    needed = {name for name in known if not name.endswith("num_batches_tracked")}
+    stems = {name.split(".")[0] for name in known}
+
+    def wanted(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """What is the encoder's by its name, and not a head's."""
+        return {name: value for name, value in _adapted(state, known).items() if name.split(".")[0] in stems}
+
+    def faults(state: dict[str, Tensor]) -> list[str]:
+        own = wanted(state)
+        return differences(own, {name: value for name, value in known.items() if name in needed | own.keys()})
+
+    remedy = f"it is no file of a '{network.backbone}'; give weights of that backbone"
+    state = open_weights(path, needed, faults, remedy, renamed=_spelt)
+    if left := sorted(state.keys() - known.keys()):
+        log.info("%s: %d tensors are no part of the encoder and left out, such as %s", path, len(left), left[0])
+    network.encoder.load_state_dict({named[name]: value for name, value in wanted(state).items()}, strict=False)
+
+
+def _spelt(name: str) -> str:
+    """timm's name of a tensor: the encoders ``tu-`` write ``stages_0.`` for its ``stages.0.``."""
+    return re.sub(r"_(\d+)\.", r".\1.", name)
 
 
 def hub_file(backbone: str) -> Path:
@@ -56,10 +76,10 @@ def hub_file(backbone: str) -> Path:
     return Path(path)
 
 
-def _adapted(state: dict[str, Tensor], encoder: nn.Module) -> dict[str, Tensor]:
+def _adapted(state: dict[str, Tensor], known: dict[str, Tensor]) -> dict[str, Tensor]:
     """For one or two input channels the three colours' weights are summed, as a grey image shows each the same."""
-    first = next(name for name, value in encoder.state_dict().items() if value.ndim == 4)
-    wanted = encoder.state_dict()[first].shape[1]
+    first = next(name for name, value in known.items() if value.ndim == 4)
+    wanted = known[first].shape[1]
     if first in state and state[first].ndim == 4 and wanted < state[first].shape[1]:
         summed = state[first].sum(dim=1, keepdim=True) / wanted
         state = state | {first: summed.expand(-1, wanted, -1, -1).contiguous()}

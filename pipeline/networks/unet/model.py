@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config.segmenters import UNetSegmenter
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -25,7 +25,8 @@ class BackboneUNet(nn.Module):
         settings: ``base.backbone``, an encoder of segmentation-models-pytorch (``tu-<name>`` for one of timm);
             ``base.input_channels``, 1 to 3 copies of the grey value, normalised as the classifier's training images
             were; ``decoder_channels``, features of the five decoder blocks, the coarsest first; ``deep_supervision``,
-            in training, masks of the coarser decoder blocks too, the final one last.
+            in training, masks of the coarser decoder blocks too, the final one last. An encoder that takes one size
+            only, such as Swin's, is built for ``base.image_size``.
 
     Raises:
         InputError: no such encoder, or one without five levels.
@@ -36,16 +37,18 @@ class BackboneUNet(nn.Module):
         import segmentation_models_pytorch as smp
 
         backbone, channels = settings.base.backbone, settings.decoder_channels
-        if not backbone.startswith("tu-") and backbone not in smp.encoders.encoders:
-            near = get_close_matches(backbone, smp.encoders.encoders, n=3) or ["mobilenet_v2", "resnet18", "mit_b0"]
-            raise InputError(f"backbone '{backbone}' is not known; e.g. {', '.join(near)}")
+        _check_known(backbone, list(smp.encoders.encoders))
         inputs = settings.base.input_channels
         options = {"in_channels": inputs, "decoder_channels": channels, "classes": n_structures}
         try:
+            if _made_for(backbone):
+                options["img_size"] = settings.base.image_size
             # Nearest neighbours leave steps of two pixels in the outline.
             self.unet = smp.Unet(backbone, encoder_weights=None, decoder_interpolation="bilinear", **options)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise InputError(f"backbone '{backbone}' makes no U-Net of five levels ({error}); name another") from None
+        except Exception as error:  # an encoder can be unfit in many ways
+            raise InputError(
+                f"base.backbone '{backbone}' makes no U-Net of five levels ({in_one_line(error)}); name another"
+            ) from None
         self.backbone, self.n_structures = backbone, n_structures
         self.register_buffer("mean", torch.tensor(_channels(MEAN, inputs))[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(_channels(STD, inputs))[:, None, None], persistent=False)
@@ -94,6 +97,47 @@ class BackboneUNet(nn.Module):
         for module in self._still:
             module.eval()
         return self
+
+
+def check_usable(network: BackboneUNet, image_size: int) -> None:
+    """Raise InputError where the network does not turn an image of this size into masks of the same size."""
+    images = torch.zeros(2, 1, image_size, image_size)
+    try:
+        with torch.no_grad():
+            found = list(network.eval()(images).shape[2:])
+        reason = None if found == [image_size] * 2 else f"its masks have {found} pixels"
+    except Exception as error:  # an encoder can be unfit in many ways
+        reason = in_one_line(error)
+    if reason:
+        size = _made_for(network.backbone)
+        raise InputError(
+            f"base.backbone '{network.backbone}' does not work at base.image_size {image_size} ({reason}); "
+            + (f"set base.image_size to {size}, which it is made for, or " if size else "raise base.image_size, or ")
+            + "name another, such as mobilenet_v2"
+        )
+
+
+def _check_known(backbone: str, encoders: Sequence[str]) -> None:
+    import timm
+
+    # timm would look up other names, those with a colon among them, on the Hub.
+    of_timm = backbone.startswith("tu-") and ":" not in backbone and timm.is_model(backbone.removeprefix("tu-"))
+    if of_timm or backbone in encoders:
+        return
+    known = [*encoders, *(f"tu-{name}" for name in timm.list_models())]
+    near = [f"tu-{backbone}"] if timm.is_model(backbone) else get_close_matches(backbone, known, n=3)
+    raise InputError(
+        f"base.backbone '{backbone}' is not known, so it makes no U-Net; "
+        f"e.g. {', '.join(near or ['mobilenet_v2', 'resnet18', 'mit_b0'])}"
+    )
+
+
+def _made_for(backbone: str) -> int | None:
+    """The input size, in pixels, of an encoder of timm that takes one size only, told when it is built."""
+    import timm
+
+    about = timm.get_pretrained_cfg(backbone.removeprefix("tu-")) if backbone.startswith("tu-") else None
+    return about.input_size[-1] if about is not None and about.fixed_input_size else None
 
 
 def _channels(values: Sequence[float], count: int) -> list[float]:

@@ -46,7 +46,7 @@ def choose_parts(network: BackboneUNet, strategy: str) -> None:
         parts = STRATEGIES[strategy](network)
     except (KeyError, NotImplementedError, AttributeError):
         raise InputError(
-            f"strategy '{strategy}': the backbone '{network.backbone}' does not tell its stages; use 'decoder' or 'all'"
+            f"train '{strategy}': the backbone '{network.backbone}' does not tell its stages; use 'decoder' or 'all'"
         ) from None
     network.requires_grad_(False)
     for part in (*parts, network.unet.segmentation_head, network.heads):

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from pipeline.config.quality import Gate
+from pipeline.config.quality import MIN_REAL, Gate
 from pipeline.data.case import Case
 from pipeline.data.stacking import at_size
 from pipeline.data.structures import names
-from pipeline.quality.imprint import MIN_REAL, imprint, imprinted
+from pipeline.quality.imprint import imprint, imprinted
 from pipeline.quality.measures import position
 from pipeline.quality.selection.label_budget import LabelBudget, score, scores
 from pipeline.quality.training_distance import copy_threshold

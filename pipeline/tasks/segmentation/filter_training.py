@@ -33,7 +33,8 @@ def train_label_filter(
     patients, n_structures = sorted({case.patient for case in cases}), len(structures)
     if len(patients) < settings.folds:
         raise InputError(
-            f"key 'filter.folds' is {settings.folds}, the {len(cases)} labels are of {len(patients)} patients"
+            f"key 'filter.folds' is {settings.folds}, the {len(cases)} labels are of {len(patients)} patients; lower "
+            "filter.folds, or raise grid.labels"
         )
     fold_of_patient = {patient: i % settings.folds for i, patient in enumerate(patients)}
     trained_on = {"labels": [case.id for case in cases], "parameters": settings.model_dump(mode="json")}

@@ -27,7 +27,7 @@ class LabelFilter:
     """
 
     def __init__(self, folder: Path, device):
-        about = read_config(folder, "filter")
+        about = read_config(folder, "filter", "structures", "folds", "fold_of_patient", "out_of_fold_dice")
         self.folder, self.device = folder, device
         self.structures = from_json(about["structures"])
         self.fold_of: dict[str, int] = about["fold_of_patient"]
