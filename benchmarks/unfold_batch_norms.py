@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from pipeline.imaging.decoding import decode_image
+from pipeline.decoding.decode import decode_image
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.networks.unet.encoder_weights import is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet

@@ -22,10 +22,10 @@ def run(
     from pipeline.data.labels import label_subset
     from pipeline.data.structures import names
     from pipeline.data.writer import assemble_dataset
+    from pipeline.decoding.decode import read_masks
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.masks import MaskSource
     from pipeline.diffusion.sampling import sample_shards, variety_set
-    from pipeline.imaging.decoding import read_masks
     from pipeline.run import files, processes, seeds
     from pipeline.run.compute import setup
     from pipeline.run.resume import Scratch

@@ -12,8 +12,8 @@ from pipeline.run.stage import _arguments
 from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, needed
 
 ORDER = (
-    "run", "config", "imaging", "data", "networks", "features", "simulation", "learning", "cohorts", "diffusion",
-    "arms", "tasks", "quality", "comparison", "stages", "tools",
+    "run", "config", "imaging", "data", "decoding", "networks", "features", "simulation", "learning", "cohorts",
+    "diffusion", "arms", "tasks", "quality", "comparison", "stages", "tools",
 )  # fmt: skip
 """Each package imports only those before it, and itself."""
 
@@ -111,6 +111,7 @@ EDITS = {
     "tasks/segmentation/scores.py": {"evaluate", "score"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
     "diffusion/pixel/denoiser.py": GENERATOR,
+    "decoding/dicom.py": {"prepare", "sample"},
     "cohorts/psfhs.py": {"prepare"},
     "cohorts/doubles.py": {"prepare", "check_cohorts"},
     "simulation/tissue.py": {"phantom"},
@@ -146,7 +147,7 @@ def runs_again(change) -> set[str]:
         ("curate", {"curate"}),
         ("gate", {"gate"}),
         ("diffusion", {"train_diffusion"}),
-        ("score", {"score"}),
+        ("score", {"score", "check_cohorts"}),
         ("unlabelled", {"unlabelled", "pseudo_label"}),
         ("grid", {"check_cohorts", "compare"}),
         ("kinds", set()),

@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.cohorts.source import Files, Note, Source, by_id, folders, stem, suffix
-from pipeline.imaging.decoding import decode_colours
+from pipeline.decoding.decode import decode_colours
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")

@@ -1,6 +1,6 @@
 """A folder of one's own, and the format of the phantom cohorts.
 
-``images/`` and ``masks/`` hold, at any depth, files of the suffixes that ``pipeline.imaging.decoding`` lists; a mask
+``images/`` and ``masks/`` hold, at any depth, files of the suffixes that ``pipeline.decoding.decode`` lists; a mask
 has the name of its image, and pixels that are class indices. ``cases.csv`` is optional: a column ``id`` (the image's
 name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``country``, ``device``; a number, country or device may be left
 empty, a patient may not. Without the column ``patient`` every image is its own patient.
@@ -12,8 +12,8 @@ import numpy as np
 
 from pipeline.cohorts.source import Files, Note, Source, by_id, case_table, folders, stem, suffix
 from pipeline.data.tables import Row
-from pipeline.imaging import decoding
-from pipeline.imaging.decoding import IMAGE_SUFFIXES, MASK_SUFFIXES
+from pipeline.decoding import decode
+from pipeline.decoding.decode import IMAGE_SUFFIXES, MASK_SUFFIXES
 from pipeline.run.errors import InputError
 
 CLASSES = None
@@ -42,7 +42,7 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
-    return decoding.decode_mask(data, name)
+    return decode.decode_mask(data, name)
 
 
 def _part(name: str) -> str | None:

@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from pipeline.cohorts.source import Files, Note, Source, by_id, case_table, stem, suffix
 from pipeline.data.tables import Row
-from pipeline.imaging import decoding
+from pipeline.decoding import decode
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.run.errors import InputError
 
@@ -94,7 +94,7 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
-    return fill_annotation(decoding.decode_mask(data, name), name, note)
+    return fill_annotation(decode.decode_mask(data, name), name, note)
 
 
 def _sizes(row: Row) -> dict:

@@ -11,7 +11,7 @@ let ``near_doubles: merge`` keep near images on one side of a split.
 import numpy as np
 
 from pipeline.cohorts.source import Files, Note, Source, by_id, folders, suffix
-from pipeline.imaging import decoding
+from pipeline.decoding import decode
 
 CLASSES = ("background", "pubic_symphysis", "fetal_head")
 
@@ -25,4 +25,4 @@ def index(source: Source, labelled: bool) -> Files:
 
 
 def decode_mask(data: bytes, name: str, note: Note) -> np.ndarray:
-    return decoding.decode_mask(data, name)
+    return decode.decode_mask(data, name)

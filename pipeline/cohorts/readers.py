@@ -20,7 +20,7 @@ from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case, check_case
 from pipeline.data.structures import Structure, names
-from pipeline.imaging.decoding import class_indices, decode_image
+from pipeline.decoding.decode import class_indices, decode_image
 from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}

@@ -10,7 +10,7 @@ from typing import NamedTuple, Self
 
 from pipeline.cohorts import archives
 from pipeline.data.tables import Row, parse_table
-from pipeline.imaging.file_names import split_suffix
+from pipeline.decoding.file_names import split_suffix
 from pipeline.run.errors import InputError
 from pipeline.run.listing import walk
 

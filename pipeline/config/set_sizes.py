@@ -1,4 +1,4 @@
-"""How many cases, labels and samples the stages need: held against the parameters, and by ``check_cohorts`` the cohorts.
+"""How many cases, labels and samples the stages need, held against the parameters and (by check_cohorts) the cohorts.
 
 Nothing is then trained in vain for a set that is too small for what comes after.
 """

@@ -51,10 +51,10 @@ def run(args: argparse.Namespace) -> None:
     from pipeline.config.sample import Sampler
     from pipeline.data import structures
     from pipeline.data.writer import encode_png
+    from pipeline.decoding.decode import read_masks
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.sector import sector_bank
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
-    from pipeline.imaging.decoding import read_masks
     from pipeline.run.compute import setup
     from pipeline.run.seeds import derive
 

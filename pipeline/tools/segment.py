@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.tables import positive, read_table, write_table
-from pipeline.imaging.file_names import IMAGE_SUFFIXES, list_files, split_suffix
+from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.tools import command
@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.data.case import Case
     from pipeline.data.structures import from_json
     from pipeline.data.writer import encode_png
+    from pipeline.decoding.decode import decode_image
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.imaging.decoding import decode_image
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup

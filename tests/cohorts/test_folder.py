@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.decoding import class_indices
+from pipeline.decoding.decode import class_indices
 from pipeline.run.errors import InputError
 from tests.cohorts.reading import HEAD, TWO, read
 

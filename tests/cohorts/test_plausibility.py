@@ -104,7 +104,7 @@ def test_all_implausible_cases_are_told_together(tmp_path):
 @pytest.mark.parametrize(("table", "fine"), [(0.2, True), (0.2015, True), (0.1, False), (0.21, False)])
 def test_the_table_against_the_file(tmp_path, monkeypatch, table, fine):
     from pipeline.cohorts import readers
-    from pipeline.imaging.decoding import Picture
+    from pipeline.decoding.decode import Picture
 
     monkeypatch.setattr(readers, "decode_image", lambda data, name, window: Picture(head().image, 0.2))
     cases = read("folder", write(tmp_path / "raw", {"a": table}))

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from pipeline.cohorts.hc18 import fill_annotation
-from pipeline.imaging.decoding import decode_image
+from pipeline.decoding.decode import decode_image
 from pipeline.imaging.letterbox import letterbox
 from pipeline.imaging.outline import outline
 from pipeline.quality.imprint import imprint, imprinted

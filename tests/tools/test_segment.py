@@ -435,7 +435,7 @@ def test_a_turned_photograph_is_measured_upright(command, images, tmp_path):
 
 
 def test_dicom_is_read_and_no_name_is_passed_on(command, images, tmp_path):
-    from tests.imaging.test_dicom import PERSON, dicom
+    from tests.decoding.test_dicom import PERSON, dicom
 
     for path in images.iterdir():
         path.unlink()

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.imaging.stored import Stored, check_frames, check_size, decoder
+from pipeline.decoding.stored import Stored, check_frames, check_size, decoder
 from pipeline.run.errors import InputError
 
 _FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP")

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.imaging import dicom, raster, volume
-from pipeline.imaging.file_names import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, list_files, split_suffix
-from pipeline.imaging.grey_levels import Window, eight_bit, grey_levels
-from pipeline.imaging.mask_values import mask_values, opaque
-from pipeline.imaging.stored import Stored, pixel_edge
-from pipeline.imaging.volume_header import kind_of
+from pipeline.decoding import dicom, raster, volume
+from pipeline.decoding.file_names import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, list_files, split_suffix
+from pipeline.decoding.grey_levels import Window, eight_bit, grey_levels
+from pipeline.decoding.mask_values import mask_values, opaque
+from pipeline.decoding.stored import Stored, pixel_edge
+from pipeline.decoding.volume_header import kind_of
 from pipeline.run.errors import InputError
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pipeline.imaging.stored import Stored
+from pipeline.decoding.stored import Stored
 from pipeline.run.errors import InputError
 
 

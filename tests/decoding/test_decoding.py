@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging import stored
-from pipeline.imaging.decoding import decode_colours, decode_image
-from pipeline.imaging.raster import _TURNS
+from pipeline.decoding import stored
+from pipeline.decoding.decode import decode_colours, decode_image
+from pipeline.decoding.raster import _TURNS
 from pipeline.run.errors import InputError
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(16, 16)

@@ -9,8 +9,8 @@ import re
 import struct
 import zlib
 
-from pipeline.imaging.metaimage import is_metaimage
-from pipeline.imaging.stored import MAX_PIXELS
+from pipeline.decoding.metaimage import is_metaimage
+from pipeline.decoding.stored import MAX_PIXELS
 from pipeline.run.errors import InputError
 
 _NIFTI_1, _NIFTI_2 = (b"n+1\0", b"ni1\0"), (b"n+2\0", b"ni2\0")

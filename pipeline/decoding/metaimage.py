@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-from pipeline.imaging.stored import MAX_PIXELS, Volume
+from pipeline.decoding.stored import MAX_PIXELS, Volume
 from pipeline.run.errors import InputError
 
 _KEYS = re.compile(rb"\s*(ObjectType|ObjectSubType|Comment|NDims|Name|ID)\s*[=:]")

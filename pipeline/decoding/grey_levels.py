@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.imaging.stored import Stored
+from pipeline.decoding.stored import Stored
 from pipeline.run.errors import InputError
 
 Window = tuple[float, float]

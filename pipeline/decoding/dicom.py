@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.imaging.stored import Stored, check_frames, check_size, decoder
+from pipeline.decoding.stored import Stored, check_frames, check_size, decoder
 from pipeline.run.errors import InputError
 
 log = logging.getLogger("pipeline.imaging")

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.decoding import decode_colours, decode_image, decode_mask
+from pipeline.decoding.decode import decode_colours, decode_image, decode_mask
 from pipeline.run.errors import InputError
-from tests.imaging.test_decoding import encode, itk
-from tests.imaging.test_dicom import SAMPLES, dicom
+from tests.decoding.test_decoding import encode, itk
+from tests.decoding.test_dicom import SAMPLES, dicom
 
 NOISE = np.random.default_rng(0).integers(0, 256, (24, 30), dtype=np.uint8)
 COLOUR = np.stack([NOISE, NOISE[::-1], NOISE[:, ::-1]], axis=-1)

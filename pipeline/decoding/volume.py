@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.imaging.metaimage import read_metaimage
-from pipeline.imaging.stored import Stored, Volume, check_frames, check_size, decoder
-from pipeline.imaging.volume_header import check_header, inflated_nifti, nrrd_unit
+from pipeline.decoding.metaimage import read_metaimage
+from pipeline.decoding.stored import Stored, Volume, check_frames, check_size, decoder
+from pipeline.decoding.volume_header import check_header, inflated_nifti, nrrd_unit
 from pipeline.run.errors import InputError
 
 _IO = {".nrrd": "NrrdImageIO", ".nii": "NiftiImageIO"}

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.imaging.decoding import decode_colours, decode_image, decode_mask
+from pipeline.decoding.decode import decode_colours, decode_image, decode_mask
 from pipeline.run.errors import InputError
-from tests.imaging.test_decoding import WIDE
+from tests.decoding.test_decoding import WIDE
 
 NAMES = ["x.mha", "x.nrrd", "x.nii", "x.nii.gz"]
 
@@ -156,7 +156,7 @@ def test_no_other_file_is_opened(tmp_path, name, before, after):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_hostile_sizes(tmp_path, name):
-    from pipeline.imaging import volume_header
+    from pipeline.decoding import volume_header
 
     data = stored(tmp_path, "x.nii" if name == "x.nii.gz" else name, WIDE)
     if name == "x.mha":

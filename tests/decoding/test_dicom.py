@@ -10,9 +10,9 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from pipeline.imaging.decoding import decode_colours, decode_image, decode_mask
+from pipeline.decoding.decode import decode_colours, decode_image, decode_mask
 from pipeline.run.errors import InputError
-from tests.imaging.test_decoding import DEEP, WIDE
+from tests.decoding.test_decoding import DEEP, WIDE
 
 SAMPLES = Path(pydicom.__file__).parent / "data" / "test_files"
 PERSON = "Mustermann^Erika"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.imaging.file_names import IMAGE_SUFFIXES, MASK_SUFFIXES, list_files, named, split_suffix
+from pipeline.decoding.file_names import IMAGE_SUFFIXES, MASK_SUFFIXES, list_files, named, split_suffix
 from pipeline.run.errors import InputError
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.imaging.decoding import class_indices, decode_mask, read_masks
+from pipeline.decoding.decode import class_indices, decode_mask, read_masks
 from pipeline.run.errors import InputError
-from tests.imaging.test_decoding import encode, frames, itk, white_is_zero
+from tests.decoding.test_decoding import encode, frames, itk, white_is_zero
 
 SHAPE = np.zeros((6, 8), np.uint8)
 SHAPE[2:4, 3:7] = 1
@@ -146,7 +146,7 @@ def test_what_is_ambiguous_is_refused(data, reason):
 
 
 def test_image_and_mask_are_turned_alike():
-    from pipeline.imaging.decoding import decode_image
+    from pipeline.decoding.decode import decode_image
 
     exif = Image.Exif()
     exif[274] = 6

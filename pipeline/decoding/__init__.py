@@ -1,0 +1,1 @@
+"""Files of images and masks into arrays, as the files say."""
