@@ -1,7 +1,10 @@
-"""Which of several processes this one is: `torchrun` or `accelerate launch` tell by environment variables."""
+"""Several processes: which one this is, as `torchrun` or `accelerate launch` tell, and a pool of workers."""
 
 import os
+import signal
 from datetime import timedelta
+
+from pipeline.run import parents
 
 
 def rank() -> int:
@@ -27,3 +30,17 @@ def wait_for_all(cpu: bool) -> None:
         from accelerate import PartialState
 
         PartialState(cpu=cpu, timeout=timedelta(days=7)).wait_for_everyone()
+
+
+def pool(count: int):
+    """A ``ProcessPoolExecutor`` whose workers end with this process, however it ends."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    return ProcessPoolExecutor(count, initializer=_follow, initargs=(os.getpid(),))
+
+
+def _follow(parent: int) -> None:
+    # Ctrl-C reaches all; one of them says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parents.end_with([parent])
