@@ -10,8 +10,10 @@
 """
 
 import errno
+import io
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -132,11 +134,18 @@ def _close_output() -> None:
 
 
 def _output_is_open() -> bool:
+    if not sys.stdout or sys.stdout.closed:
+        return True
+    watched = select.poll()
     try:
-        _close_output()
+        sys.stdout.flush()
+        watched.register(sys.stdout.fileno(), 0)
+    except io.UnsupportedOperation:
+        # No file of the system, as in tests.
+        return True
     except OSError:
         return False
-    return True
+    return not watched.poll(0)
 
 
 def _leave(status: int | str | None) -> None:

@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipeline.run import files, locks
@@ -42,7 +42,9 @@ def written_whole(target: Path) -> Iterator[Path]:
                 _flush(partial)
                 _swap(partial, place)
             finally:
-                _tidy(place)
+                # What stays hidden the next writer removes; the error is what has to be told.
+                with suppress(OSError):
+                    _tidy(place)
     except InputError as error:
         raise InputError(_shown(str(error), place, target)) from None
     except Exception as error:

@@ -2,6 +2,9 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from datetime import timedelta
 
 from pipeline.run import parents
@@ -32,11 +35,18 @@ def wait_for_all(cpu: bool) -> None:
         PartialState(cpu=cpu, timeout=timedelta(days=7)).wait_for_everyone()
 
 
-def pool(count: int):
-    """A ``ProcessPoolExecutor`` whose workers end with this process, however it ends."""
+@contextmanager
+def pool(count: int) -> Iterator[Executor]:
+    """Worker processes that end with this one, however it ends; after an error nothing that waits is begun."""
     from concurrent.futures import ProcessPoolExecutor
 
-    return ProcessPoolExecutor(count, initializer=_follow, initargs=(os.getpid(),))
+    workers = ProcessPoolExecutor(count, initializer=_follow, initargs=(os.getpid(),))
+    try:
+        yield workers
+    except BaseException:
+        workers.shutdown(cancel_futures=True)
+        raise
+    workers.shutdown()
 
 
 def _follow(parent: int) -> None:
