@@ -47,7 +47,7 @@ def pull_and_reproduce(folder: Path, targets: Sequence[str], storage: str | None
         storage: address of the remote to use from now on; None for the default one of the project.
     """
     if storage is not None:
-        call(folder, "dvc", "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
+        call(folder, *QUICK_DVC, "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
     output = call(folder, *QUICK_DVC, "repro", "--pull", *targets)
     return re.findall("(?m)^Running stage '(.+?)'", output)
 
