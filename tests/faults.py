@@ -94,7 +94,8 @@ def torment(victim: Victim, seed: int) -> Tally:
             tally.reruns, since = tally.reruns + 1, 0
             tally.differing += [f"{what}, rerun: {path}" for path, one in whole.items() if digest(path) != one]
             tally.stale += [f"{what}, rerun: {path}" for path in [*hidden(victim), *(scratch(victim) - before)]]
-            victim.clear()
+            if tally.kills < victim.kills:
+                victim.clear()
     print(tally, flush=True)
     return tally
 

@@ -58,7 +58,7 @@ def project(tmp_path_factory) -> Path:
 
     edit(path, change)
     sh(path, "dvc", "repro", "sample@8-0", "predict_sam@sam-8-0-real", "assemble_labels@8-0-warped")
-    sh(path, "dvc", "remote", "add", "-qd", "storage", str(path.with_name("remote")))
+    sh(path, "dvc", "remote", "add", "-d", "storage", str(path.with_name("remote")))
     commit(path, "results")
     return path
 

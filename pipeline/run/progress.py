@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.processes import is_main
 
 
@@ -37,15 +36,10 @@ def progress(name: str, steps: int, live: Path | None = None) -> Iterator[Progre
     """With ``live``, every tenth loss also goes to a DVCLive folder there. Only the main process shows or writes."""
     logger = None
     if live and is_main():
-        from dvc.scm import SCMError
         from dvclive import Live
 
-        options = {"report": None, "save_dvc_exp": False, "monitor_system": False}
-        try:
-            # dvcyaml=None: by default DVCLive edits the pipeline file.
-            logger = Live(str(live), resume=False, dvcyaml=None, **options)
-        except SCMError as error:
-            raise InputError(f"{in_one_line(error)}; `dvc config core.no_scm true` lets DVC do without git") from None
+        # dvcyaml=None: by default DVCLive edits the pipeline file.
+        logger = Live(str(live), resume=False, report=None, save_dvc_exp=False, dvcyaml=None, monitor_system=False)
     with tqdm(total=steps, desc=name, mininterval=5, disable=None if is_main() else True) as bar:
         yield Progress(bar, steps, logger)
     if logger:
