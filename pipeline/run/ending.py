@@ -68,8 +68,9 @@ def reported() -> Iterator[None]:
             if is_main():
                 log.error("ended by %s before it was done; nothing half-written is left", number.name)
             _leave(128 + number)
-        except SystemExit as left:
-            _leave(left.code)
+        except SystemExit:
+            _settle_output()
+            raise
         except Exception as error:
             told = explained(error)
             if isinstance(error, BrokenPipeError) and not _output_is_open():
@@ -148,8 +149,12 @@ def _output_is_open() -> bool:
     return not watched.poll(0)
 
 
-def _leave(status: int | str | None) -> None:
+def _leave(status: int) -> None:
+    _settle_output()
+    sys.exit(status)
+
+
+def _settle_output() -> None:
     if not _output_is_open():
         # Python would complain when it tries once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(status)

@@ -11,6 +11,7 @@ start` from it), git access to the repository and access to the remote.
 
 import argparse
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -76,7 +77,10 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
     options += ["--storage", args.storage] if args.storage else []
     needs = shared(repo, args.targets)
     ran, asked = [], []
+    on_term = signal.getsignal(signal.SIGTERM)
     ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
+    # Ray has put its own there.
+    signal.signal(signal.SIGTERM, on_term)
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
         room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
