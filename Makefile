@@ -6,10 +6,10 @@ PRESET ?= quick
 UV = uv==0.13.9
 # Columns of dvc exp show that say less than Dice's difference does, or nothing.
 DROPPED = .*(iou|hd95_px|hc_error_percent|[.]dice)$$|data.*|models.*|.*/live.*|results/[a-ln-z].*|Created|State|Executor
-BIN = $(CURDIR)/$(VENV)/bin
 READY = $(VENV)/.ready
 
-export PATH := $(BIN):$(PATH)
+# The checkout's own path may hold anything: it reaches no shell but in a variable.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 # Where this is set, each of thirty processes compiles torch anew; empty is unset.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -24,11 +24,11 @@ help:
 	@echo "make lint             ruff; make lock: pin the newest versions that pyproject.toml allows"
 
 repro: $(READY)
-	python -m pipeline.tools.launch.quick_dvc repro
-	@echo "Report: $(CURDIR)/results/report.html"
+	PIPELINE_ENDS_WITH=$$PPID python -m pipeline.tools.launch.quick_dvc repro
+	@echo "Report: $$PWD/results/report.html"
 
 preset: $(READY)
-	python -m pipeline.tools.preset $(PRESET)
+	python -m pipeline.tools.preset "$(PRESET)"
 
 # Two files at a time, each on one thread and the longest first: the suite is for two cores.
 test: $(READY)
@@ -38,26 +38,26 @@ test-slow: $(READY)
 	python -m pytest -m slow
 
 experiments: $(READY)
-	dvc exp show --only-changed --hide-workspace --drop "$(DROPPED)"
+	python -m pipeline.tools.launch.quick_dvc exp show --only-changed --hide-workspace --drop "$(DROPPED)"
 
 dag: $(READY)
-	@dvc dag --collapse-foreach-matrix --mermaid
+	@python -m pipeline.tools.launch.quick_dvc dag --collapse-foreach-matrix --mermaid
 
 lint: $(READY)
-	ruff check .
-	ruff format --check .
+	python -m ruff check .
+	python -m ruff format --check .
 
 lock: $(READY)
-	uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.11 --upgrade \
+	python -m uv pip compile pyproject.toml --extra dev --extra cluster --universal --python-version 3.11 --upgrade \
 	  --no-header --no-annotate -o requirements.lock
 
 # uv installs the lock in about a minute; where it cannot be had, pip does the same more slowly.
 $(READY): requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	if $(BIN)/python -m pip install --quiet $(UV); \
-	then VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -r requirements.lock; \
-	else $(BIN)/python -m pip install --quiet -r requirements.lock; fi
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	"$(PYTHON)" -m venv $(VENV)
+	if $(VENV)/bin/python -m pip install --quiet $(UV); \
+	then VIRTUAL_ENV="$$PWD/$(VENV)" $(VENV)/bin/python -m uv pip install --quiet -r requirements.lock; \
+	else $(VENV)/bin/python -m pip install --quiet -r requirements.lock; fi
+	$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $(READY)
 
 clean:

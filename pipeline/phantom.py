@@ -8,19 +8,18 @@ PARAMS = ("seed", "compute", "phantom")
 
 def run(params, *, out: Output) -> None:
     """Simulate the phantom cohorts, each in the layout a user's own folder has."""
-    from concurrent.futures import ProcessPoolExecutor
-
     from pipeline import simulation as phantom
     from pipeline.data.tables import write_table
     from pipeline.run.errors import InputError
+    from pipeline.run.processes import pool
 
     if unknown := sorted(set(params.phantom.cases) - set(phantom.COHORTS)):
         raise InputError(
             f"key 'phantom.cases': no phantom cohort '{unknown[0]}'; there are {', '.join(phantom.COHORTS)}"
         )
     jobs = [(name, i) for name, count in params.phantom.cases.items() for i in range(count)]
-    with ProcessPoolExecutor(params.compute.threads) as pool:
-        rows = list(pool.map(_simulate, jobs, [params.seed] * len(jobs), [out] * len(jobs), chunksize=4))
+    with pool(params.compute.threads) as workers:
+        rows = list(workers.map(_simulate, jobs, [params.seed] * len(jobs), [out] * len(jobs), chunksize=4))
     for name in params.phantom.cases:
         write_table(
             out / name / "cases.csv", [row for row, (cohort, _) in zip(rows, jobs, strict=True) if cohort == name]

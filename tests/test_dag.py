@@ -41,7 +41,16 @@ def test_command_passes_exactly_the_arguments_of_the_stage(name):
     command = body(name)["cmd"]
     assert re.search(rf"python -m pipeline\.{name}\s", command)
     passed = {flag.replace("-", "_") for flag in re.findall(r"--([a-z-]+)", command)}
-    assert passed == set(_arguments(module.run))
+    assert passed == {name for name, one in _arguments(module.run).items() if one.default is one.empty}
+
+
+def test_no_shell_sees_a_path_of_the_user():
+    """Names and numbers of the grid alone: a path may hold blanks, quotes and semicolons."""
+    used = {key for name in STAGES for key in re.findall(r"\$\{(.*?)\}", body(name)["cmd"])}
+    named = {"key", "item.role", "item.n", "item.r", "item.arm", "item.segmenter"}
+    assert used == named | {
+        *("grid.train", "grid.foreign", "unlabelled.role", "unlabelled.cohort", "assemble.generous_labels")
+    }
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,15 +12,27 @@ from pipeline.run.errors import InputError
 from pipeline.run.listing import walk
 
 
+def beside(path: Path, kind: str) -> Path:
+    """A hidden name beside a path that no other process uses; readers, git and DVC pass over it."""
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to disk, rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    partial = beside(path, "partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException as error:
+        if isinstance(error, OSError):
+            # The system names no file when a disk is full.
+            error.filename, error.filename2 = str(path), None
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: object) -> None:
@@ -45,7 +58,10 @@ def read_json(path: Path, remedy: str) -> dict:
 
 
 def remove(path: Path) -> None:
+    """Remove a file or a folder; a folder is gone as a whole, also for who is killed in the middle of it."""
     if path.is_dir() and not path.is_symlink():
+        if path.suffix != ".partial":
+            path = path.rename(beside(path, "partial"))
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -1,7 +1,13 @@
-"""Which of several processes this one is: `torchrun` or `accelerate launch` tell by environment variables."""
+"""Several processes: which one this is, as `torchrun` or `accelerate launch` tell, and a pool of workers."""
 
 import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
 from datetime import timedelta
+
+from pipeline.run import parents
 
 
 def rank() -> int:
@@ -27,3 +33,24 @@ def wait_for_all(cpu: bool) -> None:
         from accelerate import PartialState
 
         PartialState(cpu=cpu, timeout=timedelta(days=7)).wait_for_everyone()
+
+
+@contextmanager
+def pool(count: int) -> Iterator[Executor]:
+    """Worker processes that end with this one, however it ends; after an error nothing that waits is begun."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    workers = ProcessPoolExecutor(count, initializer=_follow, initargs=(os.getpid(),))
+    try:
+        yield workers
+    except BaseException:
+        workers.shutdown(cancel_futures=True)
+        raise
+    workers.shutdown()
+
+
+def _follow(parent: int) -> None:
+    # Ctrl-C reaches all; one of them says so.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    parents.end_with([parent])

@@ -3,12 +3,16 @@
 import fcntl
 import logging
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
-from pipeline.run import files
+from pipeline.run import files, locks
 from pipeline.run.processes import is_main
 
 PACKAGE = Path(__file__).parents[1]
+LOCK = ".lock"
 log = logging.getLogger("pipeline.resume")
 
 
@@ -28,15 +32,16 @@ class Scratch:
         values = (*values, torch.__version__, torch.cuda.is_available())
         digest = files.digest([*code_of_this_program(), *inputs], *values)
         self.folder = root / f"{name}-{digest[:16]}"
-        self.folder.mkdir(parents=True, exist_ok=True)
         self._file = self.folder / "state.pt"
-        # Held while this process lives: nobody removes the folder under it.
-        self._lock = _lock(self.folder, fcntl.LOCK_SH)
         if is_main():
+            # Held while this process lives: nobody removes the folder under it.
+            self._lock = _hold(self.folder)
             for stale in root.glob(f"{name}-*"):
-                if stale != self.folder and (lock := _lock(stale, fcntl.LOCK_EX | fcntl.LOCK_NB)):
-                    files.remove(stale)
-                    lock.close()
+                # Another run may be faster.
+                with suppress(FileNotFoundError):
+                    if stale != self.folder and (lock := locks.acquire(stale / LOCK, fcntl.LOCK_EX)):
+                        files.remove(stale)
+                        lock.close()
 
     def load(self) -> dict | None:
         """The last saved state, or None."""
@@ -59,8 +64,8 @@ class Scratch:
         files.write_bytes(self._file, buffer.getvalue())
 
     def clear(self) -> None:
-        """Remove the folder; the main process does."""
-        if is_main():
+        """Remove the folder; the main process does. Of several runs of the same work the last one does."""
+        if is_main() and locks.alone(self._lock):
             files.remove(self.folder)
 
 
@@ -79,12 +84,12 @@ def code_of(program: Path) -> list[Path]:
     return sorted(Path(module.__file__) for module in finder.modules.values() if module.__file__)
 
 
-def _lock(folder: Path, kind: int):
-    """An open file that holds the lock of a folder, or None where another process holds it."""
-    file = (folder / ".lock").open("w")
-    try:
-        fcntl.flock(file, kind)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
+def _hold(folder: Path) -> IO[str]:
+    """The folder, made where it is missing, and a shared lock on it: an open file."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Another run may have just removed the folder, or be about to.
+        with suppress(FileNotFoundError):
+            if lock := locks.acquire(folder / LOCK, fcntl.LOCK_SH):
+                return lock
+        time.sleep(0.01)

@@ -3,27 +3,28 @@
 Argument parsing, logging, parameters, threads and atomic outputs live here, once. A stage is a module with
 
 * ``PARAMS``: the sections of ``params.yaml`` it reads (``dvc.yaml`` lists the same);
-* ``run(params, *, ...)``: keyword arguments annotated ``Path``, ``int``, ``str`` or :data:`Output`.
+* ``run(params, *, ...)``: keyword arguments annotated ``Path``, ``Path | None``, ``int``, ``str`` or :data:`Output`.
+
+How it ends: :mod:`pipeline.run.ending`.
 """
 
 import argparse
 import inspect
 import logging
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
-from pipeline.run import files
-from pipeline.run.errors import InputError
+from pipeline.run.ending import reported
+from pipeline.run.outputs import written_whole
 from pipeline.run.processes import is_main
 
 Output = Annotated[Path, "output"]
-"""A path the stage writes. ``run`` gets a scratch path, moved to the real one only when it succeeds."""
+"""A path the stage writes. ``run`` gets another one beside it, renamed to the real one only when it succeeds."""
 
 SCRATCH = Path(".scratch")
 log = logging.getLogger("pipeline")
@@ -41,36 +42,25 @@ def build_parser(run: Callable) -> argparse.ArgumentParser:
     for name, argument in _arguments(run).items():
         kind, default = argument.annotation, argument.default
         given = {"required": True} if default is inspect.Parameter.empty else {"default": default}
-        about = {Output: "path to write", Path: "path"}.get(kind, "value")
-        parser.add_argument(f"--{name.replace('_', '-')}", type=Path if kind == Output else kind, help=about, **given)
+        about = {Output: "path to write", Path: "path", Path | None: "path"}.get(kind, "value")
+        read = kind if about == "value" else Path
+        parser.add_argument(f"--{name.replace('_', '-')}", type=read, help=about, **given)
     return parser
 
 
 def main(run: Callable, read: Callable[[Path], tuple[object, int]], argv: Sequence[str] | None = None) -> None:
-    """Parse, run, and turn bad input into one line on stderr and exit status 2.
+    """Parse and run; how it ends is told by its exit status and, where it fails, one line on stderr.
 
     Args:
         read: a parameter file → what ``run`` gets of it, and the number of threads.
     """
-    args = vars(build_parser(run).parse_args(argv))
-    with reported(InputError):
+    with reported():
+        args = vars(build_parser(run).parse_args(argv))
         params, threads = read(args.pop("params"))
         prepare_environment(threads)
         start = time.monotonic()
         execute(run, params, args)
         log.info("%s took %.0f s and %.1f GB", run.__globals__["__spec__"].name, time.monotonic() - start, _peak_gb())
-
-
-@contextmanager
-def reported(*bad: type[Exception]) -> Iterator[None]:
-    """Log to stderr, and turn exceptions of these kinds into one line there and exit status 2."""
-    logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING, stream=sys.stderr)
-    log.setLevel(logging.INFO if is_main() else logging.WARNING)
-    try:
-        yield
-    except bad as error:
-        log.error("%s", error)
-        sys.exit(2)
 
 
 def prepare_environment(threads: int) -> None:
@@ -82,7 +72,7 @@ def prepare_environment(threads: int) -> None:
 
 
 def execute(run: Callable, params, args: dict) -> None:
-    """Call ``run`` with its outputs redirected to scratch, and move them into place when it returns.
+    """Call ``run`` with other paths for its outputs, and put these into place when it returns.
 
     Of several processes the main one writes and moves; the others are given the same arguments.
     """
@@ -91,21 +81,6 @@ def execute(run: Callable, params, args: dict) -> None:
             if is_main() and argument.annotation == Output and args[name] is not None:
                 args[name] = outputs.enter_context(written_whole(args[name]))
         run(params, **args)
-
-
-@contextmanager
-def written_whole(target: Path) -> Iterator[Path]:
-    """A scratch path for what becomes ``target`` when the block ends, or is removed where it raises."""
-    partial = SCRATCH / "partial" / str(target).strip("/").replace("/", "__")
-    files.remove(partial)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield partial
-        target.parent.mkdir(parents=True, exist_ok=True)
-        files.remove(target)
-        shutil.move(partial, target)
-    finally:
-        files.remove(partial)
 
 
 def _peak_gb() -> float:

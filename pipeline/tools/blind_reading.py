@@ -23,7 +23,7 @@ from pipeline.config.section import NonNegative, Positive, Section
 from pipeline.data.tables import read_table, write_table
 from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.run.stage import written_whole
+from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.blind_reading")
@@ -266,7 +266,8 @@ def run_score(args: argparse.Namespace) -> None:
         if reader["unrated"]:
             log.warning("%s left %d of %d images unrated", reader["reader"], reader["unrated"], scores["images"])
     if args.out:
-        files.write_json(args.out, scores)
+        with written_whole(args.out) as partial:
+            files.write_json(partial, scores)
     print(as_text(scores))
 
 

@@ -14,16 +14,15 @@ import hashlib
 import logging
 import os
 import re
-import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
+from pipeline.tools.launch import children
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 
 log = logging.getLogger("pipeline.cell")
@@ -37,7 +36,7 @@ def reproduce_and_push(stage: str, repository: str, revision: str, workspace: Pa
     """
     with _clone(workspace, repository, revision) as folder:
         ran = pull_and_reproduce(folder, [stage], storage)
-        call(folder, "dvc", "push", "--run-cache", stage)
+        call(folder, *QUICK_DVC, "push", "--run-cache", stage)
     return ran
 
 
@@ -48,7 +47,7 @@ def pull_and_reproduce(folder: Path, targets: Sequence[str], storage: str | None
         storage: address of the remote to use from now on; None for the default one of the project.
     """
     if storage is not None:
-        call(folder, "dvc", "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
+        call(folder, *QUICK_DVC, "remote", "add", "--quiet", "--force", "--local", "--default", "shared", storage)
     output = call(folder, *QUICK_DVC, "repro", "--pull", *targets)
     return re.findall("(?m)^Running stage '(.+?)'", output)
 
@@ -86,7 +85,7 @@ def call(folder: Path, *words: str) -> str:
     """
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    done = subprocess.run(words, cwd=folder, env=environment, **piped)
+    done = children.run(words, cwd=folder, env=environment, **piped)
     if done.returncode:
         raise InputError(f"`{' '.join(words)}` failed: {complaints(done.stdout)}")
     return done.stdout
@@ -98,29 +97,15 @@ def complaints(output: str) -> str:
     return " ".join([line for line in told if line.startswith(("ERROR", "fatal"))] or told[-5:])
 
 
-def _end_with_parent() -> None:
-    """Kill this process and all it started when standard input closes, which it does when the parent dies."""
-    os.setpgid(0, 0)
-
-    def watch():
-        sys.stdin.read()
-        os.killpg(0, signal.SIGKILL)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("stage", help="as `dvc stage list` names it")
     parser.add_argument("--repository", required=True, help="what `git clone` takes")
     parser.add_argument("--revision", required=True, help="a commit that the repository has")
     parser.add_argument("--workspace", type=Path, required=True, help="folder of this machine for clones")
     parser.add_argument("--storage", help="address of the shared DVC remote (default: that of the project)")
-    parser.add_argument("--end-with-parent", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.end_with_parent:
-        _end_with_parent()
     ran = reproduce_and_push(args.stage, args.repository, args.revision, args.workspace.expanduser(), args.storage)
     log.info("%s is pushed; run here: %s", args.stage, ", ".join(ran) or "nothing, it was done before")
     print("\n".join(ran))

@@ -11,6 +11,7 @@ start` from it), git access to the repository and access to the remote.
 
 import argparse
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import call, pull_and_reproduce
+from pipeline.tools.launch import children
 from pipeline.tools.workers import Fault, add_stages, dependencies, run_all
 
 log = logging.getLogger("pipeline.cluster")
@@ -51,15 +53,12 @@ def shared(repo: Path, targets: Sequence[str]) -> dict[str, set[str]]:
 
 
 def run_cell(stage: str, options: Sequence[str]) -> list[str]:
-    """On a node: the stages that ran there. The process and all it starts die with the worker that calls this."""
-    words = [sys.executable, "-m", "pipeline.tools.cell", stage, *options, "--end-with-parent"]
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    # Not communicate(): it would close standard input, whose end is the sign that this process is dead.
-    told = process.stderr.read()
-    output = process.stdout.read()
-    if process.wait():
-        raise InputError(told.strip().removeprefix("ERROR "))
-    return output.split()
+    """On a node: the stages that ran there. The process and all it starts end with the worker that calls this."""
+    words = [sys.executable, "-m", "pipeline.tools.cell", stage, *options]
+    done = children.run(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise InputError(done.stderr.strip().removeprefix("ERROR "))
+    return done.stdout.split()
 
 
 def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
@@ -77,8 +76,11 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
     options = ["--repository", repository, "--revision", pinned_revision(repo), "--workspace", args.workspace]
     options += ["--storage", args.storage] if args.storage else []
     needs = shared(repo, args.targets)
-    ran = []
+    ran, asked = [], []
+    on_term = signal.getsignal(signal.SIGTERM)
     ray.init(address=args.address, logging_level=logging.WARNING, log_to_driver=False)
+    # Ray has put its own there.
+    signal.signal(signal.SIGTERM, on_term)
     try:
         remote, room = ray.remote(run_cell), {"num_cpus": args.cpus, "num_gpus": args.gpus}
         room |= {"max_retries": args.retries, "scheduling_strategy": "SPREAD"}
@@ -86,15 +88,20 @@ def run_on_cluster(args: argparse.Namespace, repo: Path) -> list[str]:
         def task(stages: Sequence[str], _: int) -> Fault | None:
             (stage,) = stages
             try:
-                ran.extend(ray.get(remote.options(name=stage, **room).remote(stage, options)))
+                asked.append(remote.options(name=stage, **room).remote(stage, options))
+                ran.extend(ray.get(asked[-1]))
             except ray.exceptions.RayTaskError as error:
                 return stage, f"failed: {error.cause}"
             except ray.exceptions.RayError as error:
                 return stage, f"is lost, after {args.retries} retries: {str(error).splitlines()[0]}"
 
+        def stop() -> None:
+            for one in asked:
+                ray.cancel(one, force=True)
+
         # Twice what has room: Ray queues the rest, and a failure leaves little in its queue.
         at_once = max(2, round(2 * ray.cluster_resources().get("CPU", 1) / max(args.cpus, 0.1)))
-        run_all(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going)
+        run_all(needs, min(len(needs), at_once), task, chained=False, keep_going=args.keep_going, stop=stop)
     finally:
         ray.shutdown()
     return ran

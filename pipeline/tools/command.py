@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pipeline.run import stage
-from pipeline.run.errors import InputError
+from pipeline.run.ending import reported
+
+LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def build_parser(add_arguments: Callable) -> argparse.ArgumentParser:
@@ -38,17 +40,17 @@ def between(kind: type, least: float, most: float = math.inf) -> Callable[[str],
 
 
 def new_folder(text: str) -> Path:
-    """An argument's type: a folder to write, which does not exist yet or is empty."""
+    """An argument's type: a folder to write, which does not exist yet or is empty, but for what file managers leave."""
     path = Path(text)
-    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+    if path.exists() and not (path.is_dir() and all(entry.name in LITTER for entry in path.iterdir())):
         raise argparse.ArgumentTypeError(f"{path} exists and is not an empty folder; name a new one, or empty it")
     return path
 
 
 def main(add_arguments: Callable, run: Callable, argv: Sequence[str] | None = None) -> None:
-    """Parse and run; exit with the status that ``run(args)`` returns, if any, or with 2 and one line for bad input."""
-    args = build_parser(add_arguments).parse_args(argv)
-    with stage.reported(InputError, OSError):
+    """Parse and run; exit with the status that ``run(args)`` returns, if any; :mod:`pipeline.run.ending` has others."""
+    with reported():
+        args = build_parser(add_arguments).parse_args(argv)
         stage.prepare_environment(getattr(args, "threads", 1))
         if status := run(args):
             raise SystemExit(status)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.run import files
 from pipeline.run.errors import InputError
+from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 REGISTRY = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
@@ -64,7 +65,8 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
         if key != TIED:
             fits = value.shape == original[key].shape
             state[key] = value if fits else resize(key, value, original[key].shape) if trained else original[key]
-    write_official(state, out)
+    with written_whole(out) as partial:
+        write_official(state, partial)
     if network.detail is not None:
         log.warning("the finer mask head stays behind: the official code has none")
     if network.prompt != "none":
@@ -111,7 +113,8 @@ def export_onnx(model: Path, out: Path) -> None:
     difference = float(np.abs(session.run(None, {"image": images.numpy()})[0] - expected).max())
     if not difference <= TOLERANCE:
         raise InputError(f"{model}: ONNX Runtime's logits differ by {difference:.2g} from torch's; nothing was written")
-    files.write_bytes(out, data)
+    with written_whole(out) as partial:
+        files.write_bytes(partial, data)
     log.info("%s: %.1f MB, logits within %.1g of torch's", out, len(data) / 1e6, difference)
 
 

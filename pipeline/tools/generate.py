@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pipeline.run import files
 from pipeline.run.errors import InputError
-from pipeline.run.stage import written_whole
+from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.generate")

@@ -17,6 +17,7 @@ from pipeline.config.params import parse_params
 from pipeline.run import files
 from pipeline.run.cells import prune_datasets
 from pipeline.run.errors import InputError
+from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 COMPLETE = "quick"
@@ -92,7 +93,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     text = compose(Path("presets"), args.preset) if args.preset else sorted_by_kind(PARAMS)
     config = parse_params(text, PARAMS)
-    files.write_bytes(PARAMS, text.encode())
+    with written_whole(PARAMS) as partial:
+        files.write_bytes(partial, text.encode())
     # A cohort of another preset would dirty what depends on the folder.
     prune_datasets(Path("data/cohorts/held_out"), held_out_names(config.cohorts))
     for name, cohort in config.cohorts.items():

@@ -8,7 +8,8 @@ each path for as long as a stage reads or writes it. Set ``compute.threads`` to 
 the lock, because it changes floating-point sums.
 
 When a stage fails, nothing new is started; with ``--keep-going`` every stage that does not need it still is. What
-failed, and what was not run for that, is named at the end, and the exit status is 2.
+failed, and what was not run for that, is named at the end, and the exit status is 2. Ctrl-C and SIGTERM end the stages
+that run; what they had saved for resuming stays.
 """
 
 import argparse
@@ -17,15 +18,18 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 from pipeline.tools.cell import complaints
+from pipeline.tools.launch import children
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
+from pipeline.tools.launch.without_git import do_without_git
 
 LOGS = Path(".scratch/workers")
 log = logging.getLogger("pipeline.workers")
@@ -54,7 +58,12 @@ Start = Callable[[Sequence[str], int], Fault | None]
 
 
 def run_all(
-    needs: Mapping[str, set[str]], workers: int, start: Start, chained: bool = True, keep_going: bool = False
+    needs: Mapping[str, set[str]],
+    workers: int,
+    start: Start,
+    chained: bool = True,
+    keep_going: bool = False,
+    stop: Callable[[], None] = lambda: None,
 ) -> None:
     """Start every stage as soon as what it needs is done, and log it as it ends.
 
@@ -64,13 +73,14 @@ def run_all(
         start: called in threads.
         chained: give a worker, with a stage, the next ones that nothing else could run meanwhile: that saves starts.
         keep_going: after a failure go on with all stages that do not need the failed one.
+        stop: called when this is interrupted, to end what ``start`` waits for.
 
     Raises:
         InputError: stages failed; with what is said of them, and with the stages that were not run for that.
     """
     waiting, ended, begin = dict(needs), {}, time.monotonic()
     idle, running = list(range(workers)), {}
-    with ThreadPoolExecutor(workers) as threads:
+    with ThreadPoolExecutor(workers) as threads, _stopped(stop):
         while True:
             done = {stage for stage, fault in ended.items() if not fault}
             stopped = len(done) < len(ended) and not keep_going
@@ -97,6 +107,15 @@ def run_all(
         raise InputError("; ".join([*told, f"not run for that: {left}"] if left else told))
 
 
+@contextmanager
+def _stopped(stop: Callable[[], None]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        stop()
+        raise
+
+
 def _chain(first: str, waiting: Mapping[str, set[str]], done: set[str]) -> list[str]:
     """The stage and those after it, as long as each makes exactly one other one ready."""
     chain = [first]
@@ -115,7 +134,7 @@ def reproduce(stages: Sequence[str], worker: int, devices: Sequence[str] = ()) -
     path = LOGS / f"{stages[0].replace('/', '_')}.log"
     with path.open("w") as output:
         words = [*QUICK_DVC, "--wait-for-lock", "repro", "--single-item", *stages]
-        if subprocess.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0:
+        if children.run(words, stdout=output, stderr=subprocess.STDOUT, env=environment).returncode == 0:
             return None
     text = path.read_text()
     named = [stage for stage in re.findall(r"failed to reproduce '([^']+)'", text) if stage in stages]
@@ -135,8 +154,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    do_without_git()
     start = partial(reproduce, devices=args.devices)
-    run_all(dependencies(Path(), args.targets), args.workers, start, keep_going=args.keep_going)
+    needs = dependencies(Path(), args.targets)
+    run_all(needs, args.workers, start, keep_going=args.keep_going, stop=children.end_all)
 
 
 if __name__ == "__main__":

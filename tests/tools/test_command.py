@@ -61,13 +61,20 @@ def test_an_empty_folder_and_a_new_one_may_be_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("ends", "status"),
-    [(None, None), (0, None), (1, 1), (InputError("file x: bad"), 2), (FileNotFoundError("file x: bad"), 2)],
+    [
+        (None, None),
+        (0, None),
+        (1, 1),
+        (InputError("file x: bad"), 2),
+        (FileNotFoundError("file x: bad"), 2),
+        (KeyboardInterrupt("file x: bad"), 130),
+    ],
 )
 def test_exit_status_is_that_of_the_command_and_2_for_bad_input(monkeypatch, caplog, ends, status):
     monkeypatch.setattr(command.stage, "prepare_environment", lambda threads: None)
 
     def run(args):
-        if isinstance(ends, Exception):
+        if isinstance(ends, BaseException):
             raise ends
         return ends
 
@@ -78,6 +85,7 @@ def test_exit_status_is_that_of_the_command_and_2_for_bad_input(monkeypatch, cap
             command.main(add_arguments, run, [])
         assert left.value.code == status
     assert ("file x: bad" in caplog.text) == (status == 2)
+    assert ("ended by SIGINT" in caplog.text) == (status == 130)
 
 
 def test_a_fault_of_the_program_is_not_called_bad_input(monkeypatch):

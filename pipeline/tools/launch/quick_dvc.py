@@ -5,17 +5,27 @@
 After every stage DVC parses and prints the whole lock file to change one entry of it, and lets no other worker in
 meanwhile: six seconds where there are 300 stages. Here only that entry is printed, and put in its place. This reaches
 into DVC, so it is done with the versions it was tested with and no other; with another one this is plain `dvc`.
+
+SIGTERM and SIGHUP end the stage that runs, then DVC in good order; so does the end of the program that started this.
 """
 
 import re
+import signal
 import sys
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+from pipeline.run import parents
 from pipeline.run.files import write_bytes
+from pipeline.tools.launch.without_git import do_without_git
 
 TESTED = ("3.67.1",)
+signals: list[int] = []
+"""Those that ended this process."""
+INTERRUPTED = 252
+"""What DVC exits with after Ctrl-C."""
 # The one of this environment (-P), not of a clone that is worked in.
 QUICK_DVC = (sys.executable, "-P", "-m", "pipeline.tools.launch.quick_dvc")
 
@@ -66,15 +76,37 @@ def replace_lock_writer() -> None:
     dvcfile.Lockfile.dump_stages = dump_stages
 
 
+def end_in_order(number: int, frame) -> None:
+    """What a signal does: the stage that runs ends first, then DVC, as after Ctrl-C."""
+    import psutil
+
+    signal.signal(number, signal.SIG_IGN)
+    below = psutil.Process().children(recursive=True)
+    for child in psutil.Process().children():
+        child.terminate()
+    deadline = time.monotonic() + parents.GRACE
+    for process in below:
+        if not parents.wait_for_any([process.pid], max(0, deadline - time.monotonic())):
+            process.kill()
+    signals.append(number)
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     from dvc.cli import main as dvc
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, end_in_order)
+    parents.follow()
+    do_without_git()
     if (installed := version("dvc")) in TESTED:
         replace_lock_writer()
     else:
         slow = "plain DVC writes the lock file, which takes seconds a stage in a large grid"
         print(f"WARNING: quick_dvc knows DVC {' and '.join(TESTED)}, not {installed}; {slow}", file=sys.stderr)
-    sys.exit(dvc())
+    status = dvc()
+    sys.exit(128 + signals[0] if signals else 128 + signal.SIGINT if status == INTERRUPTED else status)
 
 
 if __name__ == "__main__":
