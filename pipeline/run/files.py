@@ -12,15 +12,19 @@ from pipeline.run.errors import InputError
 from pipeline.run.listing import walk
 
 
-def beside(path: Path, kind: str) -> Path:
-    """A hidden name beside a path that no other process uses; readers, git and DVC pass over it."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
+def beside(path: Path, kind: str, kept: int | None = None) -> Path:
+    """A hidden name beside a path that no other process uses; readers, git and DVC pass over it.
+
+    Args:
+        kept: characters of the path's name that go into it; a system's names have at most 255 bytes.
+    """
+    return path.with_name(f".{path.name[:kept]}.{os.getpid()}-{secrets.token_hex(4)}.{kind}")
 
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write under a temporary name, flush to disk, rename: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = beside(path, "partial")
+    partial = beside(path, "partial", kept=40)
     try:
         with partial.open("wb") as file:
             file.write(data)

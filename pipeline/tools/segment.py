@@ -6,7 +6,7 @@ writes, at each image's own size, ``masks/`` (class indices) and ``overlays/`` (
 millimetres too where the pixel size is known: from the options below, else from the file. Images are PNG, BMP, TIFF,
 JPEG, DICOM (.dcm), MHA, NRRD or NIfTI; more than 8 bits per channel need a window. Files in subfolders and of other
 kinds are passed over and named. An image that fails has its reason in the column ``error``, and the exit status is 1;
-a circumference that no head has is marked in the column ``warning``. The table comes last: it marks a finished run.
+a circumference that no head has is marked in the column ``warning``. Ended early, it leaves nothing.
 """
 
 import argparse
@@ -15,16 +15,18 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.cohorts.plausibility import BOUNDS
 from pipeline.data.tables import positive, read_table, write_table
 from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
 from pipeline.run.errors import InputError
+from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.segment")
 COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "circumference_mm", "warning", "error")
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
-PIXEL_MM, HEAD_MM = (0.005, 2), (20, 600)
+PIXEL_MM, HEAD_MM = (BOUNDS[name].refuse for name in ("pixel size", "measured circumference"))
 """Plausible edges of a pixel, and circumferences of a fetal head, in millimetres."""
 AGREE = 0.01
 """How far a pixel size that is given may be from the file's own, relative to it."""
@@ -74,29 +76,31 @@ def run(args: argparse.Namespace) -> int:
     network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
     structures = from_json(config["structures"])
     table, failed = [], 0
-    args.out.mkdir(parents=True, exist_ok=True)
-    for stem, path in tqdm(paths.items(), desc="images", unit="image", mininterval=5, disable=None):
-        # One at a time: a mask then does not depend on what else lies in the folder.
-        try:
-            image, said = decode_image(path.read_bytes(), path.name, args.window)
-            pixel_mm = choose_pixel_size(given.get(stem), said, path.name)
-            (mask,) = predict_native(network, [Case(stem, "", "", image, None)], config["image_size"], device)
-            rows = measure(mask, structures, pixel_mm)
-            for kind, pixels in {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}.items():
-                files.write_bytes(args.out / kind / f"{stem}.png", encode_png(pixels))
-        # Decoders raise all kinds, and no image may stop the others.
-        except Exception as error:
-            # The text of a system's error names the whole path.
-            reason = getattr(error, "strerror", None) or error
-            text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
-            rows = [{"error": " ".join(text.replace(str(path), path.name).split())}]
-            failed += 1
-            log.warning("%s: %s", path.name, rows[0]["error"])
-        for row in rows:
-            if row.get("warning"):
-                log.warning("%s: %s", path.name, row["warning"])
-        table += [{"file": path.name} | row for row in rows]
-    write_table(args.out / "measurements.csv", table, COLUMNS)
+    with written_whole(args.out) as out:
+        for stem, path in tqdm(paths.items(), desc="images", unit="image", mininterval=5, disable=None):
+            pictures = {}
+            # One at a time: a mask then does not depend on what else lies in the folder.
+            try:
+                image, said = decode_image(path.read_bytes(), path.name, args.window)
+                pixel_mm = choose_pixel_size(given.get(stem), said, path.name)
+                (mask,) = predict_native(network, [Case(stem, "", "", image, None)], config["image_size"], device)
+                rows = measure(mask, structures, pixel_mm)
+                pictures = {"masks": mask, "overlays": with_contour(image, mask, height=len(mask))}
+            # Decoders raise all kinds, and no image may stop the others.
+            except Exception as error:
+                # The text of a system's error names the whole path.
+                reason = getattr(error, "strerror", None) or error
+                text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {reason}"
+                rows = [{"error": " ".join(text.replace(str(path), path.name).split())}]
+                failed += 1
+                log.warning("%s: %s", path.name, rows[0]["error"])
+            for kind, pixels in pictures.items():
+                files.write_bytes(out / kind / f"{stem}.png", encode_png(pixels))
+            for row in rows:
+                if row.get("warning"):
+                    log.warning("%s: %s", path.name, row["warning"])
+            table += [{"file": path.name} | row for row in rows]
+        write_table(out / "measurements.csv", table, COLUMNS)
     log.info("%d of %d images segmented, in %s; %d failed", len(paths) - failed, len(paths), args.out, failed)
     return 1 if failed else 0
 
