@@ -40,8 +40,8 @@ def test_a_few_kills(tmp_path, root, ring):
     (tmp_path / "params.yaml").write_text(compose(root / "presets", "smoke"))
     paths = ["--params", str(tmp_path / "params.yaml"), "--raw", str(tmp_path / "raw"), "--out", str(tmp_path / "out")]
     prepare = module("prepare", "--cohort", "phantom_b", *paths)
-    tally = torment(Victim("prepare", prepare, [tmp_path / "out"], kills=4, folder=root), seed=1)
-    assert not tally.faults() and tally.kills == 4
+    tally = torment(Victim("prepare", prepare, [tmp_path / "out"], kills=3, folder=root), seed=1)
+    assert not tally.faults() and tally.kills == 3
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def project(tmp_path_factory) -> Path:
         params["grid"]["arms"] = ["real", "warped"]
         params["diffusion"].update(steps=60, checkpoint_every=10)
         params["sample"]["count"] = 64
-        params["segmenters"]["sam"]["steps"] = 60
+        params["segmenters"]["sam"]["steps"] = 120
 
     edit(path, change)
     sh(path, "dvc", "repro", "sample@8-0", "predict_sam@sam-8-0-real", "assemble_labels@8-0-warped")
@@ -79,13 +79,13 @@ def stages(project: Path) -> list[Victim]:
     more = {"sample": ["variety"], "finetune_sam": ["metrics.json"]}
     # A loss curve is there to be looked at while it grows.
     after = {name: [project / "again/live/plots"] for name in ("train_diffusion", "finetune_sam")}
-    kills = {"phantom": 20, "prepare": 20, "unlabelled": 10, "assemble_labels": 10, "predict_sam": 10}
+    kills = {"phantom": 25, "prepare": 30, "unlabelled": 15, "assemble_labels": 15, "predict_sam": 8}
     return [
         Victim(
             name,
             module(name, *arguments, "--out", "again/out"),
             [project / "again" / one for one in ("out", *more.get(name, []))],
-            kills.get(name, 16),
+            kills.get(name, 10),
             project,
             after=after.get(name, []),
         )
@@ -118,9 +118,9 @@ def runs(project: Path) -> list[Victim]:
     common = {"outputs": outputs, "folder": project, "after": [lock], "reset": reset}
     return [
         Victim("dvc repro", ["dvc", "repro", *TARGETS], kills=25, **common),
-        Victim("quick_dvc repro", [*QUICK_DVC, "repro", *TARGETS], kills=15, **common),
-        Victim("workers", module("tools.workers", "--workers", "2", *TARGETS), kills=25, **common),
-        Victim("cell", module("tools.cell", *cell), [], kills=6, folder=project, between=3, reset=empty),
+        Victim("quick_dvc repro", [*QUICK_DVC, "repro", *TARGETS], kills=12, **common),
+        Victim("workers", module("tools.workers", "--workers", "2", *TARGETS), kills=20, **common),
+        Victim("cell", module("tools.cell", *cell), [], kills=4, folder=project, between=2, reset=empty),
     ]
 
 
@@ -136,14 +136,14 @@ def commands(project: Path) -> list[Victim]:
     out = ["--out", "again/out"]
     reading = ["make", "--synthetic", "data/synthetic/8-0", "--real", TRAIN[1], "--count", "10"]
     made = {
-        "generate": (["--model", "models/diffusion/8-0", "--masks", "again/masks"], 12),
+        "generate": (["--model", "models/diffusion/8-0", "--masks", "again/masks"], 8),
         "blind_reading": (reading, 10),
     }
     victims = [
         Victim(name, module(f"tools.{name}", *arguments, *out), [project / "again/out"], kills, project)
         for name, (arguments, kills) in made.items()
     ]
-    preset = Victim("preset", module("tools.preset", "smoke"), [alone / "params.yaml"], 8, alone)
+    preset = Victim("preset", module("tools.preset", "smoke"), [alone / "params.yaml"], 12, alone)
     return [*victims, preset]
 
 
@@ -197,7 +197,7 @@ def test_a_disk_that_fills(project, disk, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["train_diffusion", "sample", "finetune_sam"])
+@pytest.mark.parametrize("name", ["train_diffusion", "sample"])
 def test_a_full_disk_under_the_states_of_resuming(project, disk, name):
     (victim,) = (one for one in stages(project) if one.name == name)
     victim.clear()

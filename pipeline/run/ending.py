@@ -12,11 +12,13 @@
 import errno
 import io
 import logging
+import math
 import os
 import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
@@ -26,6 +28,8 @@ from pipeline.run.errors import InputError, in_one_line, system_number
 from pipeline.run.processes import is_main
 
 FAILED = 2
+CLEANING = 5.0
+"""Seconds within which a second signal is taken for a copy of the first: DVC and service managers send several."""
 REMEDIES = {
     errno.ENOSPC: "free some room and run it again",
     errno.EDQUOT: "free some room and run it again",
@@ -85,13 +89,16 @@ def reported() -> Iterator[None]:
 def signals_raise() -> Iterator[None]:
     """SIGTERM, SIGHUP and SIGINT raise :class:`Ended`, so that what was begun is cleaned up.
 
-    The signals that follow would stop the cleaning up: they are ignored, but for a second Ctrl-C, which ends at once.
+    Those that follow within seconds would stop the cleaning up: they are ignored, but for a second Ctrl-C, which ends
+    at once.
     """
-    seen = []
+    last = -math.inf
 
     def end(number, frame):
-        if not seen:
-            seen.append(number)
+        nonlocal last
+        now = time.monotonic()
+        if now - last > CLEANING:
+            last = now
             raise Ended(number)
         if number == signal.SIGINT:
             os._exit(128 + number)

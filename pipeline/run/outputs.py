@@ -104,9 +104,12 @@ def _locked(place: Path, target: Path) -> Iterator[None]:
 
 
 def _swap(new: Path, place: Path) -> None:
-    """Put ``new`` in the place of what is there."""
+    """Put ``new`` in the place of what is there, unless one is a folder and the other a file."""
     try:
-        if not os.path.lexists(place) or not (new.is_dir() or place.is_dir()):
+        if os.path.lexists(place) and new.is_dir() != place.is_dir():
+            kind = errno.EISDIR if place.is_dir() else errno.ENOTDIR
+            raise OSError(kind, os.strerror(kind))
+        if not place.is_dir():
             new.replace(place)
         else:
             # No folder can be renamed over another one that holds files.

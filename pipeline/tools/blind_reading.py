@@ -67,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     make.set_defaults(run=run_make)
     scoring = commands.add_parser("score", help="score the readers' votes")
     scoring.add_argument("--key", type=Path, required=True, help="the key.csv that `make` wrote")
-    scoring.add_argument("--out", type=Path, help="JSON file to write as well")
+    scoring.add_argument("--out", type=command.new_file, help="JSON file to write as well")
     scoring.add_argument("votes", type=Path, nargs="+", help="the readers' files, one a reader")
     scoring.set_defaults(run=run_score)
 

@@ -47,6 +47,14 @@ def new_folder(text: str) -> Path:
     return path
 
 
+def new_file(text: str) -> Path:
+    """An argument's type: a file to write, which may exist."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
+    return path
+
+
 def main(add_arguments: Callable, run: Callable, argv: Sequence[str] | None = None) -> None:
     """Parse and run; exit with the status that ``run(args)`` returns, if any; :mod:`pipeline.run.ending` has others."""
     with reported():

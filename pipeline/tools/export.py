@@ -121,7 +121,9 @@ def export_onnx(model: Path, out: Path) -> None:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
-    parser.add_argument("--out", type=Path, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net")
+    parser.add_argument(
+        "--out", type=command.new_file, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

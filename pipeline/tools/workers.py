@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipeline.run.errors import InputError
+from pipeline.run.errors import InputError, in_one_line
 from pipeline.tools import command
 from pipeline.tools.cell import complaints
 from pipeline.tools.launch import children
@@ -36,19 +36,24 @@ log = logging.getLogger("pipeline.workers")
 
 
 def dependencies(repo: Path, targets: Sequence[str] = ()) -> dict[str, set[str]]:
-    """Stage → the stages it needs, of all or of what ``targets`` need; named as commands run here name them."""
+    """Stage → the stages it needs, of all or of what ``targets`` need; named as commands run here name them.
+
+    Raises:
+        InputError: no such stage, or no pipeline that DVC can read.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.repo.graph import get_subgraph_of_nodes
 
-    with Repo(str(repo)) as opened:
-        graph = opened.index.graph
-        try:
+    try:
+        with Repo(str(repo)) as opened:
+            graph = opened.index.graph
             chosen = [stage for target in targets for stage in opened.stage.collect(target, graph=graph)]
-        except DvcException as error:
-            raise InputError(f"{', '.join(targets)}: {error}") from None
-        graph = get_subgraph_of_nodes(graph, chosen)
-        return {stage.addressing: {needed.addressing for needed in graph.successors(stage)} for stage in graph.nodes}
+            graph = get_subgraph_of_nodes(graph, chosen)
+            return {stage.addressing: {one.addressing for one in graph.successors(stage)} for stage in graph.nodes}
+    except DvcException as error:
+        named = f"{', '.join(targets)}: " if targets else ""
+        raise InputError(f"{named}{in_one_line(error)}") from None
 
 
 Fault = tuple[str, str]

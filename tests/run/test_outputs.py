@@ -25,8 +25,9 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("before", [None, "file", "folder", "empty folder"])
-@pytest.mark.parametrize("folder", [False, True])
+@pytest.mark.parametrize(
+    ("before", "folder"), [(None, False), (None, True), ("file", False), ("folder", True), ("empty folder", True)]
+)
 def test_the_old_output_stays_until_the_new_one_is_whole(tmp_path, before, folder):
     target = tmp_path / "out"
     if before == "empty folder":
@@ -43,6 +44,19 @@ def test_the_old_output_stays_until_the_new_one_is_whole(tmp_path, before, folde
         assert not partial.exists() and partial.parent == target.parent
         write(partial, "new", folder=folder)
     assert content(target) == "new" and names(tmp_path) == ["out"]
+
+
+@pytest.mark.parametrize("folder", [False, True])
+def test_a_folder_never_takes_the_place_of_a_file_nor_a_file_that_of_a_folder(tmp_path, folder):
+    write(tmp_path / "out", "mine", folder=not folder)
+    with (
+        pytest.raises(
+            InputError, match=r"out: cannot be replaced \((Not|Is) a directory\); what was made is in"
+        ) as told,
+        written_whole(tmp_path / "out") as partial,
+    ):
+        write(partial, "new", folder=folder)
+    assert content(tmp_path / "out") == "mine" and content(Path(str(told.value).rsplit(" ", 1)[1])) == "new"
 
 
 def test_a_link_to_a_folder_is_written_where_it_lies_and_one_to_a_file_is_replaced(tmp_path):

@@ -20,7 +20,7 @@ def wait(seconds):
 
 with reported(), written_whole(Path("out")) as partial, pool(2) as workers:
     partial.write_text("half")
-    futures = [workers.submit(wait, 0.3) for _ in range(200)]
+    futures = [workers.submit(wait, 0.1) for _ in range(600)]
     Path("started").write_text(" ".join(map(str, workers._processes)))
     for future in futures:
         future.result()
@@ -93,7 +93,7 @@ def test_what_is_started_by_hand_outlives_its_shell(begin, tmp_path):
     shell, *work = below
     if shell.is_running():
         shell.kill()
-    time.sleep(1)
+    time.sleep(0.5)
     assert all(one.is_running() for one in work)
     work[0].terminate()
     assert gone(work)

@@ -31,6 +31,7 @@ def test_help_is_quick_and_names_the_command(root, name):
 
 def add_arguments(parser):
     parser.add_argument("--out", type=command.new_folder)
+    parser.add_argument("--table", type=command.new_file)
     parser.add_argument("--guidance", type=command.between(float, 0))
     command.add_compute(parser)
 
@@ -44,6 +45,7 @@ def add_arguments(parser):
         (["--guidance", "nan"], "argument --guidance: nan, but it must be"),
         (["--out", "."], "argument --out: . exists and is not an empty folder; name a new one, or empty it"),
         (["--out", "pyproject.toml"], "pyproject.toml exists and is not an empty folder"),
+        (["--table", "docs"], "argument --table: docs is a folder; name a file"),
         (["--device", "tpu"], "invalid choice: 'tpu'"),
     ],
 )
@@ -55,6 +57,7 @@ def test_arguments_are_checked_before_anything_runs(root, monkeypatch, capsys, a
 
 
 def test_an_empty_folder_and_a_new_one_may_be_written(tmp_path):
+    (tmp_path / ".DS_Store").touch()
     for path in (tmp_path, tmp_path / "new/deep"):
         assert command.build_parser(add_arguments).parse_args(["--out", str(path)]).out == path
 

@@ -126,6 +126,14 @@ def test_the_command_names_what_failed_and_what_was_not_run(tmp_path, options, m
         assert set(yaml.safe_load((tmp_path / "dvc.lock").read_text())["stages"]) == made
 
 
+def test_outside_a_project_the_command_says_so(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.tools.workers"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2 and done.stderr.startswith("ERROR you are not inside of a DVC repository")
+    assert done.stderr.count("\n") == 1
+
+
 def test_stages_of_a_cell_share_a_start_and_what_could_run_beside_does_not():
     """train → predict → evaluate of two cells, then one page; the set's three readers are for three workers."""
     needs = {"set": set(), "score": {"set"}, "use": {"set"}}

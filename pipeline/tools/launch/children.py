@@ -20,7 +20,12 @@ def run(words: Sequence[str], env: Mapping[str, str] | None = None, **options) -
     with _lock:
         if _over.is_set():
             raise InputError(f"`{' '.join(words)}` is not started any more")
-        process = subprocess.Popen(words, env=environment, **options)
+        try:
+            process = subprocess.Popen(words, env=environment, **options)
+        except FileNotFoundError as error:
+            if error.filename != words[0]:
+                raise
+            raise InputError(f"`{words[0]}` is not found; install it, or put its folder on the PATH") from None
         _running.add(process)
     try:
         output, errors = process.communicate()
