@@ -32,7 +32,9 @@ class Run:
             "d": ("foreign", {f"d{i}": SPECKLE.image(30 + i) for i in range(3)}, {}),
             "e": ("unlabelled", {f"e{i}": SPECKLE.image(40 + i) for i in range(3)}, {}),
         }
-        self.labels, self.unlabelled, self.source = (2,), "e", {}
+        # Sizes are asked for of no cohort here.
+        self.grid = SimpleNamespace(train="-", foreign="-", labels=(2,))
+        self.unlabelled, self.source = "e", {}
 
     def put(self, cohort, **images):
         self.cohorts[cohort][1].update(images)
@@ -69,7 +71,7 @@ class Run:
         }  # fmt: skip
         out, passed = self.root / "cohorts.json", self.root / "passed.txt"
         check_cohorts.run(
-            SimpleNamespace(grid=SimpleNamespace(labels=self.labels), cohorts=declared),
+            SimpleNamespace(grid=self.grid, score=SimpleNamespace(neighbours=3), cohorts=declared),
             train=self.path("a"), held_out=self.root / "held_out", foreign=self.path("d"),
             unlabelled=self.path(self.unlabelled), out=out, passed=passed,
         )  # fmt: skip
@@ -164,10 +166,16 @@ def test_the_training_cohort_as_source_of_unlabelled_images_is_read_once(tmp_pat
     assert "e" not in run.run()[0]["cohorts"]
 
 
-def test_more_labels_than_train_cases(tmp_path):
+@pytest.mark.parametrize(
+    ("grid", "told"),
+    [
+        ({"train": "a"}, "grid.labels asks for 3 labelled cases, the train split of 'a' has 2; lower it, or raise"),
+        ({"foreign": "d"}, "cohort 'd' has 3 images in all, and the scores of a synthetic set need"),
+    ],
+)
+def test_cohorts_that_are_too_small_stop_the_run(tmp_path, grid, told):
     run = Run(tmp_path)
-    run.labels = (1, 3)
-    with pytest.raises(
-        InputError, match=r"'grid.labels' asks for 3 labelled cases, .* cohort 'a' has 2 \(of 2 patients"
-    ):
+    run.grid = SimpleNamespace(**{"train": "-", "foreign": "-", "labels": (1, 3)} | grid)
+    with pytest.raises(InputError, match=told):
         run.run()
+    assert not (tmp_path / "passed.txt").exists()

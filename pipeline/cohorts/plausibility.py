@@ -1,48 +1,15 @@
-"""What is known of ultrasound images and heads, as one table: a case outside of it is refused, or warned of."""
+"""A case held against what is known of ultrasound images and heads."""
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.cohorts.bounds import BOUNDS
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, with_role
 from pipeline.imaging.ellipse import ellipse_perimeter
 from pipeline.imaging.moments import largest_component, semi_axes
-
-ANY = (-math.inf, math.inf)
-
-
-class Bound(NamedTuple):
-    """refuse, warn: (lowest, highest) value that is not refused, or not warned of. remedy: what to look at."""
-
-    quantity: str
-    unit: str
-    refuse: tuple[float, float]
-    warn: tuple[float, float]
-    remedy: str
-
-
-SIZE = "give the edge of a pixel of this very file in mm; a resized image has another one"
-CIRCUMFERENCE = "give it in mm (not cm or m), and the pixel size of this very file"
-MASK = "look at the mask: is it the structure, and of this image?"
-BOUNDS = {
-    one.quantity: one
-    for one in (
-        Bound("shorter side", "px", (8, math.inf), (64, math.inf), "export the image at its own size"),
-        Bound("longer side against the shorter", "times", (1, 10), (1, 3), "look at the image: is it a whole one?"),
-        Bound("number of grey levels", "", (2, math.inf), (16, math.inf), "look at the image: is it one, and no mask?"),
-        Bound("pixel size", "mm", (0.005, 2), (0.02, 1), SIZE),
-        Bound("published circumference", "mm", (20, 600), (40, 420), CIRCUMFERENCE),
-        Bound("measured circumference", "mm", (20, 600), (40, 420), CIRCUMFERENCE),
-        Bound("measured circumference against the published one", "%", (-10, 10), (-2, 2), SIZE),
-        Bound("measured circumference of a cut head against the published one", "%", (-50, 10), (-10, 2), SIZE),
-        Bound("share of the image", "%", (0, 98), (0.1, 90), MASK),
-        Bound("shorter axis of the head against the longer", "times", (0.1, 1), (0.5, 1), MASK),
-    )
-}
-"""Of HC18 (400 cases), Spanish (48), African (25) and PSFHS (445) none is refused or warned of."""
 
 
 class Finding(NamedTuple):

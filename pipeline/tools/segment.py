@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cohorts.plausibility import BOUNDS
+from pipeline.cohorts.bounds import BOUNDS
 from pipeline.data.tables import positive, read_table, write_table
 from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files

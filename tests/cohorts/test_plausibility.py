@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.cohorts.plausibility import BOUNDS, implausible
+from pipeline.cohorts.bounds import BOUNDS
+from pipeline.cohorts.plausibility import implausible
 from pipeline.data.case import Case
 from pipeline.run.errors import InputError
 from tests.cohorts.reading import HEAD, TWO, read

@@ -298,24 +298,6 @@ def test_cohorts_too_small_for_later_stages_are_refused(edited, cohort, counts, 
         assert word in found
 
 
-def test_prepare_refuses_them_and_writes_nothing(edited, tmp_path, monkeypatch, ring):
-    from PIL import Image
-
-    from pipeline import prepare
-    from pipeline.run.stage import execute
-
-    monkeypatch.chdir(tmp_path)
-    for i in range(7):
-        for kind in ("images", "masks"):
-            (tmp_path / "raw" / kind).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(getattr(ring(i), kind[:-1])).save(tmp_path / "raw" / kind / f"{i}.png")
-    config = edited(lambda p: p["cohorts"]["phantom_d"].update(labelled=True))
-    given = {"cohort": "phantom_d", "raw": tmp_path / "raw", "out": tmp_path / "out"}
-    with pytest.raises(InputError, match="'phantom_d' has 7 images in all"):
-        execute(prepare.run, View(config, prepare.PARAMS), given)
-    assert not (tmp_path / "out").exists()
-
-
 def test_command_line_exits_with_one_line_and_no_output(tmp_path):
     (tmp_path / "params.yaml").write_text(compose(PRESETS, "smoke").replace("kid_subsets:", "kid_subset:"))
     command = [sys.executable, "-m", "pipeline.curate", "--params", tmp_path / "params.yaml"]
