@@ -26,7 +26,8 @@ class Victim:
     """A program and its outputs.
 
     kills: how often it is killed. between: kills before it is let run to its end. outputs: whole or absent at any time.
-    after: what has to be equal only once it has run to its end. reset: undoes a finished run.
+    after: what has to be equal only once it has run to its end. reset: undoes a finished run. fresh: it writes no
+    output that is there.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Victim:
     between: int = 5
     after: list[Path] = field(default_factory=list)
     reset: Callable[[], None] = lambda: None
+    fresh: bool = False
 
     def clear(self) -> None:
         for path in [*self.outputs, *self.after]:
@@ -90,6 +92,9 @@ def torment(victim: Victim, seed: int) -> Tally:
             # It was faster: what it wrote has been compared.
             victim.clear()
         elif since >= victim.between or tally.kills == victim.kills:
+            if victim.fresh:
+                # One that was killed after the last rename.
+                victim.clear()
             finish(victim)
             tally.reruns, since = tally.reruns + 1, 0
             tally.differing += [f"{what}, rerun: {path}" for path, one in whole.items() if digest(path) != one]

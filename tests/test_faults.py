@@ -126,9 +126,9 @@ def runs(project: Path) -> list[Victim]:
 
 def commands(project: Path) -> list[Victim]:
     """Folder commands."""
-    masks = project / "again/masks"
-    if not masks.exists():
-        shutil.copytree(project / "data/raw/phantom/phantom_b/masks", masks)
+    for kind in ("images", "masks"):
+        if not (project / "again" / kind).exists():
+            shutil.copytree(project / "data/raw/phantom/phantom_b" / kind, project / "again" / kind)
     alone = project.with_name("alone")
     if not alone.exists():
         shutil.copytree(project / "presets", alone / "presets")
@@ -137,10 +137,11 @@ def commands(project: Path) -> list[Victim]:
     reading = ["make", "--synthetic", "data/synthetic/8-0", "--real", TRAIN[1], "--count", "10"]
     made = {
         "generate": (["--model", "models/diffusion/8-0", "--masks", "again/masks"], 8),
+        "segment": (["--model", "models/segmenter/sam-8-0-real", "--images", "again/images"], 8),
         "blind_reading": (reading, 10),
     }
     victims = [
-        Victim(name, module(f"tools.{name}", *arguments, *out), [project / "again/out"], kills, project)
+        Victim(name, module(f"tools.{name}", *arguments, *out), [project / "again/out"], kills, project, fresh=True)
         for name, (arguments, kills) in made.items()
     ]
     preset = Victim("preset", module("tools.preset", "smoke"), [alone / "params.yaml"], 12, alone)
