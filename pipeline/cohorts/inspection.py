@@ -46,6 +46,7 @@ class Inspection:
     reader: str
     structures: Sequence[Structure]
     labelled: bool
+    window: tuple[float, float] | None
     passed_over: dict[str, list[str]]
     looked: list[Looked] = field(default_factory=list)
     problems: list[Told] = field(default_factory=list)
@@ -64,6 +65,7 @@ def inspect(
     root: Path,
     reader: str | None = None,
     structures: Sequence[Structure] | None = None,
+    window: tuple[float, float] | None = None,
     progress: Callable[[Sequence], Iterable] = iter,
 ) -> Inspection:
     """Read a folder or archive as the stage ``prepare`` would, with all its images and masks.
@@ -71,7 +73,7 @@ def inspect(
     Args:
         reader: name of a reader; None for the first that knows the files.
         structures: what the masks hold, in the order of their values; None for the classes of the reader, a head else.
-        progress: wraps the cases while they are read.
+        window: as in the section cohorts. progress: wraps the cases while they are read.
 
     Raises:
         InputError: no such folder, nothing in it, or no reader knows its files.
@@ -83,7 +85,7 @@ def inspect(
         if labelled and not problems:
             files, problems = _indexed(source, name, True)
         structures = tuple(structures or _of_classes(module.CLASSES or ("background", "head")))
-        found = Inspection(name, structures, labelled, passed_over(source, files), problems=problems)
+        found = Inspection(name, structures, labelled, window, passed_over(source, files), problems=problems)
         problems += _unpaired(files) if labelled else ()
         lookup = class_lookup(root.name, module.CLASSES or ("background", *names(structures)), {}, structures)
         prints = []
@@ -102,7 +104,8 @@ def cases_of(root: Path, inspection: Inspection, entries: Sequence[Entry]) -> li
     module, structures = READERS[inspection.reader], inspection.structures
     lookup = class_lookup(root.name, module.CLASSES or ("background", *names(structures)), {}, structures)
     with Source(root) as source:
-        return [decode_entry(source, module, entry, root.name, lookup, lambda text: None) for entry in entries]
+        read = partial(decode_entry, source, module, cohort=root.name, lookup=lookup, note=lambda text: None)
+        return [read(entry, window=inspection.window) for entry in entries]
 
 
 def _recognised(source: Source, wanted: str | None) -> tuple[str, Files, list[Told]]:
@@ -159,7 +162,7 @@ def _entries(files: Files) -> list[Entry]:
 def _read(found: Inspection, source: Source, module, entry: Entry, lookup: np.ndarray) -> Case | None:
     """Read one case into the account; None where it cannot be read."""
     try:
-        case = decode_entry(source, module, entry, "", lookup, partial(_warn, found, entry.case_id))
+        case = decode_entry(source, module, entry, "", lookup, partial(_warn, found, entry.case_id), found.window)
     except InputError as error:
         found.problems.append((entry.case_id, str(error)))
         found.broken += 1

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--reader", choices=("hc18", "fetal_planes", "psfhs", "folder"), help="default: recognised")
     structures = "what the values 1, 2, ... of the masks are, NAME or NAME:ROLE with the role head or symphysis"
     parser.add_argument("--structures", nargs="+", type=structure, metavar="NAME", help=structures)
+    command.add_window(parser)
     parser.add_argument("--out", type=command.new_folder, help="folder to write the page to, new or empty")
 
 
@@ -59,8 +60,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.structures and args.reader not in (None, "folder"):
         raise InputError(f"--structures: the reader '{args.reader}' knows its classes; leave it out")
+    command.check_window(args.window)
     progress = partial(tqdm, desc="cases", unit="case", mininterval=5, disable=None)
-    found = inspect(args.folder, args.reader, args.structures, progress)
+    found = inspect(args.folder, args.reader, args.structures, args.window, progress)
     print("\n".join(summary(found)))
     if args.out:
         write_page(args.out, args.folder, found)

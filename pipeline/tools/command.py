@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.run import stage
 from pipeline.run.ending import reported
+from pipeline.run.errors import InputError
 
 LITTER = (".DS_Store", "Thumbs.db", "desktop.ini")
 
@@ -23,6 +24,18 @@ def add_compute(parser: argparse.ArgumentParser) -> None:
     """``--device`` and ``--threads``, which :func:`pipeline.run.compute.setup` takes."""
     parser.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto")
     parser.add_argument("--threads", type=between(int, 1, 1024), default=2)
+
+
+def add_window(parser: argparse.ArgumentParser) -> None:
+    """``--window``, which :func:`check_window` takes."""
+    about = "grey values that become black and white, for images of more than 8 bits per channel"
+    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help=about)
+
+
+def check_window(window: Sequence[float] | None) -> None:
+    """Raises InputError: the first of the two values is not below the second."""
+    if window is not None and not -math.inf < window[0] < window[1] < math.inf:
+        raise InputError(f"--window is {window[0]:g} {window[1]:g}; LOW must be less than HIGH")
 
 
 def between(kind: type, least: float, most: float = math.inf) -> Callable[[str], float]:

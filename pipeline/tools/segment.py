@@ -11,7 +11,6 @@ a circumference that no head has is marked in the column ``warning``. Ended earl
 
 import argparse
 import logging
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,8 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--pixel-mm", help="edge of a pixel of every image, in millimetres")
     scale.add_argument("--pixel-sizes", type=Path, help="CSV of file names and millimetres per pixel, such as HC18's")
-    window = "grey values that become black and white, for images of more than 8 bits per channel"
-    parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help=window)
+    command.add_window(parser)
     command.add_compute(parser)
 
 
@@ -51,8 +49,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         InputError: no images, two of one name, no model, a window that is none, or bad pixel sizes.
     """
-    if args.window is not None and not -math.inf < args.window[0] < args.window[1] < math.inf:
-        raise InputError(f"--window is {args.window[0]:g} {args.window[1]:g}; LOW must be less than HIGH")
+    command.check_window(args.window)
     paths = find_images(args.images)
     given = read_pixel_sizes(args.pixel_sizes) if args.pixel_sizes else {}
     if args.pixel_mm is not None:

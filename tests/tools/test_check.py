@@ -135,6 +135,16 @@ def test_structures_name_the_values_of_the_masks(folder, capsys):
     assert status == 0 and "skull, % of the image" in told and "(in 1 masks)" in told
 
 
+def test_deep_images_need_a_window(folder, tmp_path, capsys):
+    Image.fromarray(speckle(0).astype(np.uint16) * 16).save(folder / "images/c0.png")
+    status, told = run(capsys, folder)
+    assert status == 1 and "window" in told
+    for i in range(1, 6):
+        Image.fromarray(speckle(i).astype(np.uint16) * 16).save(folder / f"images/c{i}.png")
+    status, told = run(capsys, folder, "--window", "0", "4080", "--out", tmp_path / "page")
+    assert status == 0 and "grey levels: 0 to 254" in told
+
+
 @pytest.mark.parametrize(
     ("argv", "text"),
     [
@@ -143,6 +153,7 @@ def test_structures_name_the_values_of_the_masks(folder, capsys):
         (["{folder}", "--reader", "hc18"], "no reader knows these files; hc18: file"),
         (["{folder}", "--reader", "hc18", "--structures", "head"], "the reader 'hc18' knows its classes"),
         (["{folder}", "--structures", "head:foot"], "with the role head or symphysis"),
+        (["{folder}", "--window", "9", "3"], "--window is 9 3; LOW must be less than HIGH"),
     ],
 )
 def test_what_cannot_be_looked_at_ends_with_2_and_the_reason(folder, capsys, caplog, argv, text):
