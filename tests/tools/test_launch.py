@@ -82,6 +82,8 @@ def archive(tmp_path, root):
 
 def make(folder: Path, root: Path, *words: str) -> subprocess.CompletedProcess:
     there = ["--old-file", ".venv/.ready"] if "--always-make" not in words else []
+    # Below `make test` it would say which folder it enters.
+    words = ("--no-print-directory", *words)
     done = subprocess.run(["make", *there, *words], cwd=folder, env=environment(root), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
