@@ -154,10 +154,12 @@ def test_whole_public_cohorts_prepare(tmp_path):
 MEASURE = """
 import resource, sys
 from pathlib import Path
-from tests.cohorts.test_preparation import prepare_cohort, Cohort, HEAD
+from pipeline.cohorts.preparation import prepare_cohort
+from pipeline.config.cohorts import Cohort
+from pipeline.data.structures import Structure
 raw, out = map(Path, sys.argv[1:])
 settings = {"role": "held_out", "reader": "fetal_planes", "raw": str(raw), "labelled": True}
-prepare_cohort(out, "x", Cohort.model_validate(settings), HEAD, raw, 0)
+prepare_cohort(out, "x", Cohort.model_validate(settings), (Structure("head", "head"),), raw, 0)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
