@@ -33,3 +33,5 @@ BOUNDS = {
     )
 }
 """Of HC18 (400 cases), Spanish (48), African (25) and PSFHS (445) none is refused or warned of."""
+PIXEL_SIZES_AGREE = 0.01
+"""How far the size of a pixel that is given may be from what its file says, relative to that."""

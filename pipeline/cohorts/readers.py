@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.cohorts import fetal_planes, folder, hc18, psfhs
+from pipeline.cohorts.bounds import PIXEL_SIZES_AGREE
 from pipeline.cohorts.plausibility import Finding, implausible
 from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
@@ -25,8 +26,6 @@ from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}
 _NOT_READ = "masks of an unlabelled cohort"
-# Share by which a file and a table may differ in a pixel's size.
-_PIXEL_SIZES_AGREE = 0.01
 
 
 class Entry(NamedTuple):
@@ -164,7 +163,7 @@ def decode_entry(
     if entry.mask is not None:
         mask = class_indices(reader.decode_mask(source.read(entry.mask), entry.mask, note), len(lookup))
     about = {"patient": entry.case_id, "pixel_mm": pixel_mm} | entry.fields
-    if pixel_mm and abs(about["pixel_mm"] / pixel_mm - 1) > _PIXEL_SIZES_AGREE:
+    if pixel_mm and abs(about["pixel_mm"] / pixel_mm - 1) > PIXEL_SIZES_AGREE:
         raise InputError(
             f"case '{entry.case_id}': a pixel is {pixel_mm:.4g} mm by its file '{entry.image}' and "
             f"{about['pixel_mm']:.4g} mm by the table; correct one of them"

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
     from tqdm import tqdm
 
-    from pipeline.cohorts.inspection import inspect
+    from pipeline.tools.inspection import inspect
 
     if args.structures and args.reader not in (None, "folder"):
         raise InputError(f"--structures: the reader '{args.reader}' knows its classes; leave it out")
@@ -133,10 +133,10 @@ def spread(low: Sequence[float], high: Sequence[float] | None = None) -> str:
 
 def write_page(out: Path, folder: Path, found) -> None:
     """``index.html``, which opens without a network, and ``cases.csv``."""
-    from pipeline.cohorts.inspection import cases_of
     from pipeline.data.tables import write_table
     from pipeline.imaging.contact_sheet import evenly_spaced
     from pipeline.quality.pages.templates import environment
+    from pipeline.tools.inspection import cases_of
 
     told = Counter(where for where, _ in [*found.problems, *found.warnings])
     odd = [one.entry for one in found.looked if told[one.entry.case_id]][:SHOWN]

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cohorts.bounds import BOUNDS
+from pipeline.cohorts.bounds import BOUNDS, PIXEL_SIZES_AGREE
 from pipeline.data.tables import positive, read_table, write_table
 from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
@@ -27,8 +27,6 @@ COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "ci
 NAME_COLUMNS, SIZE_COLUMNS = ("filename", "file", "id"), ("pixel size(mm)", "pixel_mm")
 PIXEL_MM, HEAD_MM = (BOUNDS[name].refuse for name in ("pixel size", "measured circumference"))
 """Plausible edges of a pixel, and circumferences of a fetal head, in millimetres."""
-AGREE = 0.01
-"""How far a pixel size that is given may be from the file's own, relative to it."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +152,7 @@ def choose_pixel_size(given: float | None, said: float | None, name: str) -> flo
     Raises:
         InputError: they differ, or the file's own is not plausible.
     """
-    if given is not None and said is not None and abs(given - said) > AGREE * said:
+    if given is not None and said is not None and abs(given - said) > PIXEL_SIZES_AGREE * said:
         raise InputError(
             f"file '{name}' says its pixels are {said:g} mm, and {given:g} mm is given; correct one of them"
         )

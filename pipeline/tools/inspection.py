@@ -40,11 +40,12 @@ class Looked(NamedTuple):
 class Inspection:
     """problems: a stage would refuse these. warnings: it would read them, and list them in the cohort's card.
 
-    doubles: as in that card. broken: cases that could not be read.
+    lookup: class of a mask → index of a structure. doubles: as in that card. broken: cases that could not be read.
     """
 
     reader: str
     structures: Sequence[Structure]
+    lookup: np.ndarray
     labelled: bool
     window: tuple[float, float] | None
     passed_over: dict[str, list[str]]
@@ -85,12 +86,12 @@ def inspect(
         if labelled and not problems:
             files, problems = _indexed(source, name, True)
         structures = tuple(structures or _of_classes(module.CLASSES or ("background", "head")))
-        found = Inspection(name, structures, labelled, window, passed_over(source, files), problems=problems)
-        problems += _unpaired(files) if labelled else ()
         lookup = class_lookup(root.name, module.CLASSES or ("background", *names(structures)), {}, structures)
+        found = Inspection(name, structures, lookup, labelled, window, passed_over(source, files), problems=problems)
+        problems += _unpaired(files) if labelled else ()
         prints = []
         for entry in progress(_entries(files)):
-            case = _read(found, source, module, entry, lookup)
+            case = _read(found, source, module, entry)
             if case is not None:
                 prints.append(fingerprint(case))
     twice = find_doubles(prints, merge_near=False)
@@ -101,11 +102,9 @@ def inspect(
 
 def cases_of(root: Path, inspection: Inspection, entries: Sequence[Entry]) -> list[Case]:
     """Cases that could be read, once more: they are not kept, so that memory does not grow with the folder."""
-    module, structures = READERS[inspection.reader], inspection.structures
-    lookup = class_lookup(root.name, module.CLASSES or ("background", *names(structures)), {}, structures)
+    module, lookup, window = READERS[inspection.reader], inspection.lookup, inspection.window
     with Source(root) as source:
-        read = partial(decode_entry, source, module, cohort=root.name, lookup=lookup, note=lambda text: None)
-        return [read(entry, window=inspection.window) for entry in entries]
+        return [decode_entry(source, module, entry, root.name, lookup, lambda text: None, window) for entry in entries]
 
 
 def _recognised(source: Source, wanted: str | None) -> tuple[str, Files, list[Told]]:
@@ -159,10 +158,11 @@ def _entries(files: Files) -> list[Entry]:
     return [Entry(case, files.images[case], files.masks.get(case), files.fields[case]) for case in ordered]
 
 
-def _read(found: Inspection, source: Source, module, entry: Entry, lookup: np.ndarray) -> Case | None:
+def _read(found: Inspection, source: Source, module, entry: Entry) -> Case | None:
     """Read one case into the account; None where it cannot be read."""
     try:
-        case = decode_entry(source, module, entry, "", lookup, partial(_warn, found, entry.case_id), found.window)
+        note = partial(_warn, found, entry.case_id)
+        case = decode_entry(source, module, entry, "", found.lookup, note, found.window)
     except InputError as error:
         found.problems.append((entry.case_id, str(error)))
         found.broken += 1
