@@ -8,6 +8,8 @@ import time
 import psutil
 import pytest
 
+from tests.ended import ended
+
 WORK = """
 import sys, time
 from pathlib import Path
@@ -55,8 +57,12 @@ def begin(root, tmp_path):
 
 
 def gone(processes, seconds=15):
-    _, alive = psutil.wait_procs(processes, seconds)
-    return not alive
+    deadline = time.monotonic() + seconds
+    while not all(map(ended, processes)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 SHELLS = {"at once": f"exec '{sys.executable}' work.py", "between": f"'{sys.executable}' work.py; true"}
@@ -94,7 +100,7 @@ def test_what_is_started_by_hand_outlives_its_shell(begin, tmp_path):
     if shell.is_running():
         shell.kill()
     time.sleep(0.5)
-    assert all(one.is_running() for one in work)
+    assert not any(map(ended, work))
     work[0].terminate()
     assert gone(work)
 
@@ -116,7 +122,4 @@ def test_a_stage_whose_dvc_is_gone_before_it_looks_ends(root, tmp_path):
     told = subprocess.run(
         command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True, stderr=subprocess.DEVNULL
     )
-    deadline = time.monotonic() + 20
-    while psutil.pid_exists(int(told.stdout)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(int(told.stdout)) and not (tmp_path / "out").exists()
+    assert gone([int(told.stdout)], 20) and not (tmp_path / "out").exists()

@@ -14,6 +14,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,6 +27,8 @@ signals: list[int] = []
 """Those that ended this process."""
 INTERRUPTED = 252
 """What DVC exits with after Ctrl-C."""
+# They end at SIGTERM without passing it on to what they wait for.
+SHELLS = frozenset({"sh", "ash", "bash", "dash", "fish", "ksh", "zsh"})
 # The one of this environment (-P), not of a clone that is worked in.
 QUICK_DVC = (sys.executable, "-P", "-m", "pipeline.tools.launch.quick_dvc")
 
@@ -82,12 +85,19 @@ def end_in_order(number: int, frame) -> None:
 
     signal.signal(number, signal.SIG_IGN)
     below = psutil.Process().children(recursive=True)
-    for child in psutil.Process().children():
-        child.terminate()
+    told = psutil.Process().children()
+    for child in told:
+        with suppress(psutil.NoSuchProcess):
+            if child.name() in SHELLS:
+                told.extend(child.children())
+    for child in told:
+        with suppress(psutil.NoSuchProcess):
+            child.terminate()
     deadline = time.monotonic() + parents.GRACE
     for process in below:
         if not parents.wait_for_any([process.pid], max(0, deadline - time.monotonic())):
-            process.kill()
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
     signals.append(number)
     raise KeyboardInterrupt
 
