@@ -21,9 +21,9 @@ from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images
+from pipeline.diffusion.denoiser.generator import load_generator
+from pipeline.diffusion.denoiser.preconditioning import Edm, denoise
 from pipeline.diffusion.masks import MaskSource
-from pipeline.diffusion.pixel.denoiser import Edm, denoise
-from pipeline.diffusion.pixel.generator import load_generator
 from pipeline.imaging.letterbox import to_uint8, to_unit_range
 from pipeline.networks.small_unet import bottleneck, load_unet
 from pipeline.tasks.segmentation.inference import class_map, dice, probabilities

@@ -29,9 +29,9 @@ def sample(count: int) -> dict:
     from pipeline.data.structures import Structure
     from pipeline.data.writer import assemble_dataset
     from pipeline.diffusion.conditioning import Condition
+    from pipeline.diffusion.denoiser.generator import MaskToImagePipeline
+    from pipeline.diffusion.denoiser.preconditioning import build_unet
     from pipeline.diffusion.masks import MaskSource
-    from pipeline.diffusion.pixel.denoiser import build_unet
-    from pipeline.diffusion.pixel.generator import MaskToImagePipeline
     from pipeline.diffusion.sampling import sample_shards
 
     torch.set_num_threads(1)

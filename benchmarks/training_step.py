@@ -31,8 +31,8 @@ from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
 from pipeline.data.writer import encode_png
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.pixel.augmentation import N_CHANGES
-from pipeline.diffusion.pixel.denoiser import build_unet
+from pipeline.diffusion.denoiser.augmentation import N_CHANGES
+from pipeline.diffusion.denoiser.preconditioning import build_unet
 from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import build_training_set
 from pipeline.run.resume import Scratch

@@ -119,7 +119,7 @@ EDITS = {
     "networks/small_unet.py": {*SMALL_NETWORKS, "pseudo_label", "score", "gate", "curate"},
     "tasks/segmentation/scores.py": {"evaluate", "score"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
-    "diffusion/pixel/denoiser.py": GENERATOR,
+    "diffusion/denoiser/denoiser.py": GENERATOR,
     "decoding/dicom.py": {"prepare", "sample"},
     "cohorts/psfhs.py": {"prepare"},
     "cohorts/doubles.py": {"prepare", "check_cohorts"},

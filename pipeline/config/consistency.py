@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pipeline.config.cohorts import held_out_names
 from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.config.grid import kinds_of
-from pipeline.config.sample import PIXEL_ONLY
+from pipeline.config.sample import DENOISER_ONLY
 from pipeline.config.segmenters import MASK_TOKENS
 from pipeline.config.set_sizes import too_few
 
@@ -22,7 +22,7 @@ def complaints(config) -> Iterator[str]:
     for key in ("labels", "replicates", "arms", "segmenters"):
         if twice := [value for value, count in Counter(getattr(config.grid, key)).items() if count > 1]:
             yield f"grid.{key} holds {twice[0]} twice; remove one"
-    yield from _sampler(config.diffusion, config.sample)
+    yield from _generator(config.diffusion, config.views, config.sample)
     if not names:
         yield from _kinds(config)
         yield from too_few(config)
@@ -61,14 +61,26 @@ def _cohorts(config) -> Iterator[str]:
         yield f"cohort '{name}': results/metrics.json needs this name for itself; choose another"
 
 
-def _sampler(diffusion, sample) -> Iterator[str]:
-    pixel = diffusion.backend == "pixel"
-    if pixel and sample.guidance != 1 and diffusion.mask_dropout == 0:
+def _generator(diffusion, views, sample) -> Iterator[str]:
+    own, backend = diffusion.backend == "denoiser", f"with diffusion.backend '{diffusion.backend}'"
+    wanted = "encoded" if own else "plain"
+    if views.kind != wanted:
+        yield f"views.kind is '{views.kind}' and must be '{wanted}' {backend}"
+    elif own and views.grid % (cells := 2 ** (len(diffusion.channels) - 1)):
+        yield (
+            f"views.image_size {views.image_size} makes a code of {views.grid} cells along an edge, and "
+            f"{len(diffusion.channels)} levels of diffusion.channels need a multiple of {cells}"
+        )
+    elif not own and views.image_size % 64:
+        yield f"views.image_size is {views.image_size} and must be a multiple of 64 {backend}"
+    if own and sample.guidance != 1 and diffusion.mask_dropout == 0:
         yield "guidance needs diffusion.mask_dropout above 0, or sample.guidance 1"
-    for key in PIXEL_ONLY:
-        if (getattr(sample, key) is not None) != pixel:
-            needed = "needs a value" if pixel else "does not apply and must be null"
-            yield f"sample.{key} {needed} with diffusion.backend '{diffusion.backend}'"
+    if diffusion.needs_masks and views.unlabelled == "null_mask":
+        yield "variant 'reference' needs masks: views.unlabelled must be none or pseudo_mask"
+    for key in DENOISER_ONLY:
+        if (getattr(sample, key) is not None) != own:
+            needed = "needs a value" if own else "does not apply and must be null"
+            yield f"sample.{key} {needed} {backend}"
 
 
 def _kinds(config) -> Iterator[str]:

@@ -21,6 +21,7 @@ from pipeline.config.segmenters import Segmenter
 from pipeline.config.small_unet import Filter, SmallUNet
 from pipeline.config.task import Task
 from pipeline.config.unlabelled import Unlabelled
+from pipeline.config.views import ViewsSection
 from pipeline.run.errors import InputError
 
 _IN_WORDS = {
@@ -48,6 +49,7 @@ class Config(Section):
     assemble: Assemble
     evaluation_network: SmallUNet
     filter: Filter
+    views: ViewsSection
     diffusion: Diffusion
     warp: Warp
     sample: Sample

@@ -6,12 +6,13 @@ from pydantic import Field, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 
-PIXEL_ONLY = ("guidance_interval", "sigma_min", "sigma_max")
-"""Options of the sampler that the backend 'latent', which brings its own noise levels, has no use for."""
+DENOISER_ONLY = ("guidance_interval", "sigma_min", "sigma_max")
+"""Options of the sampler that the backend 'stable_diffusion', which brings its own noise levels, has no use for."""
 
 
 class Sampler(Section):
-    """How an image is drawn from a generator; all that a folder of masks needs. ``PIXEL_ONLY`` is null for 'latent'."""
+    """How an image is drawn from a generator; all that a folder of masks needs. ``DENOISER_ONLY`` is null for
+    'stable_diffusion'."""
 
     steps: Annotated[int, Field(ge=2)]
     guidance: Annotated[float, Field(ge=0)]

@@ -1,4 +1,4 @@
-"""A generator on disk, of whichever backend: the mask-conditioned denoiser in pixels, or an adapted Stable Diffusion.
+"""A generator on disk, of whichever backend: the denoiser trained from scratch, or an adapted Stable Diffusion.
 
 Both have ``image_size``, ``structures``, ``sectors`` (polygons of fields of view seen in training), ``licence``,
 ``makes_masks`` (whether ``render`` ignores the masks it is given), ``save`` and ``render``.
@@ -6,7 +6,7 @@ Both have ``image_size``, ``structures``, ``sectors`` (polygons of fields of vie
 
 from pathlib import Path
 
-from pipeline.diffusion.pixel.generator import load_generator
+from pipeline.diffusion.denoiser.generator import load_generator
 
 
 def open_generator(folder: Path, device):
@@ -15,8 +15,8 @@ def open_generator(folder: Path, device):
     Raises:
         InputError: no generator there, or a damaged one.
     """
-    if (folder / "latent.json").exists():
-        from pipeline.diffusion.latent.generator import load_latent
+    if (folder / "stable_diffusion.json").exists():
+        from pipeline.diffusion.stable_diffusion.generator import load_stable_diffusion
 
-        return load_latent(folder, device)
+        return load_stable_diffusion(folder, device)
     return load_generator(folder, device)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.diffusion.latent.contours import check_structures, decode_contours, draw_contours, line_width
+from pipeline.diffusion.stable_diffusion.contours import check_structures, decode_contours, draw_contours, line_width
 from pipeline.run.errors import InputError
 
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.diffusion.pixel.denoiser import Edm, build_unet, denoise, denoising_loss
+from pipeline.diffusion.denoiser.preconditioning import Edm, build_unet, denoise, denoising_loss
 
 SIGMAS = torch.tensor([0.002, 0.5, 80.0])
 

@@ -16,9 +16,9 @@ from pipeline.data.structures import Structure, to_json
 from pipeline.data.writer import assemble_dataset
 from pipeline.diffusion.backends import open_generator
 from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.denoiser.generator import MaskToImagePipeline, load_generator
+from pipeline.diffusion.denoiser.preconditioning import Edm, build_unet
 from pipeline.diffusion.masks import MaskSource
-from pipeline.diffusion.pixel.denoiser import Edm, build_unet
-from pipeline.diffusion.pixel.generator import MaskToImagePipeline, load_generator
 from pipeline.diffusion.sampling import sample_shards
 from pipeline.run.errors import InputError
 from pipeline.tools import command, generate

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from pipeline.data.structures import Structure
-from pipeline.diffusion.pixel.augmentation import N_CHANGES, apply_changes, draw_changes
-from pipeline.diffusion.pixel.generator import MaskToImagePipeline
-from pipeline.diffusion.pixel.objective import Denoising
+from pipeline.diffusion.denoiser.augmentation import N_CHANGES, apply_changes, draw_changes
+from pipeline.diffusion.denoiser.generator import MaskToImagePipeline
+from pipeline.diffusion.denoiser.objective import Denoising
 from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import build_training_set
 from pipeline.run import seeds
@@ -193,7 +193,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(data, params, tmp_path):
 
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(data, params, tmp_path, monkeypatch):
-    from pipeline.diffusion.pixel import objective
+    from pipeline.diffusion.denoiser import objective
 
     params = params.model_copy(update={"steps": 12, "checkpoint_every": 5})
     scratch, real = Scratch(tmp_path, "d", []), objective.denoising_loss

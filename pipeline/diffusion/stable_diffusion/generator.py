@@ -23,9 +23,9 @@ from torch import Tensor
 from pipeline.config.sample import Sampler
 from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.latent.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
-from pipeline.diffusion.latent.contours import decode_contours
 from pipeline.diffusion.mask_draw import MaskDraw, stacked
+from pipeline.diffusion.stable_diffusion.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
+from pipeline.diffusion.stable_diffusion.contours import decode_contours
 from pipeline.imaging.letterbox import to_uint8
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json, write_json
@@ -35,7 +35,7 @@ _AGAIN = "run the stage train_diffusion again, or `dvc pull`"
 
 
 @dataclass(frozen=True, eq=False)
-class LatentGenerator:
+class StableDiffusionGenerator:
     """A trained generator, LoRA fused into the U-Net.
 
     Attributes:
@@ -63,7 +63,7 @@ class LatentGenerator:
         return "reference" if self.makes_masks else "controlnet"
 
     def save(self, folder: Path) -> None:
-        """Write a StableDiffusion(ControlNet)Pipeline folder, all safetensors, with latent.json beside its parts.
+        """Write a StableDiffusion(ControlNet)Pipeline folder, all safetensors, with stable_diffusion.json beside it.
 
         The U-Net there has the LoRA fused in; ``lora/`` holds it alone, for the base model only.
         """
@@ -80,7 +80,7 @@ class LatentGenerator:
         target = folder / LORA_FILE
         StableDiffusionPipeline.save_lora_weights(target.parent, unet_lora_layers=self.lora, weight_name=target.name)
         about = {"variant": self.variant, "structures": to_json(self.structures), "image_size": self.image_size}
-        write_json(folder / "latent.json", {**about, "prompt": self.prompt, "sectors": self.sectors})
+        write_json(folder / "stable_diffusion.json", {**about, "prompt": self.prompt, "sectors": self.sectors})
 
     @torch.inference_mode()
     def render(
@@ -150,13 +150,13 @@ def predict(unet, controlnet, latents: Tensor, times: Tensor, planes: Tensor | N
     return unet(latents, times, encoder_hidden_states=text, **residuals).sample
 
 
-def load_latent(folder: Path, device) -> LatentGenerator:
-    """Open a generator that ``LatentGenerator.save`` wrote.
+def load_stable_diffusion(folder: Path, device) -> StableDiffusionGenerator:
+    """Open a generator that ``StableDiffusionGenerator.save`` wrote.
 
     Raises:
         InputError: no generator there, or a damaged one.
     """
-    config = read_json(folder / "latent.json", _AGAIN)
+    config = read_json(folder / "stable_diffusion.json", _AGAIN)
     try:
         conditioned = {"controlnet": True, "reference": False}[config["variant"]]
         structures, size, prompt = from_json(config["structures"]), int(config["image_size"]), str(config["prompt"])
@@ -167,4 +167,4 @@ def load_latent(folder: Path, device) -> LatentGenerator:
     kind = StableDiffusionControlNetPipeline if conditioned else StableDiffusionPipeline
     base = load_base(folder, device, kind.__name__, _AGAIN)
     controlnet = load_network(folder / "controlnet", ControlNetModel, _AGAIN).to(device) if conditioned else None
-    return LatentGenerator(base, controlnet, lora, structures, size, prompt, sectors)
+    return StableDiffusionGenerator(base, controlnet, lora, structures, size, prompt, sectors)

@@ -10,15 +10,15 @@ from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
 
-from pipeline.config.diffusion import Pixel
-from pipeline.config.sample import PIXEL_ONLY, Sampler
-from pipeline.data.structures import from_json, to_json
+from pipeline.config.sample import DENOISER_ONLY, Sampler
+from pipeline.data.structures import from_json, names
+from pipeline.diffusion.appearance import AppearanceBank
+from pipeline.diffusion.codes import linear, pixel, taef2, vae  # noqa: F401
+from pipeline.diffusion.codes.code import SIGMA_DATA, Code
 from pipeline.diffusion.conditioning import Condition
+from pipeline.diffusion.denoiser.preconditioning import Preconditioning, denoise
 from pipeline.diffusion.mask_draw import MaskDraw, stacked
-from pipeline.diffusion.pixel.augmentation import N_CHANGES
-from pipeline.diffusion.pixel.denoiser import Edm, denoise
 from pipeline.diffusion.sector import choose_sectors, sector_bank
-from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.letterbox import to_uint8
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
@@ -31,31 +31,33 @@ class MaskToImagePipeline(DiffusionPipeline):
     """Masks to images, guided by the mask (Ho & Salimans, arXiv 2207.12598) at a range of noise levels.
 
     Guidance in an interval: Kynkäänniemi et al. 2024, arXiv 2404.07724. With ``torch_dtype`` or ``to(dtype)`` the
-    network computes in that precision, and the sampler in single precision as before.
+    network and the code compute in that precision, and the sampler in single precision as before.
     """
 
     makes_masks = False
-    licence = "Apache-2.0; see the licence of the training data"
+    licence = "Apache-2.0; see the licence of the training data, and of the code's weights where it has any"
 
     def __init__(
         self,
         unet: UNet2DModel,
         scheduler: EDMDPMSolverMultistepScheduler,
+        code: Code,
         # With defaults, because diffusers takes an argument without one for a module.
-        patch: int = 1,
+        prediction: str = "velocity",
         structures: list[dict] | None = None,
         image_size: int = 64,
-        grey_mean: float = 0.0,
-        grey_std: float = 1.0,
         augmentation: int = 0,
         sectors: list | None = None,
+        appearances: list | None = None,
     ):
         super().__init__()
-        self.register_modules(unet=unet, scheduler=scheduler)
-        self.register_to_config(patch=patch, image_size=image_size, grey_mean=grey_mean, grey_std=grey_std)
-        self.register_to_config(augmentation=augmentation, structures=structures or [], sectors=sectors or [])
+        self.register_modules(unet=unet, scheduler=scheduler, code=code)
+        self.register_to_config(prediction=prediction, image_size=image_size, augmentation=augmentation)
+        self.register_to_config(structures=structures or [], sectors=sectors or [], appearances=appearances or [])
         self.image_size, self.structures, self.sectors = image_size, from_json(structures or []), sectors or []
-        self.condition = Condition(len(self.structures), augmentation)
+        self.bank = AppearanceBank(torch.tensor(appearances)) if appearances else None
+        numbers = augmentation + (len(appearances[0]) if appearances else 0)
+        self.condition = Condition(len(self.structures), code.factor, numbers)
         self.set_progress_bar_config(disable=True)
 
     def save(self, folder: Path) -> None:
@@ -69,7 +71,7 @@ class MaskToImagePipeline(DiffusionPipeline):
             *stacked(draws),
             num_inference_steps=params.steps,
             guidance_scale=params.guidance,
-            **params.model_dump(include=set(PIXEL_ONLY)),
+            **params.model_dump(include=set(DENOISER_ONLY)),
             generator=[torch.Generator().manual_seed(seed) for seed in noise_seeds],
             output_type="np",
         ).images
@@ -80,6 +82,7 @@ class MaskToImagePipeline(DiffusionPipeline):
         self,
         masks: Tensor,
         sectors: Tensor | None = None,
+        appearances: Tensor | None = None,
         *,
         num_inference_steps: int = 14,
         guidance_scale: float = 1.5,
@@ -95,6 +98,8 @@ class MaskToImagePipeline(DiffusionPipeline):
             masks: integer [B, S, S], class indices; S is the model's ``image_size``.
             sectors: bool [B, S, S], the fields of view; None takes for each mask one of the training sectors that
                 holds it.
+            appearances: float [B, 7], see ``appearance.NUMBERS``, in standard deviations of the training images; None
+                draws them from the training images' joint distribution. Not of a model that is not told.
             num_inference_steps: network calls per image, plus one for each step within ``guidance_interval`` when
                 ``guidance_scale`` is not 1.
             guidance_scale: w in D_null + w (D_mask - D_null); 1 is the plain conditional model.
@@ -104,62 +109,68 @@ class MaskToImagePipeline(DiffusionPipeline):
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
 
         Raises:
-            InputError: masks of another size or with unknown classes.
+            InputError: masks of another size, with unknown classes, or with a structure smaller than a cell of the
+                code; appearances for a model that is not told of them.
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
         self._check(masks)
-        size, sigma_data = self.image_size, self.scheduler.config.sigma_data
+        rng = generator[0] if isinstance(generator, list) else generator
         if sectors is None:
-            rng = generator[0] if isinstance(generator, list) else generator
-            sectors = choose_sectors(masks, sector_bank(self.config["sectors"], size), rng)
-        noise = {"sigma_min": sigma_min, "sigma_max": sigma_max, "sigma_data": sigma_data}
+            sectors = choose_sectors(masks, sector_bank(self.config["sectors"], self.image_size), rng)
+        numbers = self._numbers(len(masks), appearances, generator)
+        noise = {"sigma_min": sigma_min, "sigma_max": sigma_max, "sigma_data": SIGMA_DATA}
         scheduler = EDMDPMSolverMultistepScheduler(**noise, **SOLVER)
         scheduler.set_timesteps(num_inference_steps)
-        edm = Edm(sigma_data)
-        planes = self.condition.planes(masks, sectors).to(self.device)
-        null = self.condition.without_mask(planes)
-        shape = len(masks), 1, size, size
+        edm = Preconditioning(self.code.sigma_data.to(self.device), self.config["prediction"])
+        # What the scheduler takes every code for: it computes D from a network output, so it is given the F of our D.
+        plain = Preconditioning(torch.full((1,), SIGMA_DATA))
+        told = self.condition.channels(self.condition.planes(masks, sectors), numbers).to(self.device)
+        null = self.condition.without_mask(told)
+        shape = len(masks), self.code.channels, *told.shape[-2:]
         sample = randn_tensor(shape, generator=generator, device=self.device) * scheduler.init_noise_sigma
         low, high = guidance_interval
         for timestep, sigma in zip(self.progress_bar(scheduler.timesteps), scheduler.sigmas, strict=False):
             levels = sigma.expand(len(masks)).to(self.device)
-            denoised = denoise(self.unet, sample, planes, levels, self.config["patch"], edm)
+            denoised = denoise(self.unet, sample, told, levels, edm)
             if guidance_scale != 1 and low <= float(sigma) <= high:
-                blind = denoise(self.unet, sample, null, levels, self.config["patch"], edm)
+                blind = denoise(self.unet, sample, null, levels, edm)
                 denoised = blind + guidance_scale * (denoised - blind)
-            # The scheduler computes D from a network output, so it is given the F of our D.
             scheduler.scale_model_input(sample, timestep)
-            output = (denoised - edm.c_skip(sigma) * sample) / edm.c_out(sigma)
+            output = (denoised - float(plain.c_skip(sigma)) * sample) / float(plain.c_out(sigma))
             sample = scheduler.step(output, timestep, sample, generator=generator).prev_sample
-        grey = sample.float().cpu() / sigma_data * self.config["grey_std"] + self.config["grey_mean"]
-        grey = grey.clamp(-1, 1)
+        images = torch.cat([self.code.decode(part.to(self.code.mean)) for part in sample.float().split(8)])
+        grey = images.float().cpu().clamp(-1, 1)
         if output_type == "pt":
             return ImagePipelineOutput(images=grey)
         pixels = to_uint8(grey[:, 0].numpy())
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
+    def _numbers(self, count: int, appearances: Tensor | None, generator) -> Tensor:
+        """float32 [count, N]: no augmentation, and the appearances."""
+        none = torch.zeros(count, self.config["augmentation"])
+        if self.bank is None:
+            if appearances is not None:
+                raise InputError("this model is not told of appearances; train it with diffusion.appearance: true")
+            return none
+        if appearances is None:
+            each = generator if isinstance(generator, list) else [generator] * count
+            appearances = torch.stack([self.bank.draw(one) for one in each])
+        return torch.cat([none, appearances.float()], dim=1)
+
     def _check(self, masks: Tensor) -> None:
-        size, n_structures = self.image_size, len(self.structures)
+        size, n_structures, cell = self.image_size, len(self.structures), self.code.factor
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
         if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
             raise InputError(f"masks must hold class indices 0 to {n_structures}, as integers")
-
-
-def build_generator(unet: UNet2DModel, params: Pixel, data: TrainingSet) -> MaskToImagePipeline:
-    """A network trained on ``data``, with its sampler."""
-    mean, std = data.grey
-    return MaskToImagePipeline(
-        unet,
-        EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, prediction_type="epsilon", **SOLVER),
-        patch=params.patch,
-        structures=to_json(data.structures),
-        image_size=params.image_size,
-        grey_mean=mean,
-        grey_std=std,
-        augmentation=N_CHANGES if params.augment.conditioned else 0,
-        sectors=data.polygons(),
-    )
+        for k, name in enumerate(names(self.structures), start=1):
+            areas = (masks == k).sum(dim=(1, 2))
+            small = ((areas > 0) & (areas < cell**2)).nonzero().flatten().tolist() if cell > 1 else []
+            if small:
+                raise InputError(
+                    f"mask {small[0]}: {name} covers {int(areas[small[0]])} pixels at {size} px, less than a cell of "
+                    f"the model's code ({cell} x {cell}); draw it larger, or leave it out"
+                )
 
 
 def load_generator(folder: Path, device) -> MaskToImagePipeline:

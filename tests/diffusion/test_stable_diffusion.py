@@ -11,10 +11,10 @@ import torch
 
 from pipeline.config.diffusion import Latent
 from pipeline.data.structures import Structure, to_json
-from pipeline.diffusion.latent.base import load_base
-from pipeline.diffusion.latent.contours import decode_contours, draw_contours
-from pipeline.diffusion.latent.generator import load_latent
-from pipeline.diffusion.latent.objective import LatentDenoising
+from pipeline.diffusion.stable_diffusion.base import load_base
+from pipeline.diffusion.stable_diffusion.contours import decode_contours, draw_contours
+from pipeline.diffusion.stable_diffusion.generator import load_stable_diffusion
+from pipeline.diffusion.stable_diffusion.objective import StableDiffusionTuning
 from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.letterbox import to_unit_range
@@ -78,7 +78,7 @@ def train(pool, params, scratch, on_step=lambda step, loss: None):
 
 
 def objective_of(pool, params):
-    return LatentDenoising(pool, load_base(Path(params.weights), "cpu"), params, 0)
+    return StableDiffusionTuning(pool, load_base(Path(params.weights), "cpu"), params, 0)
 
 
 Batch = namedtuple("Batch", "pixels planes spread noise times")
@@ -121,7 +121,9 @@ def test_training_has_a_finite_loss_at_every_step(variant, saved, params):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_saved_and_loaded_renders_the_same_bytes(variant, saved, params, pool):
     generator, _, folder = saved(variant, params)
-    before, after = (render(g, pool.masks[:2].numpy(), [5, 6]) for g in (generator, load_latent(folder, "cpu")))
+    before, after = (
+        render(g, pool.masks[:2].numpy(), [5, 6]) for g in (generator, load_stable_diffusion(folder, "cpu"))
+    )
     assert before[0].shape == (2, 64, 64) and before[0].dtype == np.uint8
     np.testing.assert_array_equal(before[0], after[0])
     for a, b in zip(before[1], after[1], strict=True):
@@ -166,7 +168,7 @@ def test_plain_diffusers_opens_the_folder(variant, saved, params):
         ours = generator.controlnet if name == "controlnet" else getattr(generator.base, name)
         for key, weight in getattr(pipeline, name).state_dict().items():
             assert torch.equal(weight, ours.state_dict()[key])
-    described = json.loads((folder / "latent.json").read_text())
+    described = json.loads((folder / "stable_diffusion.json").read_text())
     assert described.pop("sectors") == [list(map(list, outline)) for outline in generator.sectors]
     assert described == {"variant": variant, "structures": to_json(STRUCTURES), "image_size": 64, "prompt": "a head"}
     suffixes = {file.suffix for file in folder.rglob("*") if file.is_file()}
@@ -291,12 +293,12 @@ def test_half_precision_trains(pool, params, tmp_path):
 
 
 def test_a_loss_that_is_no_number_names_the_step_and_keeps_the_state(pool, params, tmp_path, monkeypatch):
-    count, real = iter(range(100)), LatentDenoising.loss
+    count, real = iter(range(100)), StableDiffusionTuning.loss
 
     def broken(*arguments):
         return real(*arguments) * (float("nan") if next(count) == 4 else 1)
 
-    monkeypatch.setattr(LatentDenoising, "loss", broken)
+    monkeypatch.setattr(StableDiffusionTuning, "loss", broken)
     scratch = Scratch(tmp_path, "d", [])
     with pytest.raises(InputError, match=r"the loss is nan at step 4; lower diffusion.learning_rate"):
         train(pool, params, scratch)
@@ -311,12 +313,12 @@ def test_the_reference_refuses_three_structures(pool, params, tmp_path):
 
 def test_no_generator_says_what_to_run(tmp_path, saved, params):
     with pytest.raises(InputError, match="run the stage train_diffusion"):
-        load_latent(tmp_path, "cpu")
+        load_stable_diffusion(tmp_path, "cpu")
     shutil.copytree(saved("reference", params)[2], tmp_path / "model")
-    index = tmp_path / "model/latent.json"
+    index = tmp_path / "model/stable_diffusion.json"
     index.write_text(index.read_text().replace("reference", "other"))
     with pytest.raises(InputError, match="damaged latent diffusion model"):
-        load_latent(tmp_path / "model", "cpu")
+        load_stable_diffusion(tmp_path / "model", "cpu")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -328,7 +330,7 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     from pipeline.config.params import View, load_params
     from pipeline.data.dataset import read_dataset
     from pipeline.data.writer import write_dataset
-    from pipeline.diffusion.latent import generator as latent
+    from pipeline.diffusion.stable_diffusion import generator as latent
     from pipeline.run.stage import execute
     from pipeline.tools.preset import compose
 

@@ -7,14 +7,14 @@ head is as real as the original, and both should be sampled.
 import torch
 from torch import Tensor
 
-from pipeline.config.diffusion import DiffusionAugment
+from pipeline.config.views import ViewAugment
 from pipeline.imaging.affine import affine_matrix, apply_affine
 
 N_CHANGES = 8
 """Length of the vector: rotation, log-scale, log-aspect, two shifts, brightness, contrast, log-gamma."""
 
 
-def draw_changes(count: int, params: DiffusionAugment, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def draw_changes(count: int, params: ViewAugment, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """What is to be done to each sample, in shares of the limits.
 
     Returns:
@@ -31,7 +31,7 @@ def draw_changes(count: int, params: DiffusionAugment, generator: torch.Generato
 
 
 def apply_changes(
-    images: Tensor, labels: Tensor, changes: Tensor, flips: Tensor, params: DiffusionAugment
+    images: Tensor, labels: Tensor, changes: Tensor, flips: Tensor, params: ViewAugment
 ) -> tuple[Tensor, Tensor]:
     """The changed images [B, 1, S, S] in [-1, 1] and label images [B, S, S]."""
     rotate, scale, aspect, y, x, brightness, contrast, gamma = (changes * torch.tensor(_limits(params))).unbind(dim=1)
@@ -45,6 +45,6 @@ def apply_changes(
     return grey.clamp(0, 1) * 2 - 1, labels
 
 
-def _limits(params: DiffusionAugment) -> list[float]:
+def _limits(params: ViewAugment) -> list[float]:
     geometry = [params.rotate_deg, params.scale, params.aspect, params.shift, params.shift]
     return [*geometry, params.brightness, params.contrast, params.gamma]

@@ -5,17 +5,15 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
-from safetensors import SafetensorError
 from torch import Tensor
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from pipeline.networks.given_weights import variant_of, weight_files
+from pipeline.networks.diffusers_folder import load_network
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json
 
 LATENT_SCALE = 8
 """Pixels per latent, of every Stable Diffusion VAE and of the ControlNet's condition embedding."""
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError)
 TAKE_ANOTHER = (
     "key 'diffusion.weights' names the folder of a Stable Diffusion 1.x or 2.x text-to-image model in diffusers form, "
     "the one that holds model_index.json, with all its files"
@@ -71,32 +69,6 @@ def load_base(folder: Path, device, pipeline: str = "StableDiffusionPipeline", r
     base = Base(**networks, tokenizer=tokenizer, scheduler=scheduler)
     _check_fit(folder, base, remedy)
     return base
-
-
-def load_network(folder: Path, kind: type, remedy: str) -> torch.nn.Module:
-    stem = "model" if kind is CLIPTextModel else "diffusion_pytorch_model"
-    try:
-        variant = variant_of(weight_files(folder, stem))
-    except ValueError as error:
-        raise InputError(
-            f"{folder}: no safetensors weights can be read ({error}); get the model's safetensors files, for pickled "
-            "weights are refused because they can run code"
-        ) from None
-    options = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True, "variant": variant}
-    if kind is CLIPTextModel:
-        # transformers' message would point to a report that is not printed.
-        options["ignore_mismatched_sizes"] = True
-    try:
-        network, report = kind.from_pretrained(folder, **options)
-    except UNREADABLE as error:
-        raise InputError(f"{folder}: not the weights of a {kind.__name__} ({in_one_line(error)}); {remedy}") from None
-    if wrong := sorted(report["missing_keys"]) or sorted(map(str, report["mismatched_keys"])):
-        what = "are missing" if report["missing_keys"] else "have other shapes than its config.json says"
-        raise InputError(f"{folder}: weights {what} ({', '.join(wrong[:3])}); {remedy}")
-    if hasattr(network, "register_to_config"):
-        # diffusers notes the path and would save it, so that equal models differed between machines.
-        network.register_to_config(_name_or_path="")
-    return network.float().requires_grad_(False).eval()
 
 
 def _check_fit(folder: Path, base: Base, remedy: str) -> None:

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from pipeline.diffusion.latent.base import load_base
+from pipeline.diffusion.stable_diffusion.base import load_base
 from pipeline.run.errors import InputError
 
 

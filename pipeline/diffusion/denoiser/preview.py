@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipeline.diffusion.pixel.generator import MaskToImagePipeline
+from pipeline.diffusion.denoiser.generator import MaskToImagePipeline
 from pipeline.diffusion.training_set import TrainingSet
 from pipeline.imaging.contact_sheet import contact_sheet, with_contour
 

@@ -13,11 +13,11 @@ from peft.utils import get_peft_model_state_dict
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.config.diffusion import Latent
+from pipeline.config.diffusion import StableDiffusion
 from pipeline.diffusion.conditioning import Condition
-from pipeline.diffusion.latent.base import LATENT_SCALE, Base
-from pipeline.diffusion.latent.contours import check_structures, draw_contours
-from pipeline.diffusion.latent.generator import LatentGenerator, predict
+from pipeline.diffusion.stable_diffusion.base import LATENT_SCALE, Base
+from pipeline.diffusion.stable_diffusion.contours import check_structures, draw_contours
+from pipeline.diffusion.stable_diffusion.generator import StableDiffusionGenerator, predict
 from pipeline.diffusion.training_set import TrainingSet, parted
 from pipeline.imaging.affine import random_affine
 from pipeline.imaging.letterbox import to_uint8, to_unit_range
@@ -39,14 +39,14 @@ class Adapted(nn.Module):
         return predict(self.unet, self.controlnet, latents, times, planes, text)
 
 
-class LatentDenoising:
+class StableDiffusionTuning:
     """network: the base U-Net with LoRA layers put in and, in the variant 'controlnet', its encoder's copy beside it.
 
     Raises:
         InputError: too many structures for the variant 'reference'.
     """
 
-    def __init__(self, data: TrainingSet, base: Base, params: Latent, seed: int):
+    def __init__(self, data: TrainingSet, base: Base, params: StableDiffusion, seed: int):
         self.data, self.base, self.params = data, base, params
         self.condition = Condition(data.n_structures)
         self.text = base.embed(params.prompt)
@@ -107,7 +107,7 @@ class LatentDenoising:
             target = scheduler.get_velocity(latents, noise, times)
         return functional.mse_loss(model(noisy, times, planes, self.text).float(), target)
 
-    def generator(self) -> LatentGenerator:
+    def generator(self) -> StableDiffusionGenerator:
         """The trained generator. The LoRA weights are added to the U-Net's own, which leaves a plain U-Net."""
         lora = convert_state_dict_to_diffusers(get_peft_model_state_dict(self.network.unet))
         lora = {name: weight.detach().cpu().clone() for name, weight in lora.items()}
@@ -115,6 +115,6 @@ class LatentDenoising:
         self.network.unet.unload_lora()
         self.network.requires_grad_(False).eval()
         params, data = self.params, self.data
-        return LatentGenerator(
-            self.base, self.network.controlnet, lora, data.structures, params.image_size, params.prompt, data.polygons()
+        return StableDiffusionGenerator(
+            self.base, self.network.controlnet, lora, data.structures, data.image_size, params.prompt, data.polygons()
         )

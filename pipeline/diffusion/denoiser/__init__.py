@@ -1,0 +1,1 @@
+"""The generator that is trained from scratch: a denoiser of image codes."""

@@ -1,1 +1,0 @@
-"""The generator in pixels, trained from scratch."""
