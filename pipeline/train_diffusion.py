@@ -20,6 +20,7 @@ def run(params, *, views: Path, labels: int, replicate: int, out: Output, live: 
     device = setup(params.compute)
     settings = params.diffusion
     data = open_training_set(views)
+    data = data.with_masks() if settings.needs_masks else data
     trained_on = files.read_json(views / "trained_on.json", "run the stage encode_views again, or `dvc pull`")
     pretrained = [Path(settings.weights)] if settings.backend == "stable_diffusion" else []
     values = params.as_dict(), processes.count()
@@ -30,6 +31,7 @@ def run(params, *, views: Path, labels: int, replicate: int, out: Output, live: 
     if not processes.is_main():
         return
     generator.save(out)
+    trained_on["unlabelled"] = len(data) - data.labelled
     trained_on["pretrained"] = files.digest(pretrained) if pretrained else None
     about = {"parameters": settings.model_dump(mode="json"), "licence": generator.licence}
     files.write_json(out / "training.json", {"trained_on": trained_on, **about})

@@ -46,7 +46,6 @@ def train_generator(
         from pipeline.diffusion.stable_diffusion.base import load_base
         from pipeline.diffusion.stable_diffusion.objective import StableDiffusionTuning
 
-        data = data.with_masks() if params.needs_masks else data
         objective = StableDiffusionTuning(data, load_base(Path(params.weights), device), params, seed)
         recipe = Recipe.of(params, "diffusion", weight_decay=1e-2, schedule=trapezoid, fused=False)
         train(objective, recipe, **options)

@@ -16,10 +16,15 @@ from pipeline.tools.preset import compose
 PRESETS = Path(__file__).parents[2] / "presets"
 
 
-def latent(params: dict, **changes) -> None:
-    """The backend 'latent', as its preset has it."""
-    preset = yaml.safe_load(compose(PRESETS, "latent"))
-    params.update(diffusion=preset["diffusion"] | changes, sample=preset["sample"])
+def stable(params: dict, views: dict | None = None, **changes) -> None:
+    """The backend 'stable_diffusion', as its preset has it."""
+    preset = yaml.safe_load(compose(PRESETS, "stable_diffusion"))
+    views = preset["views"] | (views or {})
+    params.update(diffusion=preset["diffusion"] | changes, views=views, sample=preset["sample"])
+
+
+def coded(params: dict, **code) -> None:
+    params["views"]["code"] = code
 
 
 def generous(params: dict, labels: int) -> None:
@@ -147,24 +152,48 @@ def test_unknown_preset_lists_the_known_ones():
             lambda p: p["evaluation_network"].update(channels=[10] * 5),
             ["'evaluation_network.channels", "multiple of 4"],
         ),
-        (lambda p: p["diffusion"].update(image_size=48, patch=4), ["'diffusion'", "multiple of 32"]),
+        (
+            lambda p: p["views"].update(image_size=112),
+            ["views.image_size 112 makes a code of 14 cells", "4 levels of diffusion.channels need a multiple of 8"],
+        ),
+        (lambda p: coded(p, kind="pixel", patch=3), ["'views.code.patch' is 3", "1, 2, 4 or 8"]),
+        (
+            lambda p: coded(p, kind="pixel", patch=2, lapped=True),
+            ["unknown key 'views.code.lapped' of 'encoded' 'pixel'"],
+        ),
+        (lambda p: coded(p, kind="wavelet"), ["'views.code'", "'wavelet'", "'taef2'"]),
+        (lambda p: coded(p, kind="taef2", encoder="e.pth", whitening=0), ["'views.code.decoder' is missing"]),
+        (lambda p: coded(p, kind="taef2", encoder="e", decoder="d", whitening=0, factor=4), ["views.code.factor"]),
+        (lambda p: p["views"]["code"].update(block=4), ["'views.code'", "blocks of 4 px have 16"]),
+        (lambda p: p["views"]["code"].update(whitening=1.5), ["'views.code.whitening' is 1.5"]),
+        (lambda p: p["views"].update(count=0), ["'views.count' is 0"]),
+        (lambda p: p["views"]["augment"].update(probability=1), ["with conditioned, probability must be below 1"]),
+        (lambda p: p["diffusion"].update(prediction="x0"), ["'diffusion.prediction' is 'x0'", "'velocity'"]),
         (lambda p: [p["cohorts"].pop(name) for name in ("phantom_b", "phantom_c")], ["no cohort has role 'held_out'"]),
         (
             lambda p: p["cohorts"].update(training=p["cohorts"].pop("phantom_b")),
             ["cohort 'training'", "choose another"],
         ),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(evaluation=0, train=0.65), ["share above 0"]),
-        (lambda p: p["diffusion"].update(backend="latent"), ["'diffusion.weights' is missing"]),
-        (lambda p: p["diffusion"].update(lora_rank=4), ["unknown key 'diffusion.lora_rank' of 'pixel'; remove it"]),
-        (lambda p: p["diffusion"].update(backend="gan"), ["'diffusion'", "'gan'", "'pixel', 'latent'"]),
-        (lambda p: latent(p, image_size=100), ["'diffusion.image_size' is 100", "multiple of 64"]),
-        (lambda p: latent(p, variant="lora"), ["'diffusion.variant' is 'lora'", "'reference'"]),
-        (lambda p: latent(p, weights=None), ["'diffusion.weights'", "valid string"]),
-        (lambda p: latent(p, channels=[8, 8]), ["unknown key 'diffusion.channels' of 'latent'"]),
-        (lambda p: latent(p, variant="reference", unlabelled="null_mask"), ["'diffusion'", "none or pseudo_mask"]),
-        (lambda p: latent(p) or p["sample"].update(sigma_min=0.01), ["sample.sigma_min does not apply", "be null"]),
+        (lambda p: p["diffusion"].update(backend="stable_diffusion"), ["'diffusion.weights' is missing"]),
+        (lambda p: p["diffusion"].update(lora_rank=4), ["unknown key 'diffusion.lora_rank' of 'denoiser'; remove it"]),
+        (lambda p: p["diffusion"].update(backend="gan"), ["'diffusion'", "'gan'", "'denoiser', 'stable_diffusion'"]),
+        (lambda p: stable(p, {"image_size": 96}), ["views.image_size is 96 and must be a multiple of 64"]),
+        (lambda p: stable(p, {"count": 4}), ["unknown key 'views.count' of 'plain'"]),
+        (
+            lambda p: p["views"].update(kind="plain") or [p["views"].pop(key) for key in ("count", "code", "augment")],
+            ["views.kind is 'plain' and must be 'encoded' with diffusion.backend 'denoiser'"],
+        ),
+        (lambda p: stable(p, variant="lora"), ["'diffusion.variant' is 'lora'", "'reference'"]),
+        (lambda p: stable(p, weights=None), ["'diffusion.weights'", "valid string"]),
+        (lambda p: stable(p, channels=[8, 8]), ["unknown key 'diffusion.channels' of 'stable_diffusion'"]),
+        (
+            lambda p: stable(p, {"unlabelled": "null_mask"}, variant="reference"),
+            ["views.unlabelled must be none or pseudo_mask"],
+        ),
+        (lambda p: stable(p) or p["sample"].update(sigma_min=0.01), ["sample.sigma_min does not apply", "be null"]),
         (lambda p: p["sample"].update(sigma_max=None), ["sample.sigma_max needs a value"]),
-        (lambda p: p["diffusion"].update(image_size=50), ["'diffusion.image_size' is 50", "multiple of 16"]),
+        (lambda p: p["views"].update(image_size=50), ["'views.image_size' is 50", "multiple of 16"]),
         (
             lambda p: p["diffusion"].update(batch=8, accumulate=3),
             ["'diffusion'", "batch must be a multiple of accumulate"],
@@ -200,7 +229,7 @@ def test_unknown_preset_lists_the_known_ones():
             ["task.structures names 5, segmenter 'sam' tells 4 apart"],
         ),
         (
-            lambda p: latent(p, variant="reference") or p["task"].update(structures=dict.fromkeys("abc")),
+            lambda p: stable(p, variant="reference") or p["task"].update(structures=dict.fromkeys("abc")),
             ["task.structures names 3, and diffusion.variant 'reference' draws at most 2; use 'controlnet'"],
         ),
     ],

@@ -42,20 +42,42 @@ def test_moving_the_mask_moves_the_planes():
     torch.testing.assert_close(condition.planes(moved, everywhere(1))[..., 4:-4], shifted[..., 4:-4])
 
 
-def test_unknown_mask_keeps_the_sector_and_the_augmentation():
-    condition = Condition(1, augmentation=2)
-    planes = condition.planes(masks_of_two(), ~everywhere(), torch.tensor([[0.5, -1.0], [0.0, 0.25]]))
-    null = condition.without_mask(planes)
+def test_unknown_mask_keeps_the_sector_and_the_numbers():
+    condition = Condition(1, numbers=2)
+    planes = condition.planes(masks_of_two(), ~everywhere())
+    channels = condition.channels(planes, torch.tensor([[0.5, -1.0], [0.0, 0.25]]))
+    null = condition.without_mask(channels)
     assert (null[:, 0] == -1).all() and (null[:, 1:3] == 0).all()
-    torch.testing.assert_close(null[:, 3:], planes[:, 3:])
-    assert (planes[0, 4] == -1).all() and (planes[1, 4] == 0.25).all()
+    torch.testing.assert_close(null[:, 3:], channels[:, 3:])
+    assert (channels[0, 4] == -1).all() and (channels[1, 4] == 0.25).all()
 
 
 def test_what_is_not_told_is_zero():
-    condition = Condition(1, augmentation=3)
-    assert condition.n_planes == 6 and not condition.planes(masks_of_two(), everywhere())[:, 3:].any()
-    untold = Condition(1).planes(masks_of_two(), everywhere(), torch.ones(2, 3))
-    assert untold.shape[1] == 3
+    condition = Condition(1, numbers=3)
+    channels = condition.channels(condition.planes(masks_of_two(), everywhere()))
+    assert channels.shape[1] == condition.n_channels == 6 and not channels[:, 3:].any()
+
+
+@pytest.mark.parametrize(("factor", "parts"), [(1, 1), (2, 2), (4, 2), (8, 2)])
+def test_planes_reach_a_coarser_grid(factor, parts):
+    condition = Condition(2, factor)
+    planes = condition.planes(masks_of_two(), everywhere())
+    assert planes.shape == (2, 5 * parts**2, 32 // factor, 32 // factor) == (2, condition.n_planes, *planes.shape[2:])
+    fine = Condition(2).planes(masks_of_two(), everywhere())
+    torch.testing.assert_close(planes.mean(), fine.mean())
+    null = condition.without_mask(planes)
+    assert (null[:, : parts**2] == 1).all() and not null[:, parts**2 :].any(), "the sector stays"
+
+
+@pytest.mark.parametrize("moved", [1, 2, 3])
+def test_a_boundary_within_a_part_of_a_cell_is_not_lost(moved):
+    """An edge that moves by single pixels changes the covered share by as much, on a grid of 8 pixels a cell."""
+    condition = Condition(1, 8)
+    mask = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    mask[:, :, : 12 + moved] = 1
+    inside = condition.planes(mask, everywhere(1))[0, 4:8, 0]
+    covered = (inside.mean(dim=0) + 1) / 2
+    assert covered.sum() * 8 == pytest.approx(12 + moved), "pixels of a row inside"
 
 
 def test_field_of_view_is_the_sector():

@@ -15,9 +15,10 @@ from pipeline.data.dataset import read_dataset
 from pipeline.data.structures import Structure, to_json
 from pipeline.data.writer import assemble_dataset
 from pipeline.diffusion.backends import open_generator
+from pipeline.diffusion.codes.pixel import PixelCode
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser.generator import MaskToImagePipeline, load_generator
-from pipeline.diffusion.denoiser.preconditioning import Edm, build_unet
+from pipeline.diffusion.denoiser.preconditioning import Preconditioning, build_unet
 from pipeline.diffusion.masks import MaskSource
 from pipeline.diffusion.sampling import sample_shards
 from pipeline.run.errors import InputError
@@ -28,21 +29,25 @@ WHOLE = [[(0.0, 0.0), (0.0, 1.0), (1.0, 1.0), (1.0, 0.0)]]
 STRUCTURES = (Structure("head", "head"),)
 
 
-def random_generator(params, **changes) -> MaskToImagePipeline:
+BANK = torch.randn(5, 7, generator=torch.Generator().manual_seed(3)).tolist()
+
+
+def random_generator(params, patch=2, bank=BANK, **changes) -> MaskToImagePipeline:
+    """Of images with a mean of -0.7 and a standard deviation of 0.3 in pixels."""
     params = params.model_copy(update=changes)
     torch.manual_seed(0)
-    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, 3)
+    code = PixelCode(patch)
+    code.mean.fill_(-0.7)
+    code.scale.fill_(0.5 / 0.3)
+    code.sigma_data.fill_(0.5)
+    condition = Condition(1, patch, 7 if bank else 0)
+    unet = build_unet(32 // patch, patch**2, condition.n_channels, params.channels, params.layers)
     with torch.no_grad():
         for weight in unet.parameters():
             weight.add_(0.05 * torch.randn_like(weight))
-    scheduler = EDMDPMSolverMultistepScheduler(sigma_data=params.sigma_data, solver_order=2, final_sigmas_type="zero")
-    config = {
-        "patch": params.patch,
-        "structures": to_json(STRUCTURES),
-        "image_size": params.image_size,
-        "sectors": WHOLE,
-    }
-    return MaskToImagePipeline(unet.eval(), scheduler, grey_mean=-0.7, grey_std=0.3, **config)
+    scheduler = EDMDPMSolverMultistepScheduler(sigma_data=0.5, solver_order=2, final_sigmas_type="zero")
+    config = {"structures": to_json(STRUCTURES), "image_size": 32, "sectors": WHOLE, "appearances": bank}
+    return MaskToImagePipeline(unet.eval(), scheduler, code, **config)
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +167,7 @@ class Gaussian(torch.nn.Module):
 
 def test_samples_reach_the_distribution_of_a_known_denoiser(smoke_config):
     pipeline = random_generator(smoke_config.diffusion, patch=1, channels=(16, 16))
-    oracle = Gaussian(Edm(0.5), m=0.2, s=0.3)
+    oracle = Gaussian(Preconditioning(torch.tensor([0.5])), m=0.2, s=0.3)
     pipeline.unet = oracle
     masks = torch.zeros(8, 32, 32, dtype=torch.uint8)
     masks[:, 8:24, 8:24] = 1
@@ -194,6 +199,29 @@ def test_guidance_costs_calls_only_within_its_interval(smoke_config, source):
     assert count(guidance_scale=2.0, guidance_interval=(1e3, 1e4)) == 10
 
 
+def test_appearances_are_drawn_unless_they_are_given(generator, smoke_config):
+    masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
+    masks[:, 8:24, 8:24] = 1
+
+    def images(**options):
+        generators = [torch.Generator().manual_seed(i) for i in range(2)]
+        return generator(masks, generator=generators, num_inference_steps=3, output_type="pt", **options).images
+
+    given = torch.tensor(BANK[:2])
+    assert not torch.equal(images(appearances=given), images(appearances=given.flip(0)))
+    assert torch.equal(images(appearances=given), images(appearances=given))
+    untold = random_generator(smoke_config.diffusion, bank=None)
+    with pytest.raises(InputError, match="not told of appearances"):
+        untold(masks, appearances=given)
+
+
+def test_a_structure_smaller_than_a_cell_is_refused(smoke_config):
+    pipeline, masks = random_generator(smoke_config.diffusion, patch=4), torch.zeros(2, 32, 32, dtype=torch.uint8)
+    masks[0, 8:24, 8:24], masks[1, 8:11, 8:11] = 1, 1
+    with pytest.raises(InputError, match=r"mask 1: head covers 9 pixels at 32 px, less than a cell .* \(4 x 4\)"):
+        pipeline(masks)
+
+
 def test_pipeline_refuses_masks_it_does_not_know(generator):
     with pytest.raises(InputError, match=r"takes \(count, 32, 32\)"):
         generator(torch.zeros(1, 16, 16, dtype=torch.uint8))
@@ -205,7 +233,7 @@ def test_the_folder_is_a_diffusers_pipeline(generator, tmp_path):
     generator.save_pretrained(tmp_path / "model")
     loaded = load_generator(tmp_path / "model", "cpu")
     assert isinstance(loaded, MaskToImagePipeline)
-    assert loaded.config["grey_mean"] == -0.7 and loaded.condition == Condition(1)
+    assert loaded.code.mean.tolist() == pytest.approx([-0.7] * 4) and loaded.condition == Condition(1, 2, 7)
     plain = MaskToImagePipeline.from_pretrained(tmp_path / "model")
     masks = torch.zeros(2, 32, 32, dtype=torch.uint8)
     masks[:, 8:24, 8:24] = 1

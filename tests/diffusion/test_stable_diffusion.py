@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.config.diffusion import Latent
+from pipeline.config.diffusion import StableDiffusion
 from pipeline.data.structures import Structure, to_json
 from pipeline.diffusion.stable_diffusion.base import load_base
 from pipeline.diffusion.stable_diffusion.contours import decode_contours, draw_contours
@@ -50,16 +50,14 @@ def pool():
 @pytest.fixture
 def params(tiny_model):
     """Eight steps at a learning rate that moves a ControlNet's zero convolutions."""
-    return Latent(
-        backend="latent",
-        unlabelled="none",
+    return StableDiffusion(
+        backend="stable_diffusion",
         unlabelled_share=0.0,
         accumulate=1,
         weights=str(tiny_model),
         variant="controlnet",
         lora_rank=2,
         prompt="a head",
-        image_size=64,
         steps=8,
         batch=2,
         learning_rate=0.02,
@@ -74,7 +72,7 @@ def params(tiny_model):
 
 
 def train(pool, params, scratch, on_step=lambda step, loss: None):
-    return train_generator(pool, params, 0, scratch, CPU, on_step)
+    return train_generator(pool, Path("views"), params, 0, scratch, CPU, on_step)
 
 
 def objective_of(pool, params):
@@ -326,7 +324,7 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     """train_diffusion and sample with a real folder's layout, labelled and unlabelled images."""
     import yaml
 
-    from pipeline import sample, train_diffusion
+    from pipeline import encode_views, sample, train_diffusion
     from pipeline.config.params import View, load_params
     from pipeline.data.dataset import read_dataset
     from pipeline.data.writer import write_dataset
@@ -335,10 +333,11 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
     from pipeline.tools.preset import compose
 
     monkeypatch.chdir(tmp_path)
-    changed = yaml.safe_load(compose(root / "presets", "latent"))
+    changed = yaml.safe_load(compose(root / "presets", "stable_diffusion"))
     changed["compute"]["threads"] = 1
-    changed["diffusion"] |= {"weights": str(tiny_model), "variant": variant, "image_size": 64, "steps": 2}
-    changed["diffusion"]["unlabelled"] = "null_mask" if variant == "controlnet" else "pseudo_mask"
+    changed["diffusion"] |= {"weights": str(tiny_model), "variant": variant, "steps": 2}
+    unlabelled = "null_mask" if variant == "controlnet" else "pseudo_mask"
+    changed["views"] |= {"image_size": 64, "unlabelled": unlabelled}
     changed["sample"] |= {"count": 8, "chunk_size": 4, "steps": 2, "variety": {"masks": 2, "images": 2}}
     changed["sample"]["masks"] = {"parent": 1.0, "shape_model": 0.0, "user": 0.0}
     Path("params.yaml").write_text(yaml.safe_dump(changed))
@@ -353,7 +352,8 @@ def test_the_backend_runs_through_the_stages(variant, tiny_model, ring, tmp_path
         arguments = {key: Path(value) for key, value in paths.items()} | {"labels": 8, "replicate": 0}
         execute(module.run, View(params, module.PARAMS), arguments)
 
-    stage(train_diffusion, train="train", unlabelled="unlabelled", out="model", live="live")
+    stage(encode_views, train="train", unlabelled="unlabelled", out="views")
+    stage(train_diffusion, views="views", out="model", live="live")
     trained_on = json.loads(Path("model/training.json").read_text())["trained_on"]
     assert trained_on["unlabelled"] == (4 if variant == "controlnet" else 0)
     if variant == "reference":

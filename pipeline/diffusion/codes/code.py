@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 16
+LEAST = 1e-3
+"""Standard deviation of a code, in units of the image's range, below which its images are taken for all alike."""
 SIGMA_DATA = 0.5
 """Of every code, as in Karras et al. 2022 (arXiv 2206.00364)."""
 
@@ -64,8 +66,8 @@ class Code(nn.Module):
             totals += torch.stack([torch.ones(self.channels) * codes[:, 0].numel(), *_sums(codes)])
         count, first, second = totals
         mean = first / count
-        std = (second / count - mean**2).clamp_min(1e-12).sqrt()
-        overall = std.square().mean().sqrt()
+        std = (second / count - mean**2).clamp_min(0).sqrt()
+        overall = std.square().mean().sqrt().clamp_min(LEAST)
         divisor = std.clamp_min(1e-3 * overall) ** whitening * overall ** (1 - whitening)
         self.mean.copy_(mean)
         self.scale.copy_(SIGMA_DATA / divisor)

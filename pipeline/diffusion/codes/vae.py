@@ -40,6 +40,8 @@ def open_vae(folder: Path) -> VaeCode:
     Raises:
         InputError: nothing there, weights that are no safetensors or another network's, or one of another reduction.
     """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; {_REMEDY}")
     network = load_network(folder, AutoencoderKL, _REMEDY)
     code = VaeCode(dict(network.config))
     if code.factor != 8:

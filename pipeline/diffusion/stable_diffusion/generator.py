@@ -24,9 +24,10 @@ from pipeline.config.sample import Sampler
 from pipeline.data.structures import Structure, from_json, to_json
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.mask_draw import MaskDraw, stacked
-from pipeline.diffusion.stable_diffusion.base import LATENT_SCALE, UNREADABLE, Base, load_base, load_network
+from pipeline.diffusion.stable_diffusion.base import LATENT_SCALE, Base, load_base
 from pipeline.diffusion.stable_diffusion.contours import decode_contours
 from pipeline.imaging.letterbox import to_uint8
+from pipeline.networks.diffusers_folder import UNREADABLE, load_network
 from pipeline.run.errors import InputError, in_one_line
 from pipeline.run.files import read_json, write_json
 
