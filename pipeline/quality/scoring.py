@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,6 +11,7 @@ from pipeline.data.case import Case, pixel_hash
 from pipeline.data.dataset import Dataset
 from pipeline.data.structures import names
 from pipeline.features import extractors
+from pipeline.features.extraction import Extractor, domain_extractor, extract
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import SmallUNet, bottleneck
 from pipeline.quality import assessment
@@ -52,10 +52,8 @@ def score_set(
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
     features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, network, network_size, device)}
-    for name, path in settings.extractors:
-        if path is not None:
-            extractor = extractors.open_extractor(name, Path(path), device)
-            features[name] = _features(cases, extractor, size, device)
+    for name, opened in extractors.chosen(settings.extractors):
+        features[name] = _features(cases, opened(device), size, device)
     measures = [
         measure
         for name, found in features.items()
@@ -116,15 +114,15 @@ def _domain_features(
 
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
-    extractor = extractors.domain_extractor(partial(bottleneck, network))
+    extractor = domain_extractor(partial(bottleneck, network))
     found = _features(cases, extractor, size, device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
 
 
 def _features(
-    cases: Mapping[str, Sequence[Case]], extractor: extractors.Extractor, size: int, device: torch.device
+    cases: Mapping[str, Sequence[Case]], extractor: Extractor, size: int, device: torch.device
 ) -> dict[str, torch.Tensor]:
     """Features of each set's images letter-boxed to ``size`` pixels, float (N, D)."""
     boxed = {name: (letterbox(case.image, size)[0] for case in some) for name, some in cases.items()}
-    return {name: extractors.extract(extractor, images, device) for name, images in boxed.items()}
+    return {name: extract(extractor, images, device) for name, images in boxed.items()}
