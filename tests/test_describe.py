@@ -119,7 +119,7 @@ def test_four_questions_are_answered_first_in_a_word_and_a_sentence(html):
 
 def test_every_number_stands_with_its_ends_interval_and_n(html):
     text = text_of(html)
-    assert "KID (domain) 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
+    assert "KID , domain 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
     assert html.count('class="gauge"') == 5, "an end that is not there gives no gauge"
     assert "Mask agreement saturates" in text
     assert "The numbers Sets of 12 images are few." in text
@@ -159,7 +159,7 @@ def test_the_card_has_front_matter_and_the_same_numbers(world, html):
     assert front["verdicts"] == WORDS
     kid = front["measures"][0]
     assert (kid["name"], kid["value"], kid["low"], kid["best_is"]) == ("kid", 0.26, -0.6, REAL)
-    assert "| KID (domain) | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
+    assert "| KID, domain | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
     assert "- **Does it leak training patients?** Bad. About privacy." in card
     assert "| Diversity within a mask | 0.4 |  |  | 0, one image a mask | 12 |" in card
 

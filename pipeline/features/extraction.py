@@ -43,7 +43,7 @@ def domain_extractor(features: Callable[[Tensor], Tensor]) -> Extractor:
 def photograph_extractor(
     features: Callable[[Tensor], Tensor], size: tuple[int, int], mean: Sequence[float], std: Sequence[float], device
 ) -> Extractor:
-    """The extractor of a network trained on photographs: images are resized, bicubic with anti-aliasing, and normalised.
+    """The extractor of a network trained on photographs: images are resized, bicubic and anti-aliased, and normalised.
 
     Args:
         features: float [B, 3, H, W] → [B, D]. size: H and W. mean, std: of each channel of images in [0, 1].

@@ -13,7 +13,6 @@ from pipeline.features.extraction import Extractor, photograph_extractor, refusa
 from pipeline.networks.given_weights import open_weights
 from pipeline.networks.lite0 import lite0
 from pipeline.networks.weights import differences
-from pipeline.run.errors import InputError
 
 LITE0_EDGE_PX = 224
 _GREY = (0.5, 0.5, 0.5)
@@ -67,7 +66,7 @@ def _built(model: str) -> nn.Module:
     try:
         return timm.create_model(model, pretrained=False, num_classes=0)
     except Exception as error:  # a tag that does not exist, and whatever a model finds wrong
-        tags = [name for name in timm.list_pretrained(f"{model.split('.')[0]}.*")][:3]
+        tags = timm.list_pretrained(f"{model.split('.')[0]}.*")[:3]
         raise refusal("timm.model", f"'{model}' cannot be built", f"another name{_such_as(tags)}", error) from None
 
 
