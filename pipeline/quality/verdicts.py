@@ -74,14 +74,15 @@ def _told(measures: Sequence[Measure]) -> str:
 
 
 def _spreads(measures: Sequence[Measure]) -> str:
-    """Of what varies surely, and by more than is good, less or more than in real unseen images."""
+    """Of what varies over images surely, and by more than is good, less or more than over real unseen ones."""
     parts = []
-    for name in RATIOS:
-        for one in find(measures, name):
-            apart = one.low is not None and None not in (one.best, one.position)
-            if apart and one.position > GOOD and not one.low <= one.best <= one.high:
-                parts.append(f"{one.title.removeprefix('Spread of ')} {short(one.value)}")
-    return f" Standard deviations over images, in those of real ones: {', '.join(parts)}." if parts else ""
+    for one in (found for name in RATIOS for found in find(measures, name)):
+        surely = None not in (one.low, one.position) and not one.low <= one.best <= one.high
+        if surely and one.position > GOOD:
+            what = one.title.removeprefix("Spread of ")
+            parts.append(f"{what} {short(one.value)} ({one.best_is} {short(one.best)})")
+    opening = " Standard deviations over images, against those of real training images"
+    return f"{opening}: {'; '.join(parts)}." if parts else ""
 
 
 def _privacy(measures: Sequence[Measure]) -> dict[str, str]:

@@ -7,14 +7,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
-from scipy import ndimage
 
 from pipeline.features import extractors
 from pipeline.features.extraction import extract
 from pipeline.features.timm_models import open_lite0, open_timm
-from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.lite0 import lite0
-from pipeline.quality.fidelity import fidelity
 from pipeline.run.errors import InputError
 
 MODEL = "test_resnet"
@@ -108,32 +105,3 @@ def test_what_is_asked_for_is_opened_under_its_name(tmp_path):
     for name in ("inception", "clip"):
         with pytest.raises(InputError, match=rf"score\.extractors\.{name}'"):
             every[name]("cpu")
-
-
-@pytest.fixture(scope="module")
-def heads(shared_data):
-    """Two samples of real images at 128 px, of different patients."""
-    from skimage.io import imread
-
-    paths = sorted((shared_data / "hc18" / "training_set").glob("???_HC.png"))
-    chosen = np.random.default_rng(0).permutation(len(paths))[:72]
-    boxed = [letterbox(imread(paths[i], as_gray=True), 128)[0] for i in chosen]
-    return boxed[:36], boxed[36:]
-
-
-def test_kid_in_its_features_sees_grain_on_real_images(heads):
-    """Directions that were measured on real images: real v real about 0, noise of sd .03, 1 px and 3 px of blur."""
-    own, reference = heads
-    rng, extractor = np.random.default_rng(0), open_lite0("cpu")
-
-    def kid(change):
-        changed = [np.clip(change(image.astype(float)), 0, 255).round().astype(np.uint8) for image in own]
-        options = {"kid_subsets": 20, "neighbours": 3, "seed": 0, "resamples": 0}
-        return fidelity(extract(extractor, changed, "cpu"), known, **options)["kid"].value
-
-    known = extract(extractor, reference, "cpu")
-    real = kid(lambda image: image)
-    noise = kid(lambda image: image + rng.normal(0, 0.03 * 255, image.shape))
-    slight, strong = (kid(lambda image, s=s: ndimage.gaussian_filter(image, s)) for s in (1, 3))
-    assert abs(real) < 0.03
-    assert noise > 0.05 and strong > slight > 0.05

@@ -94,7 +94,7 @@ def test_a_spread_that_is_surely_another_is_never_good():
     def answer(**changes):
         return verdicts([*records(), replace(spread, **changes)])["coverage"]
 
-    text = "Standard deviations over images, in those of real ones: brightness 0.6."
+    text = "over images, against those of real training images: brightness 0.6 (real unseen images 1.05)."
     assert answer(low=0.5, high=0.7)["word"] == "doubtful" and text in answer(low=0.5, high=0.7)["text"]
     assert answer(value=1.8, low=1.5, high=2.1)["word"] == "doubtful", "too wide is not real either"
     for fine in ({}, {"low": 0.5, "high": 1.1}, {"value": 1.0, "low": 0.95, "high": 1.04}):
