@@ -41,7 +41,17 @@ from pipeline.run import files, seeds
 from pipeline.run.compute import setup
 from pipeline.tasks.segmentation.inference import mean_dice
 
-LOWER_IS_BETTER = ("fid", "kid", "radiomics", "imprint", "boundary", "copies", "membership", "ms_ssim")
+LOWER_IS_BETTER = (
+    "fid",
+    "kid",
+    "two_sample_lite0",
+    "radiomics",
+    "imprint",
+    "boundary",
+    "copies",
+    "membership",
+    "ms_ssim",
+)
 RESAMPLES = 2000
 VARIETY = 4, 4
 """Masks, and images of each."""
@@ -183,6 +193,7 @@ class Runner:
         return {
             one.name if one.view in (None, "domain") else f"{one.name}_{one.view}": one.value
             for one in read_measures(outputs["out"], "")
+            if one.name != "two_sample_reference"
         }
 
     def dice(self, cases: list[Case], with_labels: bool, seed: int) -> dict[str, float]:

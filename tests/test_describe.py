@@ -28,6 +28,10 @@ MEASURES = [
     Measure("mask_agreement", "dice", "head", 0.94, 12, 0.96, "the network", 0.6, "another's mask", 0.92, 0.95, 0.1),
     Measure("privacy", "copies", None, 1 / 12, 12, 0.0, REAL, 1.0, "exact copies", 0.0, 0.25),
     Measure("coverage", "diversity", None, 0.4, 12, None, None, 0.0, "one image a mask"),
+    Measure("fidelity", "kid", "lite0", 0.2, 60, 0.01, REAL, 0.4, FAR, 0.15, 0.25, 0.02),
+    Measure("fidelity", "two_sample", "lite0", 0.97, 60, 0.52, "real training images", 1.0, "every image told", 0.9, 1),
+    Measure("fidelity", "two_sample_reference", "blurred_1px", 0.99, 60, 0.52, "real training images", 1.0, "all"),
+    Measure("coverage", "brightness_spread", None, 0.6, 12, 1.2, REAL, 0.0, "all images alike", 0.5, 0.7),
 ]
 USEFUL = [Measure("usefulness", "tstr", None, 0.9, 20, 0.93, "the labels", 0.6, "the mean mask", 0.88, 0.91, 0.05)]
 WORDS = {"fidelity": "good", "coverage": "doubtful", "mask_agreement": "good", "privacy": "bad"}
@@ -69,7 +73,10 @@ class World:
                     for name in ("area", "angle")
                 }
             },
-            "appearance": {"snr": {"reference": leaf(3), "synthetic": leaf(2), "unseen": leaf(None, None)}},
+            "appearance": {
+                name: {"reference": leaf(3), "synthetic": leaf(2), "unseen": leaf(None, None)}
+                for name in ("field_mean", "snr")
+            },
         }  # fmt: skip
         write_json(root / "usefulness.json", {"measures": as_json(USEFUL)})
 
@@ -119,8 +126,12 @@ def test_four_questions_are_answered_first_in_a_word_and_a_sentence(html):
 
 def test_every_number_stands_with_its_ends_interval_and_n(html):
     text = text_of(html)
-    assert "KID (domain) 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
-    assert html.count('class="gauge"') == 5, "an end that is not there gives no gauge"
+    assert "KID , domain 0.37 real unseen images 0.26 ± 1.1 −0.6 to 2.7 39.9 psfhs images 60" in text
+    assert "KID , ImageNet (EfficientNet-Lite0) 0.01 real unseen images 0.2" in text
+    assert "not with published ones in Inception’s" in text
+    assert "Two-sample test of degraded real images , blurred by 1 px 0.52 real training images 0.99" in text
+    assert "Spread of brightness 1.2 real unseen images 0.6 0.5 to 0.7 0 all images alike 12" in text
+    assert html.count('class="gauge"') == 9, "an end that is not there gives no gauge"
     assert "Mask agreement saturates" in text
     assert "The numbers Sets of 12 images are few." in text
 
@@ -159,7 +170,8 @@ def test_the_card_has_front_matter_and_the_same_numbers(world, html):
     assert front["verdicts"] == WORDS
     kid = front["measures"][0]
     assert (kid["name"], kid["value"], kid["low"], kid["best_is"]) == ("kid", 0.26, -0.6, REAL)
-    assert "| KID (domain) | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
+    assert "| KID, domain | 0.26 | −0.6 to 2.7 | 0.37, real unseen images | 39.9, psfhs images | 60 |" in card
+    assert "| KID, ImageNet (EfficientNet-Lite0) | 0.2 |" in card and "neither are Inception's" in card
     assert "- **Does it leak training patients?** Bad. About privacy." in card
     assert "| Diversity within a mask | 0.4 |  |  | 0, one image a mask | 12 |" in card
 

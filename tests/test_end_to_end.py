@@ -105,7 +105,8 @@ def test_every_set_has_a_page_a_card_and_metadata(repo):
     folder = repo / "results/sets/8-0"
     assert {path.name for path in folder.iterdir()} == {"index.html", "README.md", "croissant.json"}
     metrics = json.loads((repo / "results/metrics.json").read_text())["synthetic"]["n8"]
-    assert {"kid_domain", "radiomics", "dice_head", "copies", "tstr"} <= set(metrics)
+    assert {"kid_domain", "kid_lite0", "two_sample_lite0", "brightness_spread", "radiomics", "copies"} <= set(metrics)
+    assert {"dice_head", "tstr"} <= set(metrics)
     assert json.loads((repo / "results/gate/8-0.json").read_text())["passed"]["copies"] is None
 
 

@@ -16,9 +16,18 @@ def least_images(neighbours: int) -> int:
     return max(MIN_IMAGES, 2 * neighbours + 2)
 
 
-class Extractors(Section):
-    """Feature extractors beside the domain one: paths of weights the user has, or null."""
+class TimmModel(Section):
+    """A model of timm with weights that the user has: timm's name, and the path of a file."""
 
+    model: str
+    weights: str
+
+
+class Extractors(Section):
+    """Feature extractors beside the domain one: EfficientNet-Lite0 or not; weights that the user has, or null."""
+
+    lite0: bool
+    timm: TimmModel | None
     inception: str | None
     dinov2: str | None
     clip: str | None

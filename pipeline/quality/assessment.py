@@ -16,11 +16,12 @@ from pipeline.quality.frechet import frechet_distance
 from pipeline.quality.imprint import imprinted
 from pipeline.quality.intervals import mean_measure, statistic_measure
 from pipeline.quality.mask_shapes import DESCRIPTORS
-from pipeline.quality.measurement import APPEARANCE, Measured
-from pipeline.quality.measures import CATALOGUE, Measure
+from pipeline.quality.measurement import APPEARANCE, FIELD, Measured
+from pipeline.quality.measures import CATALOGUE, Measure, view_title
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.roc import auc
 from pipeline.quality.training_distance import TrainingDistance, copy_threshold
+from pipeline.quality.two_sample import Told, two_sample_test
 from pipeline.quality.variety import within_mask_diversity
 
 REAL = "real unseen images"
@@ -56,14 +57,37 @@ def cautions(features: Mapping[str, Mapping[str, Tensor]]) -> list[str]:
     """What to keep in mind where sets are small; by extractor and set, float (N, D)."""
     n = min(len(features[extractors.DOMAIN][name]) for name in ("synthetic", "unseen", "foreign"))
     found = [
-        f"FID in {name} features is that of {n} images in {dimensions} dimensions, far above that of more images: read "
-        "it between its best and its worst reference alone."
+        f"FID in {view_title(name)} features is that of {n} images in {dimensions} dimensions, far above that of more "
+        "images: read it between its best and its worst reference alone."
         for name, sets in features.items()
         if n <= (dimensions := sets["synthetic"].shape[1])
     ]
     if n < FEW:
         found.append(f"Sets of {n} images: KID, precision, recall, density and coverage are coarse below {FEW}.")
     return found
+
+
+def two_sample_measures(
+    sets: Mapping[str, tuple[np.ndarray, Sequence[str]]], degraded: Mapping[str, np.ndarray], seed: int
+) -> list[Measure]:
+    """How well a classifier of Lite0's features tells the set from unseen images; then degraded real images.
+
+    Args:
+        sets: features, float (N, D), and patients of ``synthetic``, ``unseen`` and ``reference``, N the same for all.
+        degraded: by degradation, features of the images of the reference, which stand for real v real as they are.
+    """
+    unseen, patients = sets["unseen"]
+
+    def told(features: np.ndarray, own: Sequence[str]) -> Told:
+        return two_sample_test(unseen, features, patients, own, seed)
+
+    floor, found = told(*sets["reference"]), told(*sets["synthetic"])
+    ends = floor.auc, "real training images", 1.0, "every image told"
+    asked = [("two_sample", extractors.LITE0, found)]
+    asked += [("two_sample_reference", view, told(values, sets["reference"][1])) for view, values in degraded.items()]
+    return [
+        Measure(CATALOGUE[name][2], name, view, one.auc, one.n, *ends, one.low, one.high) for name, view, one in asked
+    ]
 
 
 def radiomics_measure(sets: Mapping[str, Measured], *, foreign: str, resamples: int, seed: int) -> Measure:
@@ -137,10 +161,11 @@ def variety_measures(features: np.ndarray, masks: Sequence) -> list[Measure]:
 
 def compare_appearance(sets: Mapping[str, Measured]) -> dict:
     """Grey levels and speckle of ``synthetic`` and ``unseen`` beside the reference, by descriptor."""
-    columns = (sets[name].appearance.T for name in ("synthetic", "unseen", "reference"))
+    found = (sets[name] for name in ("synthetic", "unseen", "reference"))
+    columns = (np.concatenate([one.field, one.appearance], axis=1).T for one in found)
     return {
         descriptor: distributions.compare({"synthetic": own, "unseen": unseen}, reference)
-        for descriptor, own, unseen, reference in zip(APPEARANCE, *columns, strict=True)
+        for descriptor, own, unseen, reference in zip(FIELD + APPEARANCE, *columns, strict=True)
     }
 
 

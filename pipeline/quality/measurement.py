@@ -10,6 +10,7 @@ from pipeline.data.case import Case
 from pipeline.data.chunks import chunks
 from pipeline.data.stacking import at_size
 from pipeline.features.radiomics import radiomics
+from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprint
@@ -19,6 +20,8 @@ from pipeline.tasks.segmentation.agreement import agreement
 
 APPEARANCE = ("grey_mean", "grey_std", *STATISTICS)
 """Grey levels inside the mask, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""
+FIELD = ("field_mean", "field_std")
+"""Mean and standard deviation of the grey levels in the field of view."""
 CHUNK = 32
 
 Segment = Callable[[np.ndarray], np.ndarray]
@@ -30,7 +33,7 @@ class Measured:
     """What is kept of N images; a row is an image, nan where undefined.
 
     radiomics: (N, F) of ``radiomics.FEATURES``. descriptors: float16 (N, 64, 64). shapes: (N, K, 5).
-    appearance: (N, 5) of ``APPEARANCE``. imprint: (N,).
+    appearance: (N, 5) of ``APPEARANCE``. field: (N, 2) of ``FIELD``. imprint: (N,).
     dice, boundary: (N, K), of the evaluation network's map and the image's own mask; boundary as a share of the longer
     side. shuffled_dice, shuffled_boundary: the same with the mask of the image before, as the worst reference.
     """
@@ -41,6 +44,7 @@ class Measured:
     descriptors: np.ndarray
     shapes: np.ndarray
     appearance: np.ndarray
+    field: np.ndarray
     imprint: np.ndarray
     dice: np.ndarray
     boundary: np.ndarray
@@ -84,6 +88,8 @@ def measure(
 def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) -> dict:
     image, mask = at_size(case, size, found)
     inside = mask > 0
+    canvas, box = letterbox(case.image, size)
+    seen = canvas[field_of_view(canvas) & box.valid(size)]
     grey = image[inside] if inside.any() else np.array([np.nan])
     return {
         "ids": case.id,
@@ -92,6 +98,7 @@ def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) 
         "descriptors": neighbours.descriptor(letterbox(case.image, neighbours.SIZE)[0]),
         "shapes": shape_descriptors(mask, n_structures),
         "appearance": np.array([grey.mean(), grey.std(), *speckle(image, inside)]),
+        "field": np.array([seen.mean(), seen.std()]),
         "imprint": np.float64(imprint(image, mask)),
     }
 

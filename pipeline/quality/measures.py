@@ -13,6 +13,10 @@ _TEXTS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 QUESTIONS: dict[str, str] = _TEXTS["questions"]
 CATALOGUE: dict[str, tuple[str, str, str]] = _TEXTS["catalogue"]
 """Title, explanation and question of every measure."""
+VIEWS: dict[str, str] = _TEXTS["views"]
+"""What extractors and degradations are called; other views, the structures, by their own names."""
+RATIOS = ("brightness_spread", "contrast_spread", "speckle_spread")
+"""Measures whose best is 1 and for which half and double are equally far from it."""
 DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
 """Name, factor and unit of every descriptor of shape and appearance."""
 COLUMNS: dict[str, str] = _TEXTS["columns"]
@@ -25,7 +29,8 @@ OPENINGS: dict[str, list[str]] = _TEXTS["openings"]
 class Measure:
     """One number between its ends.
 
-    question: a key of ``QUESTIONS``. name: a key of ``CATALOGUE``. view: the extractor or structure, or None.
+    question: a key of ``QUESTIONS``. name: a key of ``CATALOGUE``.
+    view: the extractor, degradation or structure, or None.
     value: the number, None where it is undefined. n: images it was measured on.
     low, high: 95 % interval over those images. spread: standard deviation over subsets or images.
     best, worst: what ``best_is`` and ``worst_is`` score: a ceiling or floor, and the worst
@@ -50,8 +55,28 @@ class Measure:
         return CATALOGUE[self.name][0]
 
     @property
+    def label(self) -> str:
+        """Title and view."""
+        return self.title if self.view is None else f"{self.title}, {view_title(self.view)}"
+
+    @property
     def position(self) -> float | None:
+        if self.name in RATIOS:
+            return position(*map(_evenness, (self.value, self.best, self.worst)))
         return position(self.value, self.best, self.worst)
+
+
+def view_title(view: str) -> str:
+    """What people read of a view: ``lite0`` → ``ImageNet (EfficientNet-Lite0)``, ``timm_resnet18`` → ``resnet18
+    (timm)``."""
+    if view.startswith("timm_"):
+        return f"{view.removeprefix('timm_')} (timm)"
+    return VIEWS.get(view, view)
+
+
+def _evenness(ratio: float | None) -> float | None:
+    """A ratio or its inverse, whichever is at most 1; 0 for 0."""
+    return ratio if ratio is None or ratio <= 1 else 1 / ratio
 
 
 def position(value: float | None, best: float | None, worst: float | None) -> float | None:

@@ -3,24 +3,28 @@
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from pipeline.data.case import Case, pixel_hash
-from pipeline.data.dataset import Dataset
+from pipeline.data.dataset import Dataset, LazyCases
 from pipeline.data.structures import names
 from pipeline.features import extractors
+from pipeline.features.extraction import Extractor, domain_extractor, extract
+from pipeline.features.timm_models import open_lite0
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import SmallUNet, bottleneck
 from pipeline.quality import assessment
+from pipeline.quality.degradations import degradations
 from pipeline.quality.mask_shapes import compare_shapes
-from pipeline.quality.measurement import measure
-from pipeline.quality.measures import as_json
+from pipeline.quality.measurement import Measured, measure
+from pipeline.quality.measures import Measure, as_json
 from pipeline.quality.radiomics_distance import most_different
+from pipeline.quality.spread import spread_measures
 from pipeline.quality.training_distance import membership, training_distance
 from pipeline.quality.verdicts import verdicts
+from pipeline.run import seeds
 from pipeline.tasks.segmentation.inference import class_map, probabilities
 
 log = logging.getLogger("pipeline.score")
@@ -52,10 +56,8 @@ def score_set(
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
     features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, network, network_size, device)}
-    for name, path in settings.extractors:
-        if path is not None:
-            extractor = extractors.open_extractor(name, Path(path), device)
-            features[name] = _features(cases, extractor, size, device)
+    for name, opened in extractors.chosen(settings.extractors):
+        features[name] = _features(cases, opened(device), size, device)
     measures = [
         measure
         for name, found in features.items()
@@ -69,6 +71,9 @@ def score_set(
     options = {"n_structures": len(structures), "network_size": network_size, "threads": params.compute.threads}
     measured = {name: measure(some, size=size, segment=segment, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
+    if settings.extractors.lite0:
+        log.info("classifier two-sample test")
+        measures += _two_sample(real["reference"].cases, features[extractors.LITE0], measured, size, device, seed)
     log.info("distance to training images")
     places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
     descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
@@ -78,6 +83,7 @@ def score_set(
     measures += [
         assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
         assessment.imprint_measure(synthetic, unseen, reference, seed),
+        *spread_measures(measured, assessment.REAL, settings.resamples, seed),
         *assessment.variety_measures(features[extractors.DOMAIN]["several"].numpy(), masks),
         *assessment.agreement_measures(synthetic, unseen, structures, seed),
         *assessment.privacy_measures(found, attack, settings.resamples, seed),
@@ -116,15 +122,45 @@ def _domain_features(
 
     In units of the reference's spread: KID's polynomial kernel then sees distances of about one.
     """
-    extractor = extractors.domain_extractor(partial(bottleneck, network))
+    extractor = domain_extractor(partial(bottleneck, network))
     found = _features(cases, extractor, size, device)
     mean, std = found["reference"].mean(dim=0), found["reference"].std(dim=0) + 1e-6
     return {which: (values - mean) / std for which, values in found.items()}
 
 
 def _features(
-    cases: Mapping[str, Sequence[Case]], extractor: extractors.Extractor, size: int, device: torch.device
+    cases: Mapping[str, Sequence[Case]], extractor: Extractor, size: int, device: torch.device
 ) -> dict[str, torch.Tensor]:
     """Features of each set's images letter-boxed to ``size`` pixels, float (N, D)."""
     boxed = {name: (letterbox(case.image, size)[0] for case in some) for name, some in cases.items()}
-    return {name: extractors.extract(extractor, images, device) for name, images in boxed.items()}
+    return {name: extract(extractor, images, device) for name, images in boxed.items()}
+
+
+def _two_sample(
+    reference: LazyCases,
+    features: Mapping[str, torch.Tensor],
+    measured: Mapping[str, Measured],
+    size: int,
+    device: torch.device,
+    seed: int,
+) -> list[Measure]:
+    """The two-sample test on equally many images of each set, drawn by their ids."""
+    names = ("synthetic", "unseen", "reference")
+    count = min(len(measured[name]) for name in names)
+    rows = {name: _drawn(measured[name].ids, count, seed) for name in names}
+    sets = {
+        name: (features[name].numpy()[rows[name]], [measured[name].patients[i] for i in rows[name]]) for name in names
+    }
+    ids = {measured["reference"].ids[i] for i in rows["reference"]}
+    cases, extractor = reference.where(lambda row: row["id"] in ids), open_lite0(device)
+    degraded = {
+        view: extract(extractor, (letterbox(change(case.image, size), size)[0] for case in cases), device).numpy()
+        for view, change in degradations(size).items()
+    }
+    return assessment.two_sample_measures(sets, degraded, seed)
+
+
+def _drawn(ids: Sequence[str], count: int, seed: int) -> list[int]:
+    """Rows of ``count`` images in their order, whatever it is the same images."""
+    chosen = set(sorted(ids, key=lambda one: seeds.derive(seed, "two-sample images", one))[:count])
+    return [i for i, one in enumerate(ids) if one in chosen]

@@ -6,17 +6,19 @@ reference (1). The references are test patients among others, so no word decides
 
 from collections.abc import Sequence
 
-from pipeline.quality.measures import OPENINGS, Measure, find, short
+from pipeline.quality.measures import OPENINGS, RATIOS, Measure, find, short
 
 KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "mask_agreement": ("dice",)}
 """Those whose position answers a question, in domain features where they have a view of an extractor."""
-OTHER_EXTRACTORS = ("inception", "dinov2", "clip")
+DOMAIN = "domain"
 GOOD, DOUBTFUL = 0.15, 0.5
 """Positions up to which the worst of a question's key measures is good, and doubtful."""
 SAME = 0.25
 """Diversity within a mask below which its images hardly differ; at one place and size they always differ less."""
 IMPRINT_MARGIN = 0.1
 """Share of imprinted images, beyond that of real ones, from which realism is doubtful."""
+TOLD_AUC = 0.75
+"""A two-sample test whose interval lies above that of real images and whose AUC is at least this: surely told apart."""
 LEAK_AUC = 0.6
 """An attack whose interval lies above 0.5 and whose AUC is at least this makes privacy doubtful."""
 
@@ -25,13 +27,17 @@ WORDS = ("good", "doubtful", "bad")
 
 def verdicts(measures: Sequence[Measure]) -> dict[str, dict[str, str]]:
     """Question → its ``word``, one of ``WORDS``, and ``text``; of fidelity, coverage, mask agreement and privacy."""
-    extras = {"fidelity": _rims(measures), "coverage": _sameness(measures), "mask_agreement": ""}
+    extras = {
+        "fidelity": _rims(measures) + _told(measures),
+        "coverage": _sameness(measures) + _spreads(measures),
+        "mask_agreement": "",
+    }
     answers = {question: _answer(measures, question, extra) for question, extra in extras.items()}
     return answers | {"privacy": _privacy(measures)}
 
 
 def _answer(measures: Sequence[Measure], question: str, extra: str) -> dict[str, str]:
-    """``extra`` is a sentence about a fault that makes the answer doubtful, or empty."""
+    """``extra``: sentences about faults that make the answer doubtful, or empty."""
     keys = key_measures(measures, question)
     worst = max((key.position for key in keys), default=DOUBTFUL)
     word = "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
@@ -59,6 +65,26 @@ def _sameness(measures: Sequence[Measure]) -> str:
     return f" Images of one mask hardly differ ({diversity[0].value:.2f} of the distance between masks)."
 
 
+def _told(measures: Sequence[Measure]) -> str:
+    for one in find(measures, "two_sample"):
+        if _beyond_chance(one) and one.value >= TOLD_AUC:
+            real = f"real training images: {one.best:.2f}"
+            return f" A classifier tells them from real unseen ones with an AUC of {one.value:.2f} ({real})."
+    return ""
+
+
+def _spreads(measures: Sequence[Measure]) -> str:
+    """Of what varies over images surely, and by more than is good, less or more than over real unseen ones."""
+    parts = []
+    for one in (found for name in RATIOS for found in find(measures, name)):
+        surely = None not in (one.low, one.position) and not one.low <= one.best <= one.high
+        if surely and one.position > GOOD:
+            what = one.title.removeprefix("Spread of ")
+            parts.append(f"{what} {short(one.value)} ({one.best_is} {short(one.best)})")
+    opening = " Standard deviations over images, against those of real training images"
+    return f"{opening}: {'; '.join(parts)}." if parts else ""
+
+
 def _privacy(measures: Sequence[Measure]) -> dict[str, str]:
     copies, authenticity, membership = (find(measures, name)[0] for name in ("copies", "authenticity", "membership"))
     limits = "" if membership.low is None else f" ({membership.low:.2f} to {membership.high:.2f})"
@@ -77,12 +103,14 @@ def _privacy(measures: Sequence[Measure]) -> dict[str, str]:
 def key_measures(measures: Sequence[Measure], question: str) -> list[Measure]:
     """The measures that a question's answer rests on, those of them that have a position."""
     chosen = [measure for name in KEY_MEASURES[question] for measure in find(measures, name)]
-    return [measure for measure in chosen if measure.view not in OTHER_EXTRACTORS and measure.position is not None]
+    views = (None, DOMAIN)
+    counted = [one for one in chosen if one.view in views or one.question == "mask_agreement"]
+    return [one for one in counted if one.position is not None]
 
 
 def _beyond_chance(measure: Measure) -> bool:
     """Whether the interval lies beyond what real unseen images score."""
-    if measure.low is None:
+    if None in (measure.low, measure.best, measure.worst):
         return False
     return measure.low > measure.best if measure.worst > measure.best else measure.high < measure.best
 

@@ -88,12 +88,15 @@ WORDS = dict(zip(QUESTIONS, ("good", "doubtful", "good", "bad"), strict=False))
 
 
 def measures(replicate):
-    """Four measures of the second kind of question asked first: the report sorts them."""
+    """Measures of the last question asked first: the report sorts them."""
     real, far = "real unseen images", "phantom_d images"
     return [
         Measure("privacy", "copies", None, 0.25, 16, 0.0, real, 1.0, "exact copies", 0.1, 0.4),
         Measure("fidelity", "fid", "domain", 10.0 + replicate, 12, 0.5, real, 45.0, far, 8.0, 12.0),
         Measure("fidelity", "kid", "domain", 0.2, 12, 0.01, real, 0.9, far, 0.1, 0.3, 0.01),
+        Measure("fidelity", "kid", "lite0", 0.1, 12, 0.0, real, 0.4, far, 0.05, 0.2, 0.01),
+        Measure("fidelity", "two_sample", "lite0", None, 12, 0.5, "real training images", 1.0, "every image told"),
+        Measure("coverage", "brightness_spread", None, 0.6, 16, 1.1, real, 0.0, "all images alike", 0.5, 0.7),
         Measure(
             list(QUESTIONS)[2],
             "dice",

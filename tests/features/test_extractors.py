@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.features import extractors
-from pipeline.features.extractors import domain_extractor, extract, open_extractor
+from pipeline.features import extraction
+from pipeline.features.extraction import domain_extractor, extract
+from pipeline.features.extractors import open_published
 from pipeline.run.errors import InputError
 
 # As the models were trained: ImageNet's, and CLIP's own (Oquab et al. 2023; Radford et al. 2021).
@@ -26,12 +27,12 @@ def test_domain_features_are_those_of_the_network_in_any_batch(monkeypatch):
     found = extract(extractor, source, "cpu")
     expected = [[image.mean() / 127.5 - 1, image.max() / 127.5 - 1] for image in source]
     np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
-    monkeypatch.setattr(extractors, "BATCH", 2)
+    monkeypatch.setattr(extraction, "BATCH", 2)
     np.testing.assert_allclose(extract(extractor, source, "cpu"), found, atol=1e-6)
 
 
 def test_images_are_opened_in_turn_and_not_kept(monkeypatch):
-    monkeypatch.setattr(extractors, "BATCH", 2)
+    monkeypatch.setattr(extraction, "BATCH", 2)
     opened = []
 
     def features(x):
@@ -84,7 +85,7 @@ def test_a_folder_of_the_users_gives_what_its_model_gives(folders, name, folder,
     root, models = folders
     # At the model's own size nothing is resized, and the normalisation alone stands between.
     source = images(size=28)
-    extractor = open_extractor(name, root / folder, "cpu")
+    extractor = open_published(name, root / folder, "cpu")
     found = extract(extractor, source, "cpu")
     assert found.shape == (9, width)
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in NORMALISATION[name])
@@ -102,7 +103,7 @@ def test_a_folder_of_the_users_gives_what_its_model_gives(folders, name, folder,
 
 def refused(name, folder, message):
     with pytest.raises(InputError, match=rf"score\.extractors\.{name}.*{message}"):
-        open_extractor(name, folder, "cpu")
+        open_published(name, folder, "cpu")
 
 
 @pytest.mark.parametrize("name", ["dinov2", "clip"])
@@ -180,7 +181,7 @@ def test_wrapped_weights_of_inception(tmp_path, monkeypatch):
     state = {f"module.{name}": value for name, value in plain.state_dict().items()}
     torch.save({"state_dict": state, "epoch": 3}, tmp_path / "inception.pth")
     x = torch.from_numpy(images(1)[0])[None, None].expand(1, 3, -1, -1)
-    assert torch.equal(open_extractor("inception", tmp_path / "inception.pth", "cpu")(x), plain(x)[0])
+    assert torch.equal(open_published("inception", tmp_path / "inception.pth", "cpu")(x), plain(x)[0])
 
 
 @pytest.mark.parametrize(
@@ -205,6 +206,6 @@ def test_half_precision_files_of_a_folder_open(folders, tmp_path):
     folders[1]["dinov2"].save_pretrained(tmp_path, variant="fp16")
     source = images(2, 28)
     found, expected = (
-        extract(open_extractor("dinov2", f, "cpu"), source, "cpu") for f in (tmp_path, folders[0] / "dinov2")
+        extract(open_published("dinov2", f, "cpu"), source, "cpu") for f in (tmp_path, folders[0] / "dinov2")
     )
     assert torch.equal(found, expected)

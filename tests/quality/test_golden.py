@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from torch_fidelity import calculate_metrics
 
-from pipeline.features.extractors import extract, open_extractor
+from pipeline.features.extraction import extract
+from pipeline.features.extractors import open_published
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
 
@@ -69,7 +70,7 @@ def test_fid_kid_precision_and_recall_are_those_of_torch_fidelity(inception, tmp
         batch_size=4,
         **{"cuda": False, "cache": False, "save_cpu_ram": True, "verbose": False},
     )
-    features = [extract(open_extractor("inception", inception, "cpu"), images, "cpu") for images in sets.values()]
+    features = [extract(open_published("inception", inception, "cpu"), images, "cpu") for images in sets.values()]
     own = fidelity(*features, kid_subsets=KID_SUBSETS, neighbours=NEIGHBOURS, seed=5, resamples=0)
     expected = {
         "fid": printed["frechet_inception_distance"],

@@ -6,8 +6,8 @@ from pipeline.run.files import write_json
 
 
 def kid(value=0.5, **fields):
-    ends = {"best": 0.0, "best_is": "real", "worst": 2.0, "worst_is": "foreign"}
-    return Measure("fidelity", "kid", "domain", value, 80, **(ends | fields))
+    ends = {"view": "domain", "best": 0.0, "best_is": "real", "worst": 2.0, "worst_is": "foreign"}
+    return Measure("fidelity", "kid", value=value, n=80, **(ends | fields))
 
 
 def test_round_trip_with_six_digits(tmp_path):
@@ -46,3 +46,9 @@ def test_a_file_of_another_version_is_refused(tmp_path, content, message):
     write_json(tmp_path / "q.json", content)
     with pytest.raises(InputError, match=rf"q\.json: .*{message}.*run `dvc repro score`"):
         read_measures(tmp_path / "q.json", "run `dvc repro score`")
+
+
+def test_views_are_called_what_they_are():
+    assert kid(view="lite0").label == "KID, ImageNet (EfficientNet-Lite0)"
+    assert kid(view="timm_resnet18.a1_in1k").label == "KID, resnet18.a1_in1k (timm)"
+    assert kid(view="head").label == "KID, head" and kid(view=None).label == "KID"

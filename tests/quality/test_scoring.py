@@ -10,7 +10,7 @@ from pipeline.config.params import View
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.networks.small_unet import build_unet, save_unet
-from pipeline.quality.measures import CATALOGUE, read_measures
+from pipeline.quality.measures import CATALOGUE, find, read_measures
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
@@ -72,7 +72,22 @@ def test_foreign_images_without_masks_may_have_any_classes(world, monkeypatch):
         "n": 10, "labels": 4, "unlabelled": 0, "cohort": "rings", "foreign": "foreign_images", "replicate": 0,
         "image_size": 64,
     }  # fmt: skip
-    (domain, few) = found["cautions"]
+    (domain, lite0, few) = found["cautions"]
     assert "FID in domain features is that of 9 images in 32 dimensions" in domain and "Sets of 9 images" in few
+    assert "FID in ImageNet (EfficientNet-Lite0) features is that of 9 images in 1280 dimensions" in lite0
     names = [one.name for one in read_measures(world[0] / "quality.json", "")]
     assert set(names) == set(CATALOGUE) - {"diversity", "tstr", "trts"}
+    # The set is made after one patient: nobody can be held out.
+    (told,) = find(read_measures(world[0] / "quality.json", ""), "two_sample")
+    assert told.value is None and told.view == "lite0" and 0 <= told.best <= 1
+
+
+def test_without_lite0_there_is_no_two_sample_test(world, monkeypatch):
+    monkeypatch.chdir(world[0])
+    score_settings = world[1].score
+    plain = score_settings.extractors.model_copy(update={"lite0": False})
+    config = world[1].model_copy(update={"score": score_settings.model_copy(update={"extractors": plain})})
+    scored((world[0], config))
+    found = read_measures(world[0] / "quality.json", "")
+    assert {one.view for one in find(found, "kid")} == {"domain"}
+    assert not find(found, "two_sample") and not find(found, "two_sample_reference")

@@ -72,3 +72,30 @@ def test_one_copy_is_said_in_the_singular():
 
 def test_mask_agreement_never_says_real():
     assert "never says that they look real" in verdicts(records())["mask_agreement"]["text"]
+
+
+def test_images_that_a_classifier_tells_are_never_good():
+    told = Measure(
+        "fidelity", "two_sample", "lite0", 0.95, 80, 0.52, "real training images", 1.0, "all", low=0.9, high=0.98
+    )
+
+    def answer(**changes):
+        return verdicts([*records(), replace(told, **changes)])["fidelity"]
+
+    assert answer()["word"] == "doubtful" and "an AUC of 0.95 (real training images: 0.52)" in answer()["text"]
+    for fine in ({"value": 0.6, "low": 0.55}, {"low": 0.45}, {"value": None, "low": None, "high": None}):
+        assert answer(**fine)["word"] == "good" and "classifier" not in answer(**fine)["text"]
+    assert "classifier" not in answer(best=None)["text"], "without a floor nothing is said"
+
+
+def test_a_spread_that_is_surely_another_is_never_good():
+    spread = Measure("coverage", "brightness_spread", None, 0.6, 240, 1.05, ENDS[0], 0.0, "all alike")
+
+    def answer(**changes):
+        return verdicts([*records(), replace(spread, **changes)])["coverage"]
+
+    text = "over images, against those of real training images: brightness 0.6 (real unseen images 1.05)."
+    assert answer(low=0.5, high=0.7)["word"] == "doubtful" and text in answer(low=0.5, high=0.7)["text"]
+    assert answer(value=1.8, low=1.5, high=2.1)["word"] == "doubtful", "too wide is not real either"
+    for fine in ({}, {"low": 0.5, "high": 1.1}, {"value": 1.0, "low": 0.95, "high": 1.04}):
+        assert answer(**fine)["word"] == "good"

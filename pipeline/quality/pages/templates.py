@@ -1,6 +1,6 @@
 """The Jinja environment of every page: one way to escape, one way to fail, one way to print a number."""
 
-from pipeline.quality.measures import short
+from pipeline.quality.measures import short, view_title
 
 
 def environment(package: str):
@@ -18,5 +18,5 @@ def environment(package: str):
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    templates.filters["short"] = short
+    templates.filters |= {"short": short, "view_title": view_title}
     return templates
