@@ -372,8 +372,8 @@ def test_a_training_killed_five_times_ends_with_the_same_weights(repo, tmp_path)
     shutil.copytree(repo, tmp_path / "killed", symlinks=True)
     killed = tmp_path / "killed"
     edit(killed, lambda p: p["diffusion"].update(steps=600, checkpoint_every=20))
-    command = [sys.executable, "-m", "pipeline.train_diffusion", "--train", "data/cohorts/train/phantom_a"]
-    command += ["--unlabelled", "data/pseudo/8-0", "--labels", "8", "--replicate", "0"]
+    command = [sys.executable, "-m", "pipeline.train_diffusion", "--views", "data/views/8-0"]
+    command += ["--labels", "8", "--replicate", "0"]
     sh(killed, *command, "--out", "whole", "--live", "live_whole")
     command += ["--out", "resumed", "--live", "live_resumed"]
     moments = random.Random(0)

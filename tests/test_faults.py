@@ -68,7 +68,8 @@ def stages(project: Path) -> list[Victim]:
     out = {
         "phantom": [], "prepare": ["--cohort", "phantom_a"], "unlabelled": [*TRAIN, "--source", TRAIN[1], *CELL],
         "assemble_labels": [*TRAIN, *CELL, "--arm", "warped"],
-        "train_diffusion": [*TRAIN, "--unlabelled", "data/pseudo/8-0", *CELL, "--live", "again/live"],
+        "encode_views": [*TRAIN, "--unlabelled", "data/pseudo/8-0", *CELL],
+        "train_diffusion": ["--views", "data/views/8-0", *CELL, "--live", "again/live"],
         "sample": [*TRAIN, "--diffusion", "models/diffusion/8-0", "--masks", "data/masks", *CELL,
                    "--variety", "again/variety"],
         "finetune_sam": [*TRAIN, "--segmenter", "sam", "--base", "models/base/sam", "--extra", "data/arms/8-0-real",

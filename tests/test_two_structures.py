@@ -16,6 +16,7 @@ from pipeline import (
     base_unet,
     curate,
     describe,
+    encode_views,
     evaluate,
     finetune_sam,
     finetune_unet,
@@ -64,7 +65,8 @@ def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
 def params(tmp_path_factory):
     path = tmp_path_factory.mktemp("params") / "params.yaml"
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
-    changed["diffusion"]["unlabelled"] = "pseudo_mask"
+    # Symphyses here are smaller than a cell of the default code.
+    changed["views"] |= {"unlabelled": "pseudo_mask", "code": {"kind": "pixel", "patch": 2}}
     changed["unlabelled"]["agreement"] = 0.0
     # The rarer ways, so that they too meet two structures; the end-to-end test trains everything, promptless.
     changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
@@ -96,7 +98,8 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
     stage(train_filter, train=train, out="./filter", **cell)
     stage(unlabelled, train=train, source=train, out="./unlabelled", **cell)
     stage(pseudo_label, unlabelled="./unlabelled", filter="./filter", out="./pseudo")
-    stage(train_diffusion, train=train, unlabelled="./pseudo", out="./diffusion", live="./live", **cell)
+    stage(encode_views, train=train, unlabelled="./pseudo", out="./views", **cell)
+    stage(train_diffusion, views="./views", out="./diffusion", live="./live", **cell)
     Path("masks").mkdir()
     stage(sample, diffusion="./diffusion", train=train, masks="./masks", out="./synthetic", variety="./variety", **cell)
     trained_on = json.loads(Path("diffusion/training.json").read_text())["trained_on"]
