@@ -40,6 +40,7 @@ class Denoiser(Generator):
     layers: Positive
     prediction: Literal["velocity", "noise", "image"]
     appearance: bool
+    emphasis: NonNegative
     p_mean: float
     p_std: PositiveFloat
     ema_decay: Annotated[float, Field(gt=0, lt=1)]

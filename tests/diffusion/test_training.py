@@ -114,6 +114,18 @@ def test_noise_levels_follow_the_log_normal(data, folder, params):
     assert logs.std() == pytest.approx(params.p_std, abs=0.04)
 
 
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_channels_count_as_their_spread_to_a_power(data, folder, params, power):
+    views = open_views(folder)
+    objective = Denoising(data, views, params.model_copy(update={"emphasis": power}), 0)
+    assert objective.emphasis.mean() == pytest.approx(1)
+    ratio = objective.emphasis[0] / objective.emphasis[-1]
+    assert ratio == pytest.approx(float(views.code.spread[0] / views.code.spread[-1]) ** power, rel=1e-4)
+    batch = batch_of(data, views, params)
+    loss = objective.loss(lambda x, t: type("Output", (), {"sample": 0 * x[:, :12]}), *batch)
+    assert loss > 0 and loss.isfinite()
+
+
 def unknown_of(batch, parts=4):
     return (batch.channels[:, parts : 3 * parts] == 0).all(dim=(1, 2, 3))
 

@@ -25,7 +25,8 @@ class Code(nn.Module):
     """channels: C of the code. factor: pixels along a cell of its grid. Each is a model of diffusers too.
 
     The buffers ``mean`` and ``scale``, float [C], are set by :meth:`standardise`; ``sigma_data`` is then the standard
-    deviation of every channel of a standardised code.
+    deviation of every channel of a standardised code, and ``spread`` that of the code itself over their root mean
+    square.
     """
 
     channels: int
@@ -33,7 +34,7 @@ class Code(nn.Module):
 
     def _channels(self, channels: int, factor: int) -> None:
         self.channels, self.factor = channels, factor
-        for name in ("mean", "scale", "sigma_data"):
+        for name in ("mean", "scale", "sigma_data", "spread"):
             self.register_buffer(name, torch.zeros(channels) if name == "mean" else torch.ones(channels))
 
     @abstractmethod
@@ -72,6 +73,7 @@ class Code(nn.Module):
         self.mean.copy_(mean)
         self.scale.copy_(SIGMA_DATA / divisor)
         self.sigma_data.copy_(std / divisor * SIGMA_DATA)
+        self.spread.copy_(std / overall)
 
 
 def _sums(codes: Tensor) -> tuple[Tensor, Tensor]:

@@ -29,3 +29,4 @@ class PixelCode(Code, ModelMixin, ConfigMixin):
         super().standardise(images, 0.0)
         self.mean.fill_(self.mean.mean())
         self.sigma_data.fill_(SIGMA_DATA)
+        self.spread.fill_(1.0)

@@ -13,13 +13,19 @@ from pipeline.run import seeds
 
 
 class Denoising:
-    """network: a U-Net with random weights under ``seed``. condition: what it is told."""
+    """network: a U-Net with random weights under ``seed``. condition: what it is told.
+
+    emphasis: float [C], mean 1, what the error of each channel counts: its spread to the power ``params.emphasis``. The
+    fine channels of a linear code are many and hold little; counted alike they leave the coarse ones unlearnt.
+    """
 
     def __init__(self, data: TrainingSet, views: ViewSet, params: Denoiser, seed: int):
         self.data, self.views, self.params = data, views, params
         self.numbers = views.numbers(params.appearance)
         self.condition = Condition(data.n_structures, views.code.factor, self.numbers.shape[1])
         self.preconditioning = Preconditioning(views.code.sigma_data, params.prediction)
+        emphasis = views.code.spread**params.emphasis
+        self.emphasis = emphasis / emphasis.mean()
         torch.manual_seed(seeds.derive(seed, "init"))
         n_codes, grid = views.codes.shape[1:3]
         unet = build_unet(grid, n_codes, self.condition.n_channels, params.channels, params.layers)
@@ -41,7 +47,8 @@ class Denoising:
         return views.codes[chosen].float(), channels, noise[share], sigma[share]
 
     def loss(self, model: nn.Module, codes: Tensor, channels: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
-        return denoising_loss(model, codes, channels, noise, sigma, self.preconditioning.to(codes.device))
+        edm = self.preconditioning.to(codes.device)
+        return denoising_loss(model, codes, channels, noise, sigma, edm, self.emphasis.to(codes.device))
 
 
 def _noise_levels(count: int, params: Denoiser, generator: torch.Generator) -> Tensor:

@@ -91,14 +91,22 @@ def denoise(unet, noisy: Tensor, condition: Tensor, sigma: Tensor, edm: Precondi
 
 
 def denoising_loss(
-    unet, codes: Tensor, condition: Tensor, noise: Tensor, sigma: Tensor, edm: Preconditioning
+    unet,
+    codes: Tensor,
+    condition: Tensor,
+    noise: Tensor,
+    sigma: Tensor,
+    edm: Preconditioning,
+    emphasis: Tensor | None = None,
 ) -> Tensor:
     """Squared error of D, mean over channels, cells and batch, weighted so that it counts alike at every noise level.
 
     Args:
         codes, noise: float [B, C, s, s]; noise is standard normal.
         sigma: float [B], the noise levels.
+        emphasis: float [C], what the error of each channel counts; None for 1.
     """
     s = sigma[:, None, None, None]
     denoised = denoise(unet, codes + s * noise, condition, sigma, edm)
-    return (edm.weight(s) * (denoised - codes) ** 2).mean()
+    weight = edm.weight(s) if emphasis is None else edm.weight(s) * emphasis[:, None, None]
+    return (weight * (denoised - codes) ** 2).mean()
