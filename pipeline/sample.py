@@ -37,7 +37,8 @@ def run(
     cases = label_subset(dataset.cases, labels, replicate, params.seed)
     seed = seeds.derive(params.seed, "sample", labels, replicate)
     user = read_masks(masks, names(dataset.structures)) if settings.masks.user else ()
-    source = MaskSource(cases, dataset.n_structures, generator.image_size, settings.masks, params.warp, seed, user)
+    drawn = settings.masks, params.warp, seed, user, names(dataset.structures), generator.cell
+    source = MaskSource(cases, dataset.n_structures, generator.image_size, *drawn)
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
     sets = {out: (source, settings, seed), variety: variety_set(source, settings, seed)}

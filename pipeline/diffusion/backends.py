@@ -1,7 +1,8 @@
 """A generator on disk, of whichever backend: the denoiser trained from scratch, or an adapted Stable Diffusion.
 
-Both have ``image_size``, ``structures``, ``sectors`` (polygons of fields of view seen in training), ``licence``,
-``makes_masks`` (whether ``render`` ignores the masks it is given), ``save`` and ``render``.
+Both have ``image_size``, ``cell`` (pixels along a cell of the code's grid), ``structures``, ``sectors`` (polygons of
+fields of view seen in training), ``licence``, ``makes_masks`` (whether ``render`` ignores the masks it is given),
+``save`` and ``render``.
 """
 
 from pathlib import Path

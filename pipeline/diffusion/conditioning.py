@@ -7,6 +7,7 @@ where a boundary crosses a part, both the covered share and the mean distance sa
 Planes of zeros mean "mask unknown": training drops masks at random so that guidance has its reference.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
+
+from pipeline.run.errors import InputError
 
 DISTANCE_SCALE = 0.15
 """Distances saturate over about this share of the image size."""
@@ -72,6 +75,20 @@ class Condition:
         null = channels.clone()
         null[:, self.parts**2 : self.n_planes] = 0
         return null
+
+
+def check_cells(mask: np.ndarray, structures: Sequence[str], factor: int, what: str, remedy: str) -> None:
+    """Raise InputError where a structure of a mask, uint8 (S, S), is there and smaller than a cell of the grid.
+
+    Args:
+        structures: names, in class order. factor: pixels along a cell. what, remedy: for the message.
+    """
+    for k, name in enumerate(structures, start=1):
+        if 0 < (area := np.count_nonzero(mask == k)) < factor**2:
+            raise InputError(
+                f"{what}: {name} covers {area} pixels at {len(mask)} px, less than a cell of the generator's code "
+                f"({factor} x {factor}); {remedy}"
+            )
 
 
 def signed_distance(inside: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.data.case import Case
+from pipeline.diffusion.conditioning import check_cells
 from pipeline.diffusion.mask_draw import MaskDraw
 from pipeline.diffusion.shape_model import fit_shape_model
 from pipeline.imaging.field_of_view import field_of_view
@@ -25,7 +26,7 @@ class MaskSource:
 
     labels: the label subset. Every mask takes the canvas (aspect ratio, pixel size) and the sector of one of them:
     a warped mask those of its parent, a mask of the shape model or the user's those of the label whose sector fits.
-    user: uint8 masks (H, W) by name.
+    user: uint8 masks (H, W) by name; a structure smaller than ``cell`` pixels along an edge is refused by name.
     """
 
     labels: Sequence[Case]
@@ -35,6 +36,8 @@ class MaskSource:
     warp: Warp
     seed: int
     user: Sequence[tuple[str, np.ndarray]] = ()
+    structures: Sequence[str] = ()
+    cell: int = 1
 
     def __post_init__(self):
         if self.shares.user and not self.user:
@@ -72,6 +75,7 @@ class MaskSource:
         boxed, box = letterbox(mask, self.size, mask=True)
         if not boxed.any():
             raise InputError(f"data/masks: nothing is left of mask '{name}' at {self.size} px; draw it larger")
+        check_cells(boxed, self.structures, self.cell, f"data/masks: mask '{name}'", "draw it larger, or leave it out")
         missed = [np.count_nonzero(boxed[~sector]) for sector in self._sectors]
         nearest = int(np.argmin(missed))
         # Its pixel size is its own, and nobody told it.

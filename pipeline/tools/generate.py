@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> None:
             chunk = wanted[start : start + args.chunk_size]
             # Always a full chunk: an image then does not depend on how many there are.
             full = chunk + chunk[-1:] * (args.chunk_size - len(chunk))
-            draws = [draw_of(name, masks[name], bank, derive(args.seed, image)) for image, name in full]
+            draws = [draw_of(name, masks[name], generator, bank, derive(args.seed, image)) for image, name in full]
             rendered = generator.render(draws, [derive(args.seed, "image", image) for image, _ in full], sampler)
             for (name, _), draw, image, mask in zip(chunk, draws, *rendered, strict=False):
                 if mask is None:
@@ -90,10 +90,16 @@ def run(args: argparse.Namespace) -> None:
     log.info("%d images in %s", count, args.out)
 
 
-def draw_of(name: str, mask, bank, seed: int):
-    """The draw of a mask (uint8 HxW) in one of the model's own sectors (bool [N, S, S])."""
+def draw_of(name: str, mask, generator, bank, seed: int):
+    """The draw of a mask (uint8 HxW) in one of the model's own sectors (bool [N, S, S]).
+
+    Raises:
+        InputError: of a structure too little is left at the model's resolution.
+    """
     import torch
 
+    from pipeline.data.structures import names
+    from pipeline.diffusion.conditioning import check_cells
     from pipeline.diffusion.mask_draw import MaskDraw
     from pipeline.diffusion.sector import choose_sectors
     from pipeline.imaging.letterbox import letterbox
@@ -102,6 +108,7 @@ def draw_of(name: str, mask, bank, seed: int):
     boxed, box = letterbox(mask, size, mask=True)
     if not boxed.any():
         raise InputError(f"mask '{name}': nothing is left of it at {size} px; draw it larger")
+    check_cells(boxed, names(generator.structures), generator.cell, f"mask '{name}'", "draw it larger, or leave it out")
     rng = torch.Generator().manual_seed(seed)
     (sector,) = choose_sectors(torch.from_numpy(boxed)[None], bank, rng).numpy()
     return MaskDraw(boxed, box, sector, "user", transform="{}")

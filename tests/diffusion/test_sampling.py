@@ -215,11 +215,15 @@ def test_appearances_are_drawn_unless_they_are_given(generator, smoke_config):
         untold(masks, appearances=given)
 
 
-def test_a_structure_smaller_than_a_cell_is_refused(smoke_config):
-    pipeline, masks = random_generator(smoke_config.diffusion, patch=4), torch.zeros(2, 32, 32, dtype=torch.uint8)
-    masks[0, 8:24, 8:24], masks[1, 8:11, 8:11] = 1, 1
-    with pytest.raises(InputError, match=r"mask 1: head covers 9 pixels at 32 px, less than a cell .* \(4 x 4\)"):
-        pipeline(masks)
+def test_a_mask_of_ones_own_with_a_structure_smaller_than_a_cell_is_named(ring):
+    labels, mask = [ring(0, height=30, width=40)], np.zeros((64, 64), np.uint8)
+    mask[20:26, 20:26] = 1
+    options = {"user": [("spot", mask)], "structures": ["head"]}
+    source = MaskSource(labels, 1, 32, MaskShares(parent=0, shape_model=0, user=1), WARP, 0, cell=4, **options)
+    with pytest.raises(InputError, match=r"data/masks: mask 'spot': head covers 9 pixels at 32 px, .* \(4 x 4\)"):
+        source.draw(0)
+    fine = MaskSource(labels, 1, 32, MaskShares(parent=0, shape_model=0, user=1), WARP, 0, cell=2, **options)
+    assert fine.draw(0).mask.sum() == 9
 
 
 def test_pipeline_refuses_masks_it_does_not_know(generator):
@@ -329,6 +333,17 @@ def test_what_cannot_become_pairs_is_said(outside, monkeypatch, capsys, caplog, 
         command.main(generate.add_arguments, generate.run, ["--model", "model", "--threads", "1", *options])
     assert stop.value.code == 2 and complaint in capsys.readouterr().err + caplog.text
     assert not (outside / "other").exists()
+
+
+def test_a_spot_is_named_by_its_file(outside, root, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(root))
+    folder = outside / "spots"
+    folder.mkdir()
+    spot = np.zeros((200, 200), np.uint8)
+    spot[90:102, 90:102] = 255
+    Image.fromarray(spot).save(folder / "spot.png")
+    result = from_masks(outside, "--masks", "spots", "--out", "none")
+    assert result.returncode == 2 and "mask 'spot': head covers" in result.stderr and not (outside / "none").exists()
 
 
 def test_transform_of_a_users_mask_names_it(ring):

@@ -104,7 +104,9 @@ def test_an_annotated_structure_smaller_than_a_cell_is_named(ring):
     cases = [ring(0), with_spot(ring, 1, 6)]
     data = build_training_set(cases, [], HEAD, 32)
     ids = [case.id for case in cases]
-    with pytest.raises(InputError, match=rf"case '{ids[1]}': head covers 9 pixels .* a cell of the code \(4 x"):
+    with pytest.raises(
+        InputError, match=rf"case '{ids[1]}': head covers 9 pixels .* code \(4 x"
+    ):
         fit_to_grid(data, ids, 4)
     assert fit_to_grid(data, ids, 1) is data and torch.equal(fit_to_grid(data, ids, 2).masks, data.masks)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from pipeline.config.sample import DENOISER_ONLY, Sampler
-from pipeline.data.structures import from_json, names
+from pipeline.data.structures import from_json
 from pipeline.diffusion.appearance import AppearanceBank
 from pipeline.diffusion.codes import linear, pixel, taef2, vae  # noqa: F401
 from pipeline.diffusion.codes.code import SIGMA_DATA, Code
@@ -59,6 +59,11 @@ class MaskToImagePipeline(DiffusionPipeline):
         numbers = augmentation + (len(appearances[0]) if appearances else 0)
         self.condition = Condition(len(self.structures), code.factor, numbers)
         self.set_progress_bar_config(disable=True)
+
+    @property
+    def cell(self) -> int:
+        """Pixels along a cell of the code's grid."""
+        return self.code.factor
 
     def save(self, folder: Path) -> None:
         self.save_pretrained(folder)
@@ -109,8 +114,7 @@ class MaskToImagePipeline(DiffusionPipeline):
             output_type: "pil"; "np", uint8 (B, S, S); or "pt", float32 [B, 1, S, S] in [-1, 1].
 
         Raises:
-            InputError: masks of another size, with unknown classes, or with a structure smaller than a cell of the
-                code; appearances for a model that is not told of them.
+            InputError: masks of another size or with unknown classes; appearances for a model that is not told of them.
         """
         masks = torch.as_tensor(np.asarray(masks)) if not isinstance(masks, Tensor) else masks
         self._check(masks)
@@ -158,19 +162,11 @@ class MaskToImagePipeline(DiffusionPipeline):
         return torch.cat([none, appearances.float()], dim=1)
 
     def _check(self, masks: Tensor) -> None:
-        size, n_structures, cell = self.image_size, len(self.structures), self.code.factor
+        size, n_structures = self.image_size, len(self.structures)
         if masks.ndim != 3 or masks.shape[1:] != (size, size):
             raise InputError(f"masks are {tuple(masks.shape)}; this model takes (count, {size}, {size})")
         if masks.is_floating_point() or int(masks.max()) > n_structures or int(masks.min()) < 0:
             raise InputError(f"masks must hold class indices 0 to {n_structures}, as integers")
-        for k, name in enumerate(names(self.structures), start=1):
-            areas = (masks == k).sum(dim=(1, 2))
-            small = ((areas > 0) & (areas < cell**2)).nonzero().flatten().tolist() if cell > 1 else []
-            if small:
-                raise InputError(
-                    f"mask {small[0]}: {name} covers {int(areas[small[0]])} pixels at {size} px, less than a cell of "
-                    f"the model's code ({cell} x {cell}); draw it larger, or leave it out"
-                )
 
 
 def load_generator(folder: Path, device) -> MaskToImagePipeline:

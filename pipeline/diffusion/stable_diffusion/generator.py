@@ -53,6 +53,7 @@ class StableDiffusionGenerator:
     prompt: str
     sectors: Sequence = ()
 
+    cell = LATENT_SCALE
     licence = "that of the pretrained model; see the licence of the training data"
 
     @property
