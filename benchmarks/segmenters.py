@@ -54,7 +54,7 @@ class Model:
         of_base |= {"image_size": image_size} if image_size else {}
         changes = {"base": settings.base.model_copy(update=of_base)} | ({"train": train} if train else {})
         self.settings = settings.model_copy(update=changes)
-        self.size = settings.base.image_size
+        self.size = self.settings.base.image_size
         self.base = bases / name.replace(":", "-")
         self.kind = import_module(f"pipeline.networks.{settings.kind}.checkpoint")
         self.kind.save_base(self.base, self.settings, *([config.seed] if settings.kind == "sam" else []))
