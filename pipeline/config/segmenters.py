@@ -115,7 +115,7 @@ class SamLora(Sam):
     @model_validator(mode="after")
     def _has_attention(self):
         if self.base.weights == LITE0:
-            raise ValueError("train 'lora' adapts attention, and Lite0 has none; train 'full', or 'decoder'")
+            raise ValueError("train 'lora' adapts a transformer's attention, and Lite0 has none; train 'full', or 'decoder'")
         return self
 
 
@@ -150,7 +150,10 @@ class UNetBase(Section):
     @model_validator(mode="after")
     def _weights_fit(self):
         if self.weights == LITE0 and self.backbone != LITE0_BACKBONE:
-            raise ValueError(f"weights '{LITE0}' are of the backbone {LITE0_BACKBONE}, not {self.backbone}; set it")
+            raise ValueError(
+                f"weights '{LITE0}' are of the backbone {LITE0_BACKBONE}, not {self.backbone}; "
+                "set backbone to it, or give weights of your backbone"
+            )
         return self
 
 
