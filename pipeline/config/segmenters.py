@@ -115,7 +115,9 @@ class SamLora(Sam):
     @model_validator(mode="after")
     def _has_attention(self):
         if self.base.weights == LITE0:
-            raise ValueError("train 'lora' adapts a transformer's attention, and Lite0 has none; train 'full', or 'decoder'")
+            raise ValueError(
+                "train 'lora' adapts a transformer's attention, and Lite0 has none; train 'full', or 'decoder'"
+            )
         return self
 
 

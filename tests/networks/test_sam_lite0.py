@@ -21,7 +21,7 @@ from pipeline.networks.sam.lite0 import build_lite0_sam
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
-from pipeline.tools.export import export_onnx
+from pipeline.tools import command, export
 from tests.tiny_sam import sam_settings
 
 CPU = torch.device("cpu")
@@ -119,6 +119,7 @@ def test_saved_and_loaded_it_is_the_same(bases, tmp_path, train):
     save_segmenter(checkpoint, tmp_path, network, STRUCTURES, settings=settings, **about)
     loaded, config = load_segmenter(checkpoint, tmp_path, CPU, folder)
     torch.testing.assert_close(loaded(images()), network.eval()(images()), rtol=1e-4, atol=1e-5)
+    assert config["architecture"].startswith("SAM decoder on EfficientNet-Lite0")
     assert config["settings"]["base"] == {"weights": "lite0", "image_size": 32, "decoder_size": 32}
 
 
@@ -164,13 +165,18 @@ def test_it_learns_rings_in_a_few_steps(bases, ring):
     assert np.mean(mean_dice(network, x[16:], y[16:], 1, CPU)) > 0.9
 
 
-def test_onnx_computes_the_same_for_any_batch(bases, tmp_path):
+def test_onnx_computes_the_same_for_any_batch(bases, tmp_path, monkeypatch, caplog):
     """With a pass without a box and one with."""
     folder, base = bases["lite0"]
     settings, network = sam_settings(base, prompt="predicted_box"), built(bases, 2, prompt="predicted_box").eval()
     about = {"name": "sam_lite0", "base": folder, "settings": settings, "trained_on": {}}
     save_segmenter(checkpoint, tmp_path / "model", network, STRUCTURES, **about)
-    export_onnx(tmp_path / "model", tmp_path / "m.onnx", folder)
+    export.export_onnx(tmp_path / "model", tmp_path / "m.onnx", folder)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
     x = images(5)
     np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], network(x).detach(), atol=1e-3)
+    monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
+    arguments = ["--model", tmp_path / "model", "--base", folder, "--out", tmp_path / "m.pth"]
+    with pytest.raises(SystemExit):
+        command.main(export.add_arguments, export.run, list(map(str, arguments)))
+    assert "a segmenter of kind 'sam' on Lite0 is written as .onnx" in caplog.text

@@ -15,7 +15,7 @@ from pipeline.config.segmenters import Sam as Settings
 from pipeline.networks import lite0
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.compact import build_compact_sam
-from pipeline.networks.sam.lite0 import build_lite0_sam, load_imagenet
+from pipeline.networks.sam.lite0 import Lite0Sam, build_lite0_sam, load_imagenet
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.pretrained import at_resolution, read_pretrained
 from pipeline.networks.sam.tuning import choose_trained, merge
@@ -130,7 +130,8 @@ def build(base: Path, settings: Settings, n_structures: int) -> Sam:
 
 def saved(network: Sam, base: Path) -> tuple[dict[str, Tensor], dict]:
     """The tensors that were trained, and the digest of the base they belong to."""
-    return trained_state(network), {"base": base_digest(base)}
+    own = {"architecture": f"{ON_LITE0}: the tensors that were trained"} if isinstance(network, Lite0Sam) else {}
+    return trained_state(network), {"base": base_digest(base)} | own
 
 
 def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:
