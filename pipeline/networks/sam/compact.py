@@ -74,17 +74,22 @@ def build_compact_sam(config: Settings, image_size: int, n_structures: int) -> C
                 "num_pos_feats": config.decoder_size // 2,
             },
             prompt_encoder_config=sizes | {"hidden_size": config.decoder_size},
-            mask_decoder_config={
-                "hidden_size": config.decoder_size,
-                "mlp_dim": 2 * config.decoder_size,
-                "num_attention_heads": config.decoder_size // (2 * HEAD_SIZE),
-                "iou_head_hidden_dim": config.decoder_size,
-            },
+            mask_decoder_config=small_decoder(config.decoder_size),
         )
     )
     initialise(sam)
     network = CompactSam(sam, n_structures, config.widths)
     return network.to(memory_format=torch.channels_last)
+
+
+def small_decoder(channels: int) -> dict:
+    """SAM's mask decoder at fewer channels, in the terms of its configuration."""
+    return {
+        "hidden_size": channels,
+        "mlp_dim": 2 * channels,
+        "num_attention_heads": channels // (2 * HEAD_SIZE),
+        "iou_head_hidden_dim": channels,
+    }
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from transformers.models.sam.modeling_sam import SamLayerNorm, SamModel
 
 from pipeline.config.segmenters import Lite0Base
 from pipeline.networks.lite0 import NAME, lite0_state
-from pipeline.networks.sam.compact import HEAD_SIZE, initialise
+from pipeline.networks.sam.compact import initialise, small_decoder
 from pipeline.networks.sam.detail import DetailHead
 from pipeline.networks.sam.model import Sam
 
@@ -111,25 +111,14 @@ def build_lite0_sam(base: Lite0Base, n_structures: int) -> Lite0Sam:
     """
     size, channels = base.image_size, base.decoder_size
     cells = {"image_size": size, "patch_size": STRIDE}
-    # The transformer that every SamModel comes with is replaced; of its settings the decoder reads the grid.
+    # The transformer that every SamModel comes with is replaced. Of its settings the grid and what is embedded count.
     placeholder = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "window_size": 0}
+    placeholder |= {"use_rel_pos": False, "global_attn_indexes": [0]}
     sam = SamModel(
         SamConfig(
-            vision_config=cells
-            | placeholder
-            | {
-                "output_channels": sum(COARSE),
-                "num_pos_feats": channels // 2,
-                "use_rel_pos": False,
-                "global_attn_indexes": [0],
-            },
+            vision_config=cells | placeholder | {"output_channels": sum(COARSE), "num_pos_feats": channels // 2},
             prompt_encoder_config=cells | {"hidden_size": channels},
-            mask_decoder_config={
-                "hidden_size": channels,
-                "mlp_dim": 2 * channels,
-                "num_attention_heads": channels // (2 * HEAD_SIZE),
-                "iou_head_hidden_dim": channels,
-            },
+            mask_decoder_config=small_decoder(channels),
         )
     )
     initialise(sam)
