@@ -5,9 +5,10 @@
     python -m benchmarks.segmenters ... --encoder mobilenet_v2.npz --models unet:scratch unet:all unet:decoder
 
 A model is ``small_unet`` (the U-Net of ``filter``), or a name under ``segmenters`` in the parameters; ``unet:decoder``
-changes what of it is trained. Every cell trains on n labels alone, for as many steps as fit into the processor time of
-``--steps`` steps of the first model, measured on a few steps of each before. Scores are per case at native resolution;
-printed per cell and, at the end, as means over replicates with the least and the most.
+changes what of it is trained, ``--image-size`` the size of all of them. Every cell trains on n labels alone, for as
+many steps as fit into the processor time of ``--steps`` steps of the first model, measured on a few steps of each
+before; with ``--equal-steps`` for ``--steps``. Scores are per case at native resolution; printed per cell and, at the
+end, as means over replicates with the least and the most. ``--val-only`` opens no test case.
 """
 
 import argparse
@@ -42,18 +43,18 @@ TRIAL = 6
 class Model:
     """A network to be built anew for every cell, and its recipe."""
 
-    def __init__(self, name: str, config, encoder: str | None, bases: Path):
+    def __init__(self, name: str, config, encoder: str | None, image_size: int | None, bases: Path):
         self.name, self.config, self.settings = name, config, None
         if name == "small_unet":
-            self.size = config.filter.image_size
+            self.size = image_size or config.filter.image_size
             return
         segmenter, _, train = name.partition(":")
         settings = config.segmenters[segmenter]
-        changes = {"train": train} if train else {}
-        if encoder and settings.kind == "unet":
-            changes["base"] = settings.base.model_copy(update={"weights": encoder})
+        of_base = {"weights": encoder} if encoder and settings.kind == "unet" else {}
+        of_base |= {"image_size": image_size} if image_size else {}
+        changes = {"base": settings.base.model_copy(update=of_base)} | ({"train": train} if train else {})
         self.settings = settings.model_copy(update=changes)
-        self.size = settings.base.image_size
+        self.size = self.settings.base.image_size
         self.base = bases / name.replace(":", "-")
         self.kind = import_module(f"pipeline.networks.{settings.kind}.checkpoint")
         self.kind.save_base(self.base, self.settings, *([config.seed] if settings.kind == "sam" else []))
@@ -89,11 +90,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--train", type=Path, required=True)
-    parser.add_argument("--held-out", type=Path, nargs="+", required=True)
+    parser.add_argument("--held-out", type=Path, nargs="*", default=[])
+    parser.add_argument("--val-only", action="store_true", help="of the training cohort, score the val cases alone")
     parser.add_argument("--labels", type=int, nargs="+", default=[10, 50, 220])
     parser.add_argument("--replicates", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", default=["small_unet", "sam", "unet"])
     parser.add_argument("--encoder", help="weights for the encoders of U-Nets, instead of those of the parameters")
+    parser.add_argument("--image-size", type=int, help="pixels, of every model, instead of those of the parameters")
     parser.add_argument("--augment", choices=("standard", "strong"), default="standard")
     parser.add_argument("--steps", type=int, default=300, help="of the first model")
     parser.add_argument("--equal-steps", action="store_true", help="the same number of steps for every model instead")
@@ -101,11 +104,12 @@ def main() -> None:
     config = load_params(args.params)
     augmentation = config.augment if args.augment == "standard" else config.strong_augment
     torch.set_num_threads(config.compute.threads)
-    dataset = read_dataset(args.train, splits=["train", "val", "test"])
-    cohorts = {f"{args.train.name} val": dataset.split("val"), f"{args.train.name} test": dataset.split("test")}
+    splits = ["val"] if args.val_only else ["val", "test"]
+    dataset = read_dataset(args.train, splits=["train", *splits])
+    cohorts = {f"{args.train.name} {split}": dataset.split(split) for split in splits}
     cohorts |= {path.name: read_dataset(path, splits=["test"]).cases for path in args.held_out}
     with tempfile.TemporaryDirectory() as folder:
-        models = [Model(name, config, args.encoder, Path(folder)) for name in args.models]
+        models = [Model(name, config, args.encoder, args.image_size, Path(folder)) for name in args.models]
 
         def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
             cases = label_subset(dataset.cases, n, replicate, config.seed)
@@ -133,7 +137,13 @@ def main() -> None:
                         cell = about | {"replicate": replicate, "cohort": cohort}
                         print(json.dumps({**cell, **scores, "cpu_s": round(seconds)}), flush=True)
     for (n, name, cohort), cells in table.items():
-        summary = {"labels": n, "model": name, "cohort": cohort, "replicates": len(cells)}
+        summary = {
+            "labels": n,
+            "model": name,
+            "cohort": cohort,
+            "cases": len(cohorts[cohort]),
+            "replicates": len(cells),
+        }
         for metric in METRICS:
             values = [cell[metric] for cell in cells if cell[metric] is not None]
             if values:

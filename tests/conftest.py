@@ -78,13 +78,14 @@ def ring():
 def bases(tmp_path_factory, smoke_config):
     """What arms of a SAM start from, small and with random weights: folder and settings by name.
 
-    ``official`` is like the official ones and has a finer mask head that its weights know nothing of.
+    ``official`` is like the official ones and has a finer mask head that its weights know nothing of; of ``lite0`` the
+    encoder has ImageNet's weights.
     """
     from types import SimpleNamespace
 
     import torch
 
-    from pipeline.config.segmenters import PretrainedBase
+    from pipeline.config.segmenters import Lite0Base, PretrainedBase
     from pipeline.networks.sam.checkpoint import save_base
     from tests.tiny_sam import official_sam
 
@@ -93,7 +94,9 @@ def bases(tmp_path_factory, smoke_config):
     path = folder / "official.pth"
     torch.save(official_sam().state_dict(), path)
     official = PretrainedBase(weights=str(path), image_size=32, window=2, detail=(8, 8, 16))
-    made = {"compact": (folder / "compact", compact), "official": (folder / "official", official)}
+    on_lite0 = Lite0Base(weights="lite0", image_size=32, decoder_size=32)
+    every = {"compact": compact, "official": official, "lite0": on_lite0}
+    made = {name: (folder / name, base) for name, base in every.items()}
     for place, base in made.values():
         save_base(place, SimpleNamespace(base=base), 0)
     return made

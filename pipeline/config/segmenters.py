@@ -3,6 +3,7 @@
 What does not apply to the kind, to its way of training or to its weights has no key, and is refused.
 """
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
@@ -12,6 +13,9 @@ from pipeline.run.errors import InputError
 
 MASK_TOKENS = 4
 """Of every SAM: structures that one can tell apart."""
+LITE0 = "lite0"
+"""``weights`` of EfficientNet-Lite0, from the installed package (see networks/lite0.py)."""
+LITE0_BACKBONE = "tu-tf_efficientnet_lite0"
 
 
 class CompactSam(Section):
@@ -42,6 +46,14 @@ class CompactBase(Section):
     compact: CompactSam
 
 
+class Lite0Base(Section):
+    """``weights`` lite0: SAM's decoder on EfficientNet-Lite0 with ImageNet weights (see networks/sam/lite0.py)."""
+
+    weights: Literal["lite0"]
+    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    decoder_size: Annotated[int, Field(ge=32, multiple_of=32)]
+
+
 class PretrainedBase(Section):
     """``weights``: an official checkpoint or a Hugging Face folder. ``window``: patches along an attention window."""
 
@@ -51,14 +63,19 @@ class PretrainedBase(Section):
     detail: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
 
 
-def _has_weights(base) -> str:
+def _weights_of(base) -> str:
     weights = base.get("weights") if isinstance(base, dict) else getattr(base, "weights", None)
-    return "weights null" if weights is None else "weights given"
+    if weights is None:
+        return "weights null"
+    # A file is saved by its name alone, which may not be that of Lite0's weights.
+    return f"weights {LITE0}" if Path(str(weights)).name == LITE0 else "weights given"
 
 
 SamBase = Annotated[
-    Annotated[CompactBase, Tag("weights null")] | Annotated[PretrainedBase, Tag("weights given")],
-    Discriminator(_has_weights),
+    Annotated[CompactBase, Tag("weights null")]
+    | Annotated[Lite0Base, Tag(f"weights {LITE0}")]
+    | Annotated[PretrainedBase, Tag("weights given")],
+    Discriminator(_weights_of),
 ]
 
 
@@ -95,12 +112,26 @@ class SamLora(Sam):
     lora_rank: Positive
     checkpointing: bool
 
+    @model_validator(mode="after")
+    def _has_attention(self):
+        if self.base.weights == LITE0:
+            raise ValueError(
+                "train 'lora' adapts a transformer's attention, and Lite0 has none; train 'full', or 'decoder'"
+            )
+        return self
+
 
 class SamFull(Sam):
     """Everything is trained."""
 
     train: Literal["full"]
     checkpointing: bool
+
+    @model_validator(mode="after")
+    def _is_transformer(self):
+        if self.base.weights == LITE0 and self.checkpointing:
+            raise ValueError("checkpointing is for transformers, and Lite0 is none; set it to false")
+        return self
 
 
 SamSegmenter = Annotated[SamDecoder | SamLora | SamFull, Field(discriminator="train")]
@@ -109,13 +140,23 @@ SamSegmenter = Annotated[SamDecoder | SamLora | SamFull, Field(discriminator="tr
 class UNetBase(Section):
     """The encoder of a U-Net of segmentation-models-pytorch, see networks/unet/model.py.
 
-    ``weights``: null, ``imagenet`` (the library's own, from the local Hugging Face cache), or a file.
+    ``weights``: null, ``lite0`` (ImageNet's of EfficientNet-Lite0, from the installed package), ``imagenet`` (the
+    library's own, from the local Hugging Face cache), or a file.
     """
 
     weights: str | None
     image_size: Annotated[int, Field(ge=32, multiple_of=32)]
     backbone: Annotated[str, Field(min_length=1)]
     input_channels: Annotated[int, Field(ge=1, le=3)]
+
+    @model_validator(mode="after")
+    def _weights_fit(self):
+        if self.weights == LITE0 and self.backbone != LITE0_BACKBONE:
+            raise ValueError(
+                f"weights '{LITE0}' are of the backbone {LITE0_BACKBONE}, not {self.backbone}; "
+                "set backbone to it, or give weights of your backbone"
+            )
+        return self
 
 
 class UNetSegmenter(Tuning):

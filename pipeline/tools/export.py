@@ -1,4 +1,4 @@
-"""A fine-tuned segmenter for other tools: SAM as the official ``.pth``, a U-Net as ONNX.
+"""A fine-tuned segmenter for other tools: SAM as the official ``.pth``, a U-Net and a SAM decoder on Lite0 as ONNX.
 
 ``python -m pipeline.tools.export --model models/segmenter/sam-40-0-real --out sam_head.pth``; then, with
 ``segment_anything``, which annotation tools load,
@@ -18,7 +18,7 @@ from pipeline.tools import command
 
 REGISTRY = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 OFFICIAL_SIZE = 1024
-SUFFIXES = {"sam": ".pth", "unet": ".onnx"}
+SUFFIXES = {"official": ".pth", "onnx": ".onnx"}
 BOXES = {
     "whole_box": "give SamPredictor a box around the whole image",
     "predicted_box": "predict without a prompt first, then with a box around the mask found",
@@ -77,14 +77,17 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
     return name
 
 
-def export_onnx(model: Path, out: Path) -> None:
+def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
     """Write ``out`` after ONNX Runtime has computed from it what torch computes.
 
     Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
     structures' names and S are in the file's metadata.
 
+    Args:
+        base: of a SAM decoder on Lite0, the folder that it started from; None for ``models/base/<its name>``.
+
     Raises:
-        InputError: no such U-Net, or logits that differ by more than 1e-3.
+        InputError: no such segmenter, or logits that differ by more than 1e-3.
     """
     import numpy as np
     import onnx
@@ -95,7 +98,7 @@ def export_onnx(model: Path, out: Path) -> None:
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
 
-    network, about = load_segmenter(kind_of(model), model, "cpu")
+    network, about = load_segmenter(kind_of(model), model, "cpu", base)
     size = about["image_size"]
     images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
@@ -122,19 +125,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="folder of a fine-tuned segmenter")
     parser.add_argument("--base", type=Path, help="the SAM it started from (default: models/base/<its name>)")
     parser.add_argument(
-        "--out", type=command.new_file, required=True, help="the file to write: .pth for SAM, .onnx for a U-Net"
+        "--out",
+        type=command.new_file,
+        required=True,
+        help="the file to write: .pth for SAM, .onnx for a U-Net and on Lite0",
     )
 
 
 def run(args: argparse.Namespace) -> None:
+    from pipeline.config.segmenters import LITE0
     from pipeline.networks.segmenter import read_settings
     from pipeline.networks.weights import read_config
 
-    kind = read_settings(args.model, read_config(args.model, "segmenter")).kind
-    if args.out.suffix != SUFFIXES[kind]:
-        raise InputError(f"--out is {args.out}; a segmenter of kind '{kind}' is written as {SUFFIXES[kind]}")
-    if kind == "unet":
-        export_onnx(args.model, args.out)
+    settings = read_settings(args.model, read_config(args.model, "segmenter"))
+    what = f"kind '{settings.kind}'" + (" on Lite0" if settings.base.weights == LITE0 else "")
+    form = "onnx" if settings.kind == "unet" or settings.base.weights == LITE0 else "official"
+    if args.out.suffix != SUFFIXES[form]:
+        raise InputError(f"--out is {args.out}; a segmenter of {what} is written as {SUFFIXES[form]}")
+    if form == "onnx":
+        export_onnx(args.model, args.out, args.base)
     else:
         name = export_official(args.model, args.out, args.base)
         log.info('%s: sam_model_registry["%s"](checkpoint="%s")', args.out, name, args.out)

@@ -132,6 +132,14 @@ def test_unknown_preset_lists_the_known_ones():
             lambda p: p["segmenters"]["sam"]["base"].update(weights="x.pth"),
             ["base.compact' of", "base.detail' is missing"],
         ),
+        (
+            lambda p: p["segmenters"]["sam"]["base"].update(weights="lite0"),
+            ["base.compact' of", "base.decoder_size' is missing"],
+        ),
+        (
+            lambda p: p["segmenters"]["unet"]["base"].update(weights="lite0"),
+            ["'segmenters.unet", "weights 'lite0' are of the backbone tu-tf_efficientnet_lite0, not mobilenet_v2"],
+        ),
         (lambda p: p["segmenters"]["unet"].update(prompt="none"), ["'segmenters.unet.prompt' of 'unet'"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),

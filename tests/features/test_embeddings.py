@@ -41,7 +41,7 @@ def store(frozen, tmp_path):
     return EmbeddingStore(tmp_path / "store", *frozen["compact"])
 
 
-@pytest.mark.parametrize("base", ["compact", "official", "plain"])
+@pytest.mark.parametrize("base", ["compact", "official", "plain", "lite0"])
 def test_what_is_stored_is_the_embedding_rounded_to_half_floats(frozen, rings, tmp_path, base):
     folder, network = frozen[base]
     images, store = stack_images(rings, 32), EmbeddingStore(tmp_path, folder, network)
@@ -108,7 +108,7 @@ def test_a_view_is_a_function_of_seed_case_and_number_and_its_mask_moves_along(r
     assert ((image[0] > -0.5) == (mask > 0)).mean() > 0.95 and (mask != level).any()
 
 
-@pytest.mark.parametrize("base", ["compact", "official", "plain"])
+@pytest.mark.parametrize("base", ["compact", "official", "plain", "lite0"])
 def test_a_stored_encoder_trains_like_one_that_runs_in_every_step(bases, frozen, rings, tmp_path, base):
     """With nothing but the image as it is, only the place of the encoder, and its rounding, differ."""
     settings = bases["official" if base == "plain" else base][1]

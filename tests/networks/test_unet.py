@@ -9,10 +9,11 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from benchmarks.unfold_batch_norms import unfold
-from pipeline.config.segmenters import UNetBase, UNetSegmenter
+from pipeline.config.segmenters import LITE0_BACKBONE, UNetBase, UNetSegmenter
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
+from pipeline.networks.lite0 import lite0
 from pipeline.networks.parameters import count_parameters, trained_state
 from pipeline.networks.unet.encoder_weights import hub_file, is_folded, load_encoder
 from pipeline.networks.unet.model import BackboneUNet, check_usable
@@ -237,6 +238,36 @@ def test_weights_of_another_backbone_are_refused(tmp_path):
     torch.save(classifier().state_dict() | {"features.0.0.weight": torch.zeros(1)}, tmp_path / "n.pth")
     with pytest.raises(InputError, match=r"features.0.0.weight is \[1\], not "):
         load_encoder(unet(), str(tmp_path / "n.pth"))
+
+
+@torch.no_grad()
+def test_lite0_gives_all_of_its_encoder(caplog):
+    """Every tensor, so that its levels are timm's own network's on its own normalisation: mean 0.5, deviation 0.5."""
+    network = unet(LITE0_BACKBONE).eval()
+    for value in network.encoder.state_dict().values():
+        value.fill_(-1)
+    load_encoder(network, "lite0")
+    left = {name for name, value in network.encoder.state_dict().items() if (value == -1).all()}
+    assert len(network.encoder.state_dict()) == 288 and all(name.endswith("num_batches_tracked") for name in left)
+    x = torch.rand(2, 1, 64, 64) * 2 - 1
+    pixels = ((x + 1) / 2 - network.mean) / network.std
+    torch.testing.assert_close(pixels, x.expand(-1, 3, -1, -1))
+    for found, wanted in zip(network.encoder(pixels)[1:], lite0().forward_intermediates(pixels)[1], strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "mean", "deviation"),
+    [
+        (LITE0_BACKBONE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("tu-resnet18", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ("mobilenet_v2", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    ],
+)
+def test_pixels_are_normalised_as_the_classifier_expects(backbone, mean, deviation):
+    network = unet(backbone)
+    torch.testing.assert_close(network.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(network.std.flatten(), torch.tensor(deviation))
 
 
 def test_damaged_and_absent_files_are_named(tmp_path):

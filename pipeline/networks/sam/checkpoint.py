@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 from transformers.models.sam.configuration_sam import SamConfig
 
-from pipeline.config.segmenters import CompactBase, PretrainedBase
+from pipeline.config.segmenters import LITE0, CompactBase, Lite0Base, PretrainedBase
 from pipeline.config.segmenters import Sam as Settings
+from pipeline.networks import lite0
 from pipeline.networks.parameters import trained_state
 from pipeline.networks.sam.compact import build_compact_sam
+from pipeline.networks.sam.lite0 import Lite0Sam, build_lite0_sam, load_imagenet
 from pipeline.networks.sam.model import Sam
 from pipeline.networks.sam.pretrained import at_resolution, read_pretrained
 from pipeline.networks.sam.tuning import choose_trained, merge
@@ -23,13 +25,14 @@ from pipeline.run.errors import InputError
 
 ARCHITECTURE = "SAM: the tensors that were trained"
 COMPACT = "compact SAM"
+ON_LITE0 = "SAM decoder on EfficientNet-Lite0"
 OFFICIAL = "segment-anything"
 LICENCE = "that of the weights; Apache-2.0 for those of segment-anything"
 
 
 def save_base(folder: Path, settings: Settings, seed: int) -> None:
     """What every arm starts from: pretrained weights under transformers' names at the size they were trained at, or a
-    compact SAM drawn with ``seed``.
+    compact SAM or a SAM decoder on Lite0 drawn with ``seed``, the latter's encoder with ImageNet weights.
 
     Raises:
         InputError: no such weights, or ``settings`` that do not go with them.
@@ -40,6 +43,14 @@ def save_base(folder: Path, settings: Settings, seed: int) -> None:
         state = build_compact_sam(base.compact, base.image_size, 1).state_dict()
         about = {"architecture": COMPACT, "compact": base.compact.model_dump(mode="json")}
         origin = {"image_size": base.image_size, "trained_on": "nothing: random weights", "licence": "Apache-2.0"}
+    elif base.weights == LITE0:
+        torch.manual_seed(seed)
+        network = build_lite0_sam(base, 1)
+        load_imagenet(network)
+        state = network.state_dict()
+        about = {"architecture": ON_LITE0, "decoder_size": base.decoder_size, "encoder_sha256": lite0.SHA256}
+        trained_on = "its encoder on ImageNet; the rest on nothing: random weights"
+        origin = {"image_size": base.image_size, "trained_on": trained_on, "licence": lite0.LICENCE}
     else:
         config, state = read_pretrained(Path(base.weights))
         # What does not go together is refused here, before anything is trained.
@@ -60,7 +71,7 @@ def base_digest(folder: Path) -> str:
     return files.digest([folder])[:32]
 
 
-def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures: int) -> Sam:
+def load_base(folder: Path, settings: CompactBase | Lite0Base | PretrainedBase, n_structures: int) -> Sam:
     """The base at ``settings.image_size``, its positions interpolated where it was trained at another size.
 
     A finer mask head that the base lacks is drawn from torch's global generator and starts silent.
@@ -69,14 +80,16 @@ def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
     about, again = read_config(folder, "sam", "architecture"), "run `dvc repro base_sam`"
-    if (about["architecture"] == COMPACT) != (settings.weights is None):
+    if about["architecture"] != _architecture(settings):
         raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
-    if settings.weights is None:
-        found = about["compact"] | {"image_size": about["image_size"]}
-        wanted = settings.compact.model_dump(mode="json") | {"image_size": settings.image_size}
+    if settings.weights is None or settings.weights == LITE0:
+        found = about.get("compact", about) | {"image_size": about["image_size"]}
+        own = settings.compact if settings.weights is None else settings
+        wanted = own.model_dump(mode="json", exclude={"weights"}) | {"image_size": settings.image_size}
         if differs := [f"{key} {found.get(key)}" for key in wanted if wanted[key] != found.get(key)]:
-            raise InputError(f"{folder}: a compact SAM with {', '.join(differs)}, unlike the segmenter's base; {again}")
-        network = build_compact_sam(settings.compact, settings.image_size, n_structures)
+            what = f"{folder}: a {about['architecture']} with {', '.join(differs)}"
+            raise InputError(f"{what}, unlike the segmenter's base; {again}")
+        network = _drawn(settings, n_structures)
         load_weights(folder, "sam", network)
         return network
     state = read_tensors(folder / "sam.safetensors", again)
@@ -84,18 +97,32 @@ def load_base(folder: Path, settings: CompactBase | PretrainedBase, n_structures
     return Sam(sam, n_structures, detail=settings.detail)
 
 
+def _architecture(base: CompactBase | Lite0Base | PretrainedBase) -> str:
+    return COMPACT if base.weights is None else ON_LITE0 if base.weights == LITE0 else OFFICIAL
+
+
+def _drawn(base: CompactBase | Lite0Base, n_structures: int) -> Sam:
+    """A SAM of random weights from torch's global generator."""
+    if base.weights is None:
+        return build_compact_sam(base.compact, base.image_size, n_structures)
+    return build_lite0_sam(base, n_structures)
+
+
 def build(base: Path, settings: Settings, n_structures: int) -> Sam:
     """The base with everything set for fine-tuning as ``settings`` say.
 
-    A compact SAM trained in full starts from random weights of its own, drawn from torch's global generator, because
-    the initialisation is part of a replicate.
+    A compact SAM trained in full, and all that is trained on a Lite0 encoder, starts from random weights of its own,
+    drawn from torch's global generator, because the initialisation is part of a replicate.
     """
     network = load_base(base, settings.base, n_structures)
     network.prompt = settings.prompt
     choose_trained(network, settings.train, getattr(settings, "lora_rank", None))
-    if network.convolutional and settings.train == "full":
-        drawn = build_compact_sam(settings.base.compact, settings.base.image_size, n_structures).state_dict()
-        network.load_state_dict({name: drawn[name] for name in trained_state(network)}, strict=False)
+    on_lite0 = settings.base.weights == LITE0
+    if on_lite0 or (settings.base.weights is None and settings.train == "full"):
+        drawn = _drawn(settings.base, n_structures).state_dict()
+        kept = "sam.vision_encoder." if on_lite0 else ()
+        fresh = {name: drawn[name] for name in trained_state(network) if not name.startswith(kept)}
+        network.load_state_dict(fresh, strict=False)
     if settings.train != "decoder" and settings.checkpointing:
         network.sam.vision_encoder.gradient_checkpointing_enable({"use_reentrant": False})
     return network
@@ -103,7 +130,8 @@ def build(base: Path, settings: Settings, n_structures: int) -> Sam:
 
 def saved(network: Sam, base: Path) -> tuple[dict[str, Tensor], dict]:
     """The tensors that were trained, and the digest of the base they belong to."""
-    return trained_state(network), {"base": base_digest(base)}
+    own = {"architecture": f"{ON_LITE0}: the tensors that were trained"} if isinstance(network, Lite0Sam) else {}
+    return trained_state(network), {"base": base_digest(base)} | own
 
 
 def load(folder: Path, about: dict, settings: Settings, base: Path) -> Sam:

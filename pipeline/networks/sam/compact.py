@@ -2,19 +2,53 @@
 mask decoder, and a finer mask head. It is not Meta's SAM and shares no weight with it.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
-from pipeline.config.segmenters import CompactSam
+from pipeline.config.segmenters import CompactSam as Settings
 from pipeline.networks.sam.model import Sam
 
 MLP_RATIO = 4.0
 HEAD_SIZE = 8
 
 
-def build_compact_sam(config: CompactSam, image_size: int, n_structures: int) -> Sam:
+class CompactSam(Sam):
+    """SAM with a patch embedding that stands on a pyramid of convolutions (Xiao et al. 2021), instead of SAM's linear
+    one; the mask head reads the same pyramid.
+
+    Args:
+        widths: of the pyramid's levels, the finest first.
+
+    Raises:
+        InputError: too many structures, or too few widths.
+    """
+
+    head_alone = True
+
+    def __init__(self, sam: SamModel, n_structures: int, widths: Sequence[int]):
+        super().__init__(sam, n_structures)
+        self._add_pyramid(tuple(widths))
+        sam.vision_encoder.patch_embed = nn.Identity()
+        self.patches = nn.Conv2d(widths[-1], sam.config.vision_config.hidden_size, 3, stride=2, padding=1)
+
+    @property
+    def image_encoder(self) -> list[nn.Module]:
+        return [self.sam.vision_encoder, self.pyramid, self.patches]
+
+    @property
+    def mask_head(self) -> list[nn.Module]:
+        return [self.detail]
+
+    def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
+        details = self.details(images) if details is None else details
+        return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
+
+
+def build_compact_sam(config: Settings, image_size: int, n_structures: int) -> CompactSam:
     """A compact SAM with random weights drawn from torch's global generator.
 
     Args:
@@ -40,17 +74,22 @@ def build_compact_sam(config: CompactSam, image_size: int, n_structures: int) ->
                 "num_pos_feats": config.decoder_size // 2,
             },
             prompt_encoder_config=sizes | {"hidden_size": config.decoder_size},
-            mask_decoder_config={
-                "hidden_size": config.decoder_size,
-                "mlp_dim": 2 * config.decoder_size,
-                "num_attention_heads": config.decoder_size // (2 * HEAD_SIZE),
-                "iou_head_hidden_dim": config.decoder_size,
-            },
+            mask_decoder_config=small_decoder(config.decoder_size),
         )
     )
     initialise(sam)
-    network = Sam(sam, n_structures, detail=config.widths, convolutional=True)
+    network = CompactSam(sam, n_structures, config.widths)
     return network.to(memory_format=torch.channels_last)
+
+
+def small_decoder(channels: int) -> dict:
+    """SAM's mask decoder at fewer channels, in the terms of its configuration."""
+    return {
+        "hidden_size": channels,
+        "mlp_dim": 2 * channels,
+        "num_attention_heads": channels // (2 * HEAD_SIZE),
+        "iou_head_hidden_dim": channels,
+    }
 
 
 @torch.no_grad()

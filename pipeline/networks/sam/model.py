@@ -22,33 +22,31 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 class Sam(nn.Module):
     """Structure k (0-based) is read from SAM's mask token k, so there can be as many structures as mask tokens (4).
 
+    The image encoder is what a subclass replaces: :meth:`details`, :meth:`embed` and :attr:`image_encoder`. Here it is
+    SAM's own, a vision transformer.
+
     Args:
         prompt: ``none``; ``whole_box``, a box around the whole input; or ``predicted_box``, a second pass with a box
             around what the first one, without a box, found of each structure.
         detail: widths of a pyramid for a finer mask head; empty for SAM's own masks, a quarter of the input's size
             with 16 px patches.
-        convolutional: the patch embedding stands on the pyramid (Xiao et al. 2021), instead of SAM's linear one.
 
     Raises:
         InputError: more structures than mask tokens, or a pyramid that does not reach the decoder's grid.
     """
 
-    def __init__(
-        self,
-        sam: SamModel,
-        n_structures: int,
-        *,
-        prompt: str = "none",
-        detail: Sequence[int] = (),
-        convolutional: bool = False,
-    ):
+    head_alone = False
+    """Whether the masks are those of the finer head alone, not added to the decoder's own: trained from random weights
+    together with coarse masks it would add to, it learns outlines several times more slowly."""
+
+    def __init__(self, sam: SamModel, n_structures: int, *, prompt: str = "none", detail: Sequence[int] = ()):
         super().__init__()
         tokens = sam.mask_decoder.num_mask_tokens
         if not 1 <= n_structures <= tokens:
             raise InputError(
                 f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge task.structures"
             )
-        self.sam, self.n_structures, self.prompt, self.convolutional = sam, n_structures, prompt, convolutional
+        self.sam, self.n_structures, self.prompt = sam, n_structures, prompt
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
         # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.
         positions = sam.shared_image_embedding.positional_embedding.requires_grad_(False)
@@ -57,20 +55,26 @@ class Sam(nn.Module):
         self.register_buffer("std", torch.tensor(PIXEL_STD)[:, None, None], persistent=False)
         self.pyramid = self.detail = None
         if detail:
-            self._add_detail(tuple(detail))
+            self._add_pyramid(tuple(detail))
+            self.detail.silence()
 
-    def _add_detail(self, widths: tuple[int, ...]) -> None:
+    def _add_pyramid(self, widths: tuple[int, ...]) -> None:
         vision = self.sam.config.vision_config
         # From the input down to two cells per patch, both counted.
         if len(widths) != (wanted := vision.patch_size.bit_length() - 1):
             raise InputError(f"base.detail has {len(widths)} widths; patches of {vision.patch_size} px need {wanted}")
         self.pyramid = Pyramid(widths)
         self.detail = DetailHead(widths, vision.output_channels)
-        if self.convolutional:
-            self.sam.vision_encoder.patch_embed = nn.Identity()
-            self.patches = nn.Conv2d(widths[-1], vision.hidden_size, 3, stride=2, padding=1)
-        else:
-            self.detail.silence()
+
+    @property
+    def image_encoder(self) -> list[nn.Module]:
+        """What makes the embeddings: trained with ``full``, frozen with ``decoder``."""
+        return [self.sam.vision_encoder]
+
+    @property
+    def mask_head(self) -> list[nn.Module]:
+        """What is trained beside SAM's own decoder in every strategy."""
+        return [part for part in (self.pyramid, self.detail) if part is not None]
 
     @property
     def image_size(self) -> int:
@@ -88,7 +92,7 @@ class Sam(nn.Module):
         if embeddings is None:
             embeddings = self.embed(images, details)
         if self.prompt == "whole_box":
-            boxes = whole_boxes(len(embeddings), self.n_structures, self.image_size)
+            boxes = whole_boxes(embeddings.shape[0], self.n_structures, self.image_size)
             masks = self.masks_in_boxes(embeddings, details, boxes.to(embeddings.device))
         else:
             masks = self.masks(embeddings, details)
@@ -97,18 +101,15 @@ class Sam(nn.Module):
         return masks if self.training else masks[-1]
 
     def details(self, images: Tensor | None) -> list[Tensor]:
-        """The pyramid's features of images [B, 1, S, S], the finest first; none where there is no pyramid."""
+        """Finer features of images [B, 1, S, S] for the mask head, the finest first; none without such a head."""
         return [] if self.pyramid is None else self.pyramid(images)
 
     def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
         """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch].
 
         Args:
-            details: the pyramid's features of these images, where they are known already.
+            details: the finer features of these images, where they are known already.
         """
-        if self.convolutional:
-            details = self.details(images) if details is None else details
-            return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
         # The three channel weights see the same grey value, normalised as SAM's training images were.
         pixels = ((images + 1) * 127.5 - self.mean) / self.std
         return self.sam.vision_encoder(pixels).last_hidden_state
@@ -119,22 +120,23 @@ class Sam(nn.Module):
         return self.masks_in_boxes(self.embed(images, details), details, boxes)[-1]
 
     def masks(self, embeddings: Tensor, details: Sequence[Tensor], prompt: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Logits [B, n_structures, S, S]: the decoder's own and, where there is a finer mask head, refined ones.
-
-        With a convolutional patch embedding the finer head's alone: trained from random weights together with coarse
-        masks it would add to, it learns outlines several times more slowly.
+        """Logits [B, n_structures, S, S]: the decoder's own and, where there is a finer mask head, refined ones; with
+        ``head_alone`` that head's.
 
         Args:
             prompt: tokens [B, 1, P, C] from SAM's prompt encoder; None for none.
         """
         features, tokens = decode(self.sam, embeddings, self.n_structures, prompt)
-        if self.convolutional:
-            return (self.detail(details, features, tokens),)
-        coarse = mask_logits(self.sam, features, tokens)
-        if coarse.shape[-1] != self.image_size:
-            size = self.image_size, self.image_size
-            coarse = functional.interpolate(coarse, size=size, mode="bilinear", align_corners=False)
+        if self.head_alone:
+            return (self._at_input_size(self.detail(details, features, tokens)),)
+        coarse = self._at_input_size(mask_logits(self.sam, features, tokens))
         return (coarse,) if self.detail is None else (coarse, coarse + self.detail(details, features, tokens))
+
+    def _at_input_size(self, logits: Tensor) -> Tensor:
+        if logits.shape[-1] == self.image_size:
+            return logits
+        size = self.image_size, self.image_size
+        return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
 
     def masks_in_boxes(self, embeddings: Tensor, details: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, ...]:
         """Like :meth:`masks`, every structure with a box of its own, float [B, n_structures, 4]."""

@@ -45,8 +45,7 @@ def freeze_unused(network: Sam) -> None:
     """Freeze what has no part in the masks of the decoder: its quality head, and the masks that nobody reads."""
     decoder = network.sam.mask_decoder
     unused = [decoder.iou_prediction_head, *decoder.output_hypernetworks_mlps[network.n_structures :]]
-    if network.convolutional:
-        # Its masks come from the finer head alone.
+    if network.head_alone:
         unused += [decoder.upscale_conv1, decoder.upscale_layer_norm, decoder.upscale_conv2]
         unused += [decoder.output_hypernetworks_mlps]
     for module in unused:
@@ -55,9 +54,9 @@ def freeze_unused(network: Sam) -> None:
 
 def _trained_modules(network: Sam, strategy: str) -> list[nn.Module]:
     decoder, prompts = network.sam.mask_decoder, network.sam.prompt_encoder
-    head = [] if network.detail is None else [network.detail]
-    if network.pyramid is not None and (strategy != "decoder" or not network.convolutional):
-        # Under a convolutional patch embedding the pyramid is part of the encoder.
+    head = network.mask_head
+    if strategy == "lora" and network.head_alone:
+        # The compact SAM's convolutions take no adapters.
         head.append(network.pyramid)
     if strategy == "lora":
         masks = [decoder.iou_token, decoder.mask_tokens, decoder.upscale_conv1, decoder.upscale_layer_norm,
@@ -65,8 +64,7 @@ def _trained_modules(network: Sam, strategy: str) -> list[nn.Module]:
         return [*masks, prompts.no_mask_embed, *head]
     if strategy == "decoder":
         return [decoder, prompts.no_mask_embed, *head]
-    patches = [network.patches] if network.convolutional else []
-    return [decoder, prompts.no_mask_embed, network.sam.vision_encoder, *head, *patches]
+    return [decoder, prompts.no_mask_embed, *network.image_encoder, *head]
 
 
 def merge(network: Sam) -> None:

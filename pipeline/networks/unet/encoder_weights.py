@@ -1,4 +1,4 @@
-"""Weights of an image classifier for the encoder of a U-Net, from a file or from the local Hugging Face cache.
+"""Weights of an image classifier for the encoder of a U-Net: from a file, a package or the local Hugging Face cache.
 
 Nothing is downloaded here.
 """
@@ -9,7 +9,9 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from pipeline.config.segmenters import LITE0
 from pipeline.networks.given_weights import open_weights
+from pipeline.networks.lite0 import lite0_state
 from pipeline.networks.unet.model import BackboneUNet
 from pipeline.networks.weights import differences
 from pipeline.run.errors import InputError
@@ -22,13 +24,12 @@ def load_encoder(network: BackboneUNet, weights: str) -> None:
     """Give the network's encoder the weights of a classifier; a head for its classes is left out.
 
     Args:
-        weights: ``imagenet``, or a file with the tensor names of the encoder (torchvision's for MobileNet and ResNet,
-            timm's for ``tu-``), whatever stands around them; see :func:`open_weights`.
+        weights: ``lite0``, ``imagenet``, or a file with the tensor names of the encoder (torchvision's for MobileNet
+            and ResNet, timm's for ``tu-``), whatever stands around them; see :func:`open_weights`.
 
     Raises:
         InputError: nothing there, a damaged file, or the tensors of another architecture.
     """
-    path = hub_file(network.backbone) if weights == HUB else Path(weights)
     named = {_spelt(name).removeprefix("model."): name for name in network.encoder.state_dict()}
     known = {name: network.encoder.state_dict()[own] for name, own in named.items()}
     # Counters that no classifier needs.
@@ -44,9 +45,13 @@ def load_encoder(network: BackboneUNet, weights: str) -> None:
         return differences(own, {name: value for name, value in known.items() if name in needed | own.keys()})
 
     remedy = f"it is no file of a '{network.backbone}'; give weights of that backbone"
-    state = open_weights(path, needed, faults, remedy, renamed=_spelt)
+    if weights == LITE0:
+        state = lite0_state()
+    else:
+        path = hub_file(network.backbone) if weights == HUB else Path(weights)
+        state = open_weights(path, needed, faults, remedy, renamed=_spelt)
     if left := sorted(state.keys() - known.keys()):
-        log.info("%s: %d tensors are no part of the encoder and left out, such as %s", path, len(left), left[0])
+        log.info("%s: %d tensors are no part of the encoder and left out, such as %s", weights, len(left), left[0])
     network.encoder.load_state_dict({named[name]: value for name, value in wanted(state).items()}, strict=False)
 
 

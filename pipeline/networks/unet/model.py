@@ -16,6 +16,7 @@ from pipeline.run.errors import InputError, in_one_line
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+"""ImageNet's, of every encoder that is not timm's."""
 
 
 class BackboneUNet(nn.Module):
@@ -50,8 +51,9 @@ class BackboneUNet(nn.Module):
                 f"base.backbone '{backbone}' makes no U-Net of five levels ({in_one_line(error)}); name another"
             ) from None
         self.backbone, self.n_structures = backbone, n_structures
-        self.register_buffer("mean", torch.tensor(_channels(MEAN, inputs))[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(_channels(STD, inputs))[:, None, None], persistent=False)
+        mean, std = normalisation(backbone)
+        self.register_buffer("mean", torch.tensor(_channels(mean, inputs))[:, None, None], persistent=False)
+        self.register_buffer("std", torch.tensor(_channels(std, inputs))[:, None, None], persistent=False)
         self.heads = nn.ModuleList()
         if settings.deep_supervision:
             # The two coarsest levels hold too few pixels to tell an outline.
@@ -134,10 +136,23 @@ def _check_known(backbone: str, encoders: Sequence[str]) -> None:
 
 def _made_for(backbone: str) -> int | None:
     """The input size, in pixels, of an encoder of timm that takes one size only, told when it is built."""
+    about = _said_by_timm(backbone)
+    return about.input_size[-1] if about is not None and about.fixed_input_size else None
+
+
+def _said_by_timm(backbone: str):
+    """How timm's own weights of an encoder were trained; None of one that is not timm's."""
     import timm
 
-    about = timm.get_pretrained_cfg(backbone.removeprefix("tu-")) if backbone.startswith("tu-") else None
-    return about.input_size[-1] if about is not None and about.fixed_input_size else None
+    return timm.get_pretrained_cfg(backbone.removeprefix("tu-")) if backbone.startswith("tu-") else None
+
+
+def normalisation(backbone: str) -> tuple[Sequence[float], Sequence[float]]:
+    """Mean and standard deviation, of grey values in [0, 1], that the classifier's training images were given: what
+    timm says of its own (0.5 and 0.5 of Lite0), ImageNet's of all others.
+    """
+    about = _said_by_timm(backbone)
+    return (MEAN, STD) if about is None else (about.mean, about.std)
 
 
 def _channels(values: Sequence[float], count: int) -> list[float]:
