@@ -104,7 +104,7 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
     views, diffusion, seed = config.views, config.diffusion, seeds.derive(config.seed, "codes", replicate)
     data = build_training_set(labels, others, dataset.structures, views.image_size)
     data = fit_to_grid(data, [case.id for case in [*labels, *others]], views.code.factor)
-    code = fitted_code(views.code, data.images)
+    code = fitted_code(views.code, data.images, data.sectors)
     encoded = encode_views(data, code, views, seed, folder / "chunks", config.compute.threads, device)
     save_views(encoded, folder)
     encoding = time.monotonic() - started

@@ -37,7 +37,7 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
         inputs = [train, *pretrained, *([unlabelled] if others else [])]
         scratch = Scratch(SCRATCH, f"views-n{labels}-r{replicate}", inputs, params.as_dict())
         seed = seeds.derive(params.seed, "views", labels, replicate)
-        code = fitted_code(settings.code, data.images)
+        code = fitted_code(settings.code, data.images, data.sectors)
         views = encode_views(data, code, settings, seed, scratch.folder, params.compute.threads, device)
         save_views(views, out)
         scratch.clear()

@@ -19,7 +19,7 @@ from pipeline.config.views import EncodedViews
 from pipeline.data.structures import names
 from pipeline.diffusion.appearance import AppearanceBank, measure_appearance
 from pipeline.diffusion.codes.choice import CODES
-from pipeline.diffusion.codes.code import Code
+from pipeline.diffusion.codes.code import Code, darkened
 from pipeline.diffusion.conditioning import Condition, check_cells
 from pipeline.diffusion.denoiser.augmentation import apply_changes, draw_changes
 from pipeline.diffusion.training_set import TrainingSet, parted
@@ -134,7 +134,8 @@ def _encoded(
     )
     pixels = ((images[:, 0] + 1) * 127.5).round().to(torch.uint8)
     appearances = list(pool.map(lambda pair: _appearance(*pair), zip(pixels, sectors, strict=True)))
-    codes = [code.encode(part.to(device)).half().cpu() for part in images.split(8)]
+    darker = darkened(images, sectors, code.headroom)
+    codes = [code.encode(part.to(device)).half().cpu() for part in darker.split(8)]
     return {
         "codes": torch.cat(codes),
         "planes": (torch.cat(planes) * _PLANE).round().to(torch.int8),

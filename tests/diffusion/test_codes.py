@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from pipeline.config.views import LinearCodeSection, PixelCodeSection, Taef2CodeSection, VaeCodeSection
 from pipeline.diffusion.codes.choice import CODES, fitted_code, weights_of
+from pipeline.diffusion.codes.code import darkened
 from pipeline.diffusion.codes.linear import LinearCode, lapping
 from pipeline.diffusion.codes.pixel import PixelCode
 from pipeline.diffusion.codes.taef2 import Taef2Code, open_taef2
@@ -32,10 +33,14 @@ def grey(images: torch.Tensor) -> torch.Tensor:
     return images[:, None].float() / 127.5 - 1
 
 
+def everywhere(images: torch.Tensor) -> torch.Tensor:
+    return torch.ones(images.shape, dtype=torch.bool)
+
+
 def linear(size=64, block=8, components=64, lapped=True, images=None) -> LinearCode:
     code = LinearCode(size, block, components, lapped)
     if images is not None:
-        code.fit(images)
+        code.fit(grey(images))
     return code
 
 
@@ -96,7 +101,7 @@ def test_a_lapped_code_draws_no_block_edges(pictures):
 @pytest.mark.parametrize("whitening", [0.0, 0.5, 1.0])
 def test_channels_are_standardised(pictures, whitening):
     code = linear(components=16, images=pictures)
-    code.standardise(pictures, whitening)
+    code.standardise(grey(pictures), whitening)
     codes = code.encode(grey(pictures))
     assert codes.mean(dim=(0, 2, 3)).abs().max() < 1e-3
     torch.testing.assert_close(codes.std(dim=(0, 2, 3), correction=0), code.sigma_data, rtol=1e-3, atol=1e-4)
@@ -111,14 +116,14 @@ def test_channels_are_standardised(pictures, whitening):
 def test_a_channel_that_never_varies_does_no_harm(pictures):
     flat = torch.full_like(pictures, 9)
     code = linear(components=16, images=pictures)
-    code.standardise(flat, 1.0)
+    code.standardise(grey(flat), 1.0)
     assert code.encode(grey(pictures)).isfinite().all() and code.encode(grey(flat)).abs().max() < 0.2
 
 
 @pytest.mark.parametrize("patch", [1, 2, 4])
 def test_pixels_are_a_code_whose_channels_count_alike(pictures, patch):
     code = PixelCode(patch)
-    code.standardise(pictures, 1.0)
+    code.standardise(grey(pictures), 1.0)
     codes = code.encode(grey(pictures))
     assert codes.shape == (6, patch**2, 64 // patch, 64 // patch)
     assert codes.mean() == pytest.approx(0, abs=1e-3) and codes.std() == pytest.approx(0.5, abs=1e-3)
@@ -187,14 +192,16 @@ def vae(tmp_path):
 
 
 def test_a_vae_is_a_code(vae, pictures):
-    code = fitted_code(VaeCodeSection(kind="vae", weights=str(vae), whitening=0.0), pictures)
+    code = fitted_code(VaeCodeSection(kind="vae", weights=str(vae), whitening=0.0), pictures, everywhere(pictures))
     assert (code.channels, code.factor) == (4, 8) and code.encode(grey(pictures)).shape == (6, 4, 8, 8)
     assert code.decode(code.encode(grey(pictures))).shape == (6, 1, 64, 64)
 
 
 def test_other_folders_of_a_vae_are_named(vae, tmp_path, pictures):
     def opened(folder):
-        return fitted_code(VaeCodeSection(kind="vae", weights=str(folder), whitening=0.0), pictures)
+        return fitted_code(
+            VaeCodeSection(kind="vae", weights=str(folder), whitening=0.0), pictures, everywhere(pictures)
+        )
 
     with pytest.raises(InputError, match=r"nowhere: .*views.code.weights"):
         opened(tmp_path / "nowhere")
@@ -213,7 +220,7 @@ def test_a_saved_code_is_the_same_code(kind, pictures, taef2, vae, tmp_path):
         ),
         "vae": VaeCodeSection(kind="vae", weights=str(vae), whitening=0.0),
     }[kind]
-    code = fitted_code(section, pictures)
+    code = fitted_code(section, pictures, everywhere(pictures))
     code.save_pretrained(tmp_path / "saved")
     again = CODES[type(code).__name__].from_pretrained(tmp_path / "saved", low_cpu_mem_usage=False)
     images = grey(pictures[:2])
@@ -223,8 +230,24 @@ def test_a_saved_code_is_the_same_code(kind, pictures, taef2, vae, tmp_path):
     assert str(tmp_path) not in (tmp_path / "saved/config.json").read_text()
 
 
+def test_black_outside_the_sector_is_coded_below_black():
+    """Noise of less than the headroom leaves it black; what is bright there, and the dark inside, stay as they are."""
+    images = torch.full((1, 32, 32), 40, dtype=torch.uint8)
+    images[:, :, 16:], images[:, 4:8, 20:28], images[:, 8:12, 4:8] = 0, 200, 0
+    sectors = torch.zeros(1, 32, 32, dtype=torch.bool)
+    sectors[:, :, :16] = True
+    moved = darkened(grey(images), sectors, 0.25)
+    black = ~sectors[:, None] & (images[:, None] == 0)
+    torch.testing.assert_close(moved[black], torch.full_like(moved[black], -1.25))
+    torch.testing.assert_close(moved[~black], grey(images)[~black])
+    code = fitted_code(PixelCodeSection(kind="pixel", patch=2), images, sectors)
+    noisy = code.decode(code.encode(moved)) + 0.2 * (2 * torch.rand(1, 1, 32, 32) - 1)
+    assert (noisy.clamp(-1, 1)[black] == -1).all()
+    assert LinearCode.headroom == PixelCode.headroom > 0 == Taef2Code.headroom, "networks know images alone"
+
+
 def test_a_code_is_fitted_without_a_mask(pictures):
     """It takes images and nothing else: no label can reach it."""
     section = SimpleNamespace(kind="linear", block=8, components=8, lapped=True, whitening=1.0)
-    first, again = (fitted_code(section, pictures) for _ in range(2))
+    first, again = (fitted_code(section, pictures, everywhere(pictures)) for _ in range(2))
     assert torch.equal(first.basis, again.basis)

@@ -60,7 +60,7 @@ def told(settings, conditioned=True):
 
 
 def encoded(data, settings, folder):
-    code = fitted_code(settings.code, data.images)
+    code = fitted_code(settings.code, data.images, data.sectors)
     return encode_views(data, code, settings, 0, folder / "chunks", 1, CPU)
 
 

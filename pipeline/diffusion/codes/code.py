@@ -15,14 +15,32 @@ import torch
 from torch import Tensor, nn
 
 BATCH = 16
+BLACK = -1 + 4 / 127.5
+HEADROOM = 0.25
+"""Of codes that are free to have some, in units of the image's range of 2."""
 LEAST = 1e-3
 """Standard deviation of a code, in units of the image's range, below which its images are taken for all alike."""
 SIGMA_DATA = 0.5
 """Of every code, as in Karras et al. 2022 (arXiv 2206.00364)."""
 
 
+def darkened(images: Tensor, sectors: Tensor, headroom: float) -> Tensor:
+    """The images with what is black outside the sector moved below black, by ``headroom``.
+
+    Outside the sector a pixel is black by geometry, not dark by chance. What a generator leaves of noise there is then
+    cut off where the image is cut to its range, instead of showing as a grey haze.
+
+    Args:
+        images: float [B, 1, S, S] in [-1, 1]. sectors: bool [B, S, S].
+    """
+    black = ~sectors[:, None] & (images < BLACK)
+    return images - headroom * black
+
+
 class Code(nn.Module):
     """channels: C of the code. factor: pixels along a cell of its grid. Each is a model of diffusers too.
+
+    headroom: how far below black, -1, it can tell values apart: 0 for networks that were trained on images.
 
     The buffers ``mean`` and ``scale``, float [C], are set by :meth:`standardise`; ``sigma_data`` is then the standard
     deviation of every channel of a standardised code, and ``spread`` that of the code itself over their root mean
@@ -31,6 +49,7 @@ class Code(nn.Module):
 
     channels: int
     factor: int
+    headroom = 0.0
 
     def _channels(self, channels: int, factor: int) -> None:
         self.channels, self.factor = channels, factor
@@ -56,14 +75,14 @@ class Code(nn.Module):
         return self.images(codes / self.scale[:, None, None] + self.mean[:, None, None])
 
     def standardise(self, images: Tensor, whitening: float) -> None:
-        """Measure mean and standard deviation of every channel on images, uint8 [N, S, S].
+        """Measure mean and standard deviation of every channel on images, float [N, 1, S, S] in [-1, 1].
 
         Args:
             whitening: w in [0, 1], see above.
         """
         totals = torch.zeros(3, self.channels, dtype=torch.float64)
         for part in images.split(BATCH):
-            codes = self.raw(part[:, None].float() / 127.5 - 1).double()
+            codes = self.raw(part).double()
             totals += torch.stack([torch.ones(self.channels) * codes[:, 0].numel(), *_sums(codes)])
         count, first, second = totals
         mean = first / count

@@ -15,13 +15,14 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.diffusion.codes.code import BATCH, Code
+from pipeline.diffusion.codes.code import BATCH, HEADROOM, Code
 
 
 class LinearCode(Code, ModelMixin, ConfigMixin):
     """The first ``components`` principal components of blocks of ``block`` × ``block`` pixels."""
 
     config_name = "config.json"
+    headroom = HEADROOM
 
     @register_to_config
     def __init__(self, image_size: int, block: int, components: int, lapped: bool):
@@ -31,10 +32,10 @@ class LinearCode(Code, ModelMixin, ConfigMixin):
         self.register_buffer("mixing", lapping(image_size, block if lapped else 0), persistent=False)
 
     def fit(self, images: Tensor) -> None:
-        """Principal components, the largest variance first, of the blocks of images uint8 [N, S, S]."""
+        """Principal components, the largest variance first, of the blocks of images float [N, 1, S, S] in [-1, 1]."""
         total, count = torch.zeros(self.factor**2, self.factor**2, dtype=torch.float64), 0
         for part in images.split(BATCH):
-            blocks = self._blocks(part[:, None].float() / 127.5 - 1).double().movedim(1, -1).flatten(0, -2)
+            blocks = self._blocks(part).double().movedim(1, -1).flatten(0, -2)
             blocks = blocks - blocks.mean(dim=0)
             total += blocks.T @ blocks
             count += len(blocks)

@@ -5,13 +5,14 @@ from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.diffusion.codes.code import SIGMA_DATA, Code
+from pipeline.diffusion.codes.code import HEADROOM, SIGMA_DATA, Code
 
 
 class PixelCode(Code, ModelMixin, ConfigMixin):
     """Patches of ``patch`` × ``patch`` pixels."""
 
     config_name = "config.json"
+    headroom = HEADROOM
 
     @register_to_config
     def __init__(self, patch: int):
