@@ -22,7 +22,7 @@ from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images
 from pipeline.diffusion.denoiser.generator import load_generator
-from pipeline.diffusion.denoiser.preconditioning import Edm, denoise
+from pipeline.diffusion.denoiser.preconditioning import Preconditioning, denoise
 from pipeline.diffusion.masks import MaskSource
 from pipeline.imaging.letterbox import to_uint8, to_unit_range
 from pipeline.networks.small_unet import bottleneck, load_unet
@@ -46,24 +46,22 @@ def ancestral(pipeline, masks, sectors, generators, kind: str, steps: int, guida
     options = {"num_train_timesteps": 1000, "prediction_type": "sample", "clip_sample": False}
     scheduler = DDPMScheduler(**options) if kind == "ddpm" else DDIMScheduler(**options, timestep_spacing="trailing")
     scheduler.set_timesteps(steps)
-    config, condition = pipeline.config, pipeline.condition
-    sigma_data = pipeline.scheduler.config.sigma_data
-    edm = Edm(sigma_data)
-    planes = condition.planes(masks, sectors)
-    null = condition.without_mask(planes)
-    size = masks.shape[-1]
-    sample = torch.stack([torch.randn(1, size, size, generator=g) for g in generators])
+    code, condition = pipeline.code, pipeline.condition
+    edm = Preconditioning(code.sigma_data, pipeline.config["prediction"])
+    told = condition.channels(condition.planes(masks, sectors), pipeline.numbers(len(masks), None, generators))
+    null = condition.without_mask(told)
+    grid = told.shape[-1]
+    sample = torch.stack([torch.randn(code.channels, grid, grid, generator=g) for g in generators])
     for t in scheduler.timesteps:
         alpha = scheduler.alphas_cumprod[t]
         sigma = ((1 - alpha) / alpha).sqrt().expand(len(masks))
         noisy = sample / alpha.sqrt()
-        denoised = denoise(pipeline.unet, noisy, planes, sigma, config["patch"], edm)
+        denoised = denoise(pipeline.unet, noisy, told, sigma, edm)
         if guidance != 1:
-            blind = denoise(pipeline.unet, noisy, null, sigma, config["patch"], edm)
+            blind = denoise(pipeline.unet, noisy, null, sigma, edm)
             denoised = blind + guidance * (denoised - blind)
         sample = scheduler.step(denoised, t, sample).prev_sample
-    grey = (sample / sigma_data * config["grey_std"] + config["grey_mean"]).clamp(-1, 1)
-    return to_uint8(grey[:, 0].numpy())
+    return to_uint8(code.decode(sample).clamp(-1, 1)[:, 0].numpy())
 
 
 def images_of(pipeline, draws, row: dict) -> np.ndarray:

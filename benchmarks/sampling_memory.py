@@ -26,8 +26,9 @@ def sample(count: int) -> dict:
     from pipeline.config.augmentation import Warp
     from pipeline.config.sample import MaskShares, Sample, Variety
     from pipeline.data.case import Case
-    from pipeline.data.structures import Structure
+    from pipeline.data.structures import Structure, to_json
     from pipeline.data.writer import assemble_dataset
+    from pipeline.diffusion.codes.pixel import PixelCode
     from pipeline.diffusion.conditioning import Condition
     from pipeline.diffusion.denoiser.generator import MaskToImagePipeline
     from pipeline.diffusion.denoiser.preconditioning import build_unet
@@ -42,8 +43,10 @@ def sample(count: int) -> dict:
         Case(f"case-{i}", "bench", f"patient-{i}", own * 200, own, "train", mask_source="annotated")
         for i, own in enumerate(shifted)
     ]
-    unet = build_unet(SIZE, (8, 8), 1, 4, Condition(1).n_planes).eval()
-    pipeline = MaskToImagePipeline(unet, EDMDPMSolverMultistepScheduler(sigma_data=0.5), patch=4, image_size=SIZE)
+    head, code = (Structure("head", "head"),), PixelCode(4)
+    unet = build_unet(SIZE // 4, 16, Condition(1, 4).n_channels, (8, 8), 1).eval()
+    scheduler = EDMDPMSolverMultistepScheduler(sigma_data=0.5)
+    pipeline = MaskToImagePipeline(unet, scheduler, code, structures=to_json(head), image_size=SIZE)
     warp = Warp(rotate_deg=5, scale=0.05, aspect=0.05, shift=0.02, elastic=0.0)
     source = MaskSource(labels, 1, SIZE, MaskShares(parent=0.5, shape_model=0.5, user=0), warp, 0)
     params = Sample(
@@ -56,7 +59,7 @@ def sample(count: int) -> dict:
         (Path(folder) / "shards").mkdir()
         shards = sample_shards(pipeline, source, params, 0, Path(folder) / "shards")
         assemble_dataset(
-            Path(folder) / "set", shards, role="synthetic", structures=(Structure("head", "head"),),
+            Path(folder) / "set", shards, role="synthetic", structures=head,
             labels=[case.id for case in labels], provenance={"cohort": "bench"},
         )  # fmt: skip
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3

@@ -2,9 +2,9 @@
 
     python -m benchmarks.training_step --train data/cohorts/train/hc18 --cases 40
 
-Both decode PNGs: the plain loop those of every batch, through PIL and torchvision, as diffusers' training examples do;
-ours all of them once, spread over ``diffusion.steps``. Blocks of steps of both alternate in one run; printed
-are the medians and the ratio. The plain loop gets its mask planes for nothing; ours computes distances.
+Both decode PNGs and encode images: the plain loop those of every batch, through PIL and torchvision, as diffusers'
+training examples do; ours as views, once, spread over ``diffusion.steps``. Blocks of steps of both alternate in one
+run; printed are the medians and the ratio. The plain loop gets its condition for nothing; ours computes distances.
 """
 
 import argparse
@@ -29,13 +29,19 @@ from torchvision.transforms import v2
 
 from pipeline.config.params import load_params
 from pipeline.data.dataset import read_dataset
+from pipeline.data.structures import Structure
 from pipeline.data.writer import encode_png
+from pipeline.diffusion.appearance import NUMBERS
+from pipeline.diffusion.codes.choice import fitted_code
 from pipeline.diffusion.conditioning import Condition
 from pipeline.diffusion.denoiser.augmentation import N_CHANGES
 from pipeline.diffusion.denoiser.preconditioning import build_unet
 from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import build_training_set
+from pipeline.diffusion.views import encode_views, save_views
 from pipeline.run.resume import Scratch
+
+HEAD = (Structure("head", "head"),)
 
 
 class PngPairs(Dataset):
@@ -54,31 +60,30 @@ class PngPairs(Dataset):
         return self.image(image), self.image(mask)
 
 
-def condition_of(params) -> Condition:
-    return Condition(1, N_CHANGES if params.augment.conditioned else 0)
-
-
-def plain_steps(cases, params, steps: int) -> float:
+def plain_steps(cases, config, data, steps: int) -> float:
     """Seconds a step."""
     torch.manual_seed(0)
-    accelerator = Accelerator(cpu=True)
-    unet = build_unet(params.image_size, params.channels, params.layers, params.patch, condition_of(params).n_planes)
+    accelerator, params, views = Accelerator(cpu=True), config.diffusion, config.views
+    code = fitted_code(views.code, data.images, data.sectors)
+    told = N_CHANGES * views.augment.conditioned + len(NUMBERS) * params.appearance
+    channels = Condition(1, code.factor, told).n_channels
+    unet = build_unet(views.grid, code.channels, channels, params.channels, params.layers)
     optimizer = torch.optim.AdamW(unet.parameters(), lr=params.learning_rate)
     ema = EMAModel(unet.parameters(), decay=0.999)
     scheduler = DDPMScheduler(1000)
-    loader = DataLoader(PngPairs(cases, params.image_size), batch_size=params.batch, shuffle=True, drop_last=True)
+    loader = DataLoader(PngPairs(cases, views.image_size), batch_size=params.batch, shuffle=True, drop_last=True)
     unet, optimizer, loader = accelerator.prepare(unet, optimizer, loader)
     done, start = -1, 0.0
     while True:
         for images, masks in loader:
             if done == 0:
                 start = time.perf_counter()
-            noise = torch.randn_like(images)
+            codes = code.encode(images)
+            noise = torch.randn_like(codes)
             times = torch.randint(0, 1000, (len(images),))
-            noisy = scheduler.add_noise(images, noise, times)
-            planes = masks.expand(-1, condition_of(params).n_planes, -1, -1)
-            inputs = functional.pixel_unshuffle(torch.cat([noisy, planes], dim=1), params.patch)
-            predicted = functional.pixel_shuffle(unet(inputs, times).sample, params.patch)
+            noisy = scheduler.add_noise(codes, noise, times)
+            planes = functional.avg_pool2d(masks, code.factor).expand(-1, channels, -1, -1)
+            predicted = unet(torch.cat([noisy, planes], dim=1), times).sample
             loss = functional.mse_loss(predicted, noise)
             accelerator.backward(loss)
             accelerator.clip_grad_norm_(unet.parameters(), 1.0)
@@ -103,20 +108,22 @@ class Clock:
         pass
 
 
-def our_steps(cases, params, steps: int) -> float:
-    """Seconds a step, the decoding of the pool spread over the steps of a whole training."""
-    encoded = PngPairs(cases, params.image_size).files
-    start = time.perf_counter()
-    decoded = [[np.asarray(Image.open(io.BytesIO(data))) for data in pair] for pair in encoded]
-    cases = [replace(case, image=image, mask=mask) for case, (image, mask) in zip(cases, decoded, strict=True)]
-    data = build_training_set(cases, [], ("background", "head"), params.image_size)
-    decoding = (time.perf_counter() - start) / params.steps
+def our_steps(cases, config, steps: int) -> float:
+    """Seconds a step, the decoding and the views of all cases spread over the steps of a whole training."""
+    params, views, device = config.diffusion, config.views, torch.device("cpu")
+    files = PngPairs(cases, views.image_size).files
     short = params.model_copy(update={"steps": steps + 1, "preview_every": 10**6, "checkpoint_every": 10**6})
     marks = []
-    with tempfile.TemporaryDirectory() as folder:
-        scratch = Scratch(Path(folder), "bench", [])
-        train_generator(data, short, 0, scratch, torch.device("cpu"), Clock(marks))
-    return (marks[-1] - marks[0]) / steps + decoding
+    with tempfile.TemporaryDirectory() as name:
+        folder, start = Path(name), time.perf_counter()
+        decoded = [[np.asarray(Image.open(io.BytesIO(data))) for data in pair] for pair in files]
+        cases = [replace(case, image=image, mask=mask) for case, (image, mask) in zip(cases, decoded, strict=True)]
+        data = build_training_set(cases, [], HEAD, views.image_size)
+        code = fitted_code(views.code, data.images, data.sectors)
+        save_views(encode_views(data, code, views, 0, folder / "chunks", config.compute.threads, device), folder)
+        before = (time.perf_counter() - start) / params.steps
+        train_generator(data, folder, short, 0, Scratch(folder, "bench", []), device, Clock(marks))
+    return (marks[-1] - marks[0]) / steps + before
 
 
 def main() -> None:
@@ -130,9 +137,10 @@ def main() -> None:
     config = load_params(args.params)
     torch.set_num_threads(config.compute.threads)
     cases = read_dataset(args.train, splits=["train"]).cases[: args.cases]
-    pairs = []
-    for _ in range(args.rounds):
-        pairs.append((our_steps(cases, config.diffusion, args.steps), plain_steps(cases, config.diffusion, args.steps)))
+    data = build_training_set(cases, [], HEAD, config.views.image_size)
+    pairs = [
+        (our_steps(cases, config, args.steps), plain_steps(cases, config, data, args.steps)) for _ in range(args.rounds)
+    ]
     ours, plain = (statistics.median(times) for times in zip(*pairs, strict=True))
     ratios = sorted(a / b for a, b in pairs)
     result = {"ours_ms": 1e3 * ours, "plain_ms": 1e3 * plain, "ratio": statistics.median(ratios), "ratios": ratios}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DiffusionPipeline, EDMDPMSolverMultistepScheduler, ImagePipelineOutput, UNet2DModel
+from diffusers.utils import logging
 from diffusers.utils.torch_utils import randn_tensor
 from PIL import Image
 from torch import Tensor
@@ -121,7 +122,7 @@ class MaskToImagePipeline(DiffusionPipeline):
         rng = generator[0] if isinstance(generator, list) else generator
         if sectors is None:
             sectors = choose_sectors(masks, sector_bank(self.config["sectors"], self.image_size), rng)
-        numbers = self._numbers(len(masks), appearances, generator)
+        numbers = self.numbers(len(masks), appearances, generator)
         noise = {"sigma_min": sigma_min, "sigma_max": sigma_max, "sigma_data": SIGMA_DATA}
         scheduler = EDMDPMSolverMultistepScheduler(**noise, **SOLVER)
         scheduler.set_timesteps(num_inference_steps)
@@ -149,8 +150,8 @@ class MaskToImagePipeline(DiffusionPipeline):
         pixels = to_uint8(grey[:, 0].numpy())
         return ImagePipelineOutput(images=pixels if output_type == "np" else [Image.fromarray(one) for one in pixels])
 
-    def _numbers(self, count: int, appearances: Tensor | None, generator) -> Tensor:
-        """float32 [count, N]: no augmentation, and the appearances."""
+    def numbers(self, count: int, appearances: Tensor | None, generator) -> Tensor:
+        """float32 [count, N], what is told beside masks and sectors: no augmentation, and appearances as called."""
         none = torch.zeros(count, self.config["augmentation"])
         if self.bank is None:
             if appearances is not None:
@@ -176,6 +177,8 @@ def load_generator(folder: Path, device) -> MaskToImagePipeline:
         InputError: no generator there, or weights of another architecture.
     """
     remedy = "run the stage train_diffusion again, or `dvc pull`"
+    # It would draw a bar over the parts of a model.
+    logging.disable_progress_bar()
     read_json(folder / "model_index.json", remedy)
     try:
         pipeline = MaskToImagePipeline.from_pretrained(
