@@ -42,13 +42,14 @@ def _answer(measures: Sequence[Measure], question: str, extra: str) -> dict[str,
     worst = max((key.position for key in keys), default=DOUBTFUL)
     word = "good" if worst <= GOOD else "doubtful" if worst <= DOUBTFUL else "bad"
     # The worst reference of realism is very far: near the best one is not the same as indistinguishable from it.
-    if word == "good" and question == "fidelity" and any(_beyond_chance(key) for key in keys):
+    beyond = question == "fidelity" and any(_beyond_chance(key) for key in keys)
+    if word == "good" and (beyond or extra):
         word = "doubtful"
     subject, *endings = OPENINGS[question]
     text = f"{subject} {endings[WORDS.index(word)]}.{extra} {_numbers(keys)}"
     if question == "mask_agreement":
         text += " This never says that they look real."
-    return {"word": "doubtful" if extra and word == "good" else word, "text": text}
+    return {"word": word, "text": text}
 
 
 def _rims(measures: Sequence[Measure]) -> str:
