@@ -340,7 +340,7 @@ def test_a_spot_is_named_by_its_file(outside, root, monkeypatch):
     folder = outside / "spots"
     folder.mkdir()
     spot = np.zeros((200, 200), np.uint8)
-    spot[90:102, 90:102] = 255
+    spot[90:102, 90:96] = 255
     Image.fromarray(spot).save(folder / "spot.png")
     result = from_masks(outside, "--masks", "spots", "--out", "none")
     assert result.returncode == 2 and "mask 'spot': head covers" in result.stderr and not (outside / "none").exists()
