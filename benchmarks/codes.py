@@ -83,7 +83,7 @@ class Silent:
 def changed(config: Config, name: str, changes: list[str]) -> Config:
     """The parameters with the code of that name and other changes, checked."""
     size, code = CODES[name]
-    values = config.model_dump(mode="json")
+    values = config.model_dump(mode="json", exclude_unset=True)
     values["views"] |= {"image_size": size, "code": code}
     for change in changes:
         place, value = change.split("=", 1)
