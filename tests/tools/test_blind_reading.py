@@ -279,14 +279,14 @@ def wait_for(path: Path, seconds: float = 10) -> Path:
     return path
 
 
-def reload(browser, rated: int) -> None:
+def reload(driven, rated: int) -> None:
     """Reload the page until it shows what was kept: the browser may write its store a moment later."""
     deadline = time.monotonic() + 10
-    browser.refresh()
-    while text_of(browser, "rated") != f"{rated} of {COUNT} rated":
-        assert time.monotonic() < deadline, text_of(browser, "rated")
+    driven.refresh()
+    while text_of(driven, "rated") != f"{rated} of {COUNT} rated":
+        assert time.monotonic() < deadline, text_of(driven, "rated")
         time.sleep(0.2)
-        browser.refresh()
+        driven.refresh()
 
 
 def test_a_reader_votes_in_a_browser_and_is_scored_as_voted(browser, reading, tmp_path, capsys):  # noqa: F811
