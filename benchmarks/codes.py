@@ -22,10 +22,12 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from benchmarks.training_step import Clock
 from pipeline.config.params import Config, load_params
 from pipeline.data.case import Case
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
+from pipeline.data.stacking import at_size
 from pipeline.data.writer import encode_png
 from pipeline.diffusion.codes.choice import fitted_code
 from pipeline.diffusion.masks import MaskSource
@@ -142,14 +144,10 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
 
 def timed_step(data: TrainingSet, folder: Path, diffusion, seed: int, device) -> float:
     """Seconds of a training step, after one to warm up."""
-    moments = []
+    moments: list[float] = []
     short = diffusion.model_copy(update={"steps": TIMED, "checkpoint_every": TIMED, "preview_every": 10**6})
 
-    class Timed(Silent):
-        def __call__(self, step: int, loss: float) -> None:
-            moments.append(time.monotonic())
-
-    train_generator(data, folder, short, seed, Scratch(folder / "timed", "codes", []), device, Timed())
+    train_generator(data, folder, short, seed, Scratch(folder / "timed", "codes", []), device, Clock(moments))
     return float(np.median(np.diff(moments)))
 
 
@@ -165,7 +163,7 @@ def compared(made: list[Case], real: list[Case], train: list[Case], seed: int, d
     options = {"kid_subsets": 50, "neighbours": 3, "seed": seed, "resamples": 0}
     kid = {which: fidelity(features[which], features["real"], **options)["kid"].value for which in ("made", "train")}
     textures = {
-        which: np.stack([radiomics(*at_64(case)) for case in cases])
+        which: np.stack([radiomics(*small(case)) for case in cases])
         for which, cases in (("made", made), ("real", real), ("train", train))
     }
     distances = {which: frechet_radiomics_distance(textures[which], textures["real"]) for which in ("made", "train")}
@@ -187,10 +185,10 @@ def compared(made: list[Case], real: list[Case], train: list[Case], seed: int, d
     return {"n": n, **{key: None if value is None else round(value, 4) for key, value in numbers.items()}}
 
 
-def at_64(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """Image and region of structures at 64 px, without padding: where today's and yesterday's sizes can be compared."""
-    image, box = letterbox(case.image, 64)
-    return box.crop(image), box.crop(letterbox(case.mask, 64, mask=True)[0]) > 0
+def small(case: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Image and region of structures at 64 px, where sets of every size can be compared."""
+    image, mask = at_size(case, 64)
+    return image, mask > 0
 
 
 def spaced(count: int, wanted: int) -> list[int]:

@@ -11,16 +11,16 @@ import pytest
 import torch
 
 from pipeline.data.structures import Structure
-from pipeline.diffusion.codes.choice import fitted_code
 from pipeline.diffusion.denoiser.augmentation import N_CHANGES, apply_changes, draw_changes
 from pipeline.diffusion.denoiser.generator import MaskToImagePipeline
 from pipeline.diffusion.denoiser.objective import Denoising
 from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import build_training_set
-from pipeline.diffusion.views import encode_views, open_views, save_views
+from pipeline.diffusion.views import open_views, save_views
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
+from tests.diffusion.encoded import encoded
 from tests.interrupted import Killed, kill_at
 
 CPU = torch.device("cpu")
@@ -59,13 +59,8 @@ def told(settings, conditioned=True):
     return settings.model_copy(update={"augment": settings.augment.model_copy(update={"conditioned": conditioned})})
 
 
-def encoded(data, settings, folder):
-    code = fitted_code(settings.code, data.images, data.sectors)
-    return encode_views(data, code, settings, 0, folder / "chunks", 1, CPU)
-
-
 def saved(data, settings, folder):
-    save_views(encoded(data, settings, folder), folder)
+    save_views(encoded(data, settings, folder / "chunks"), folder)
     return folder
 
 

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from pipeline.data.structures import Structure
-from pipeline.diffusion.codes.choice import fitted_code
 from pipeline.diffusion.training_set import build_training_set, open_training_set
-from pipeline.diffusion.views import encode_views, fit_to_grid, open_views, save_views
+from pipeline.diffusion.views import fit_to_grid, open_views, save_views
 from pipeline.run.errors import InputError
+from tests.diffusion.encoded import encoded
 
-CPU = torch.device("cpu")
 HEAD = (Structure("head", "head"),)
 
 
@@ -29,13 +28,7 @@ def settings(smoke_config):
 
 @pytest.fixture(scope="module")
 def views(data, settings, tmp_path_factory):
-    return made(data, settings, tmp_path_factory.mktemp("views"))
-
-
-def made(data, settings, folder, threads=1, seed=0):
-    return encode_views(
-        data, fitted_code(settings.code, data.images, data.sectors), settings, seed, folder, threads, CPU
-    )
+    return encoded(data, settings, tmp_path_factory.mktemp("views"))
 
 
 def same(a, b) -> bool:
@@ -52,19 +45,19 @@ def test_shapes_and_ranges(data, settings, views):
 
 
 def test_views_do_not_depend_on_threads_or_interruptions(data, settings, views, tmp_path):
-    whole = made(data, settings, tmp_path, threads=2)
+    whole = encoded(data, settings, tmp_path, threads=2)
     assert same(whole, views)
     chunks = sorted(tmp_path.iterdir())
     assert len(chunks) == 2
     chunks[1].unlink()
     before = chunks[0].stat().st_mtime_ns
-    assert same(made(data, settings, tmp_path), views) and chunks[0].stat().st_mtime_ns == before
-    assert not same(made(data, settings, tmp_path / "other", seed=1), views)
+    assert same(encoded(data, settings, tmp_path), views) and chunks[0].stat().st_mtime_ns == before
+    assert not same(encoded(data, settings, tmp_path / "other", seed=1), views)
 
 
 def test_a_view_without_changes_is_the_image(data, settings, tmp_path):
     none = settings.augment.model_copy(update={"probability": 0.0, "flip": False})
-    views = made(data, settings.model_copy(update={"augment": none, "count": 2}), tmp_path)
+    views = encoded(data, settings.model_copy(update={"augment": none, "count": 2}), tmp_path)
     images = views.code.images(
         views.codes[::2].float() / views.code.scale[:, None, None] + views.code.mean[:, None, None]
     )

@@ -8,7 +8,7 @@ import time
 import psutil
 import pytest
 
-from tests.ended import ended
+from tests.ended import ended, outliving
 
 WORK = """
 import sys, time
@@ -57,12 +57,7 @@ def begin(root, tmp_path):
 
 
 def gone(processes, seconds=15):
-    deadline = time.monotonic() + seconds
-    while not all(map(ended, processes)):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    return not outliving(processes, seconds)
 
 
 SHELLS = {"at once": f"exec '{sys.executable}' work.py", "between": f"'{sys.executable}' work.py; true"}

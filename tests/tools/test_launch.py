@@ -14,7 +14,7 @@ import yaml
 
 from pipeline.run.parents import GRACE
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
-from tests.ended import ended
+from tests.ended import outliving
 
 PYTHON = sys.executable
 ODD = "a b&c('d;e)é$f"
@@ -69,10 +69,7 @@ def test_a_signal_ends_the_stage_too(repo, root, name, number, status, between):
     told = process.communicate(timeout=60)[1]
     assert process.returncode == status and "Traceback" not in told
     # Sooner than what does not hear of the signal is killed, and than the stage ends by itself.
-    deadline = time.monotonic() + GRACE / 2
-    while left := [one for one in below if not ended(one)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+    assert not outliving(below, GRACE / 2)
     assert not (repo / "b").exists()
     if name == "workers" and status > 0:
         assert told == f"ERROR ended by {number} before it was done; nothing half-written is left\n"
