@@ -382,6 +382,28 @@ def test_a_hasty_second_tap_rates_nothing_and_no_name_saves_nothing(browser, rea
     assert complaints(browser) == []
 
 
+def test_a_page_that_was_opened_early_writes_nothing_old_over_newer_votes(browser, reading):  # noqa: F811
+    """What a second page wrote is shown by the first, and stays when the first is left."""
+    page = (reading / "reading.html").as_uri()
+    browser.get(page)
+    click(browser, "#restart")
+    browser.switch_to.alert.accept()
+    first = browser.current_window_handle
+    for handle in ("idle", "voter"):
+        browser.switch_to.new_window("tab")
+        browser.get(page)
+        if handle == "voter":
+            click(browser, "[data-vote='1']")
+            assert text_of(browser, "rated") == f"1 of {COUNT} rated"
+        browser.close()
+        browser.switch_to.window(first)
+    deadline = time.monotonic() + 10
+    while text_of(browser, "rated") != f"1 of {COUNT} rated":
+        assert time.monotonic() < deadline, text_of(browser, "rated")
+        time.sleep(0.05)
+    reload(browser, rated=1)
+
+
 def test_the_page_fits_a_phone(browser, reading):  # noqa: F811
     size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
