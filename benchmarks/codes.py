@@ -2,12 +2,15 @@
 
     python -m benchmarks.codes --train data/cohorts/train/hc18 --labels 220 --seconds 1800 --out results/codes
 
+Seconds are the process's, divided by ``compute.threads``: another program on the machine costs a code no steps.
 With ``--unlabelled`` (a folder of the stage `pseudo_label` for the same labels and replicate) images without a label
 join, with the label-budget filter's masks. Each run encodes views, trains for as many steps as fit into the time that
 is left, and samples one image of each of ``--images`` masks of the labels, as the stage `sample` does. Its row is
 added to ``rows.jsonl`` when it is done, and a run that has one is not repeated; beside it lies a contact sheet, real
 images in the first row. Images are compared with those of ``--splits``: where settings are chosen, patients of val and
-of the evaluation network; no label of theirs is read.
+of the evaluation network; no label of theirs is read but by ``--network``, a folder of the stage
+`train_evaluation_network`: then a row has its mean Dice with the masks of the synthetic images, and with those of real
+ones of other splits than `evaluation`, the ceiling.
 
 Options of the sections ``views`` and ``diffusion`` are changed by ``--set``, as ``--set diffusion.emphasis=2``; a run's
 name then has the change.
@@ -20,6 +23,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 
 from benchmarks.training_step import Clock
@@ -36,16 +40,19 @@ from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import TrainingSet, build_training_set
 from pipeline.diffusion.views import encode_views, fit_to_grid, save_views
 from pipeline.features.extraction import extract
-from pipeline.features.extractors import open_lite0
 from pipeline.features.radiomics import radiomics
+from pipeline.features.timm_models import open_lite0
 from pipeline.imaging.contact_sheet import contact_sheet
-from pipeline.imaging.letterbox import letterbox
+from pipeline.imaging.letterbox import letterbox, to_unit_range
+from pipeline.networks.small_unet import load_unet
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance
 from pipeline.quality.two_sample import two_sample_test
 from pipeline.run import files, seeds
 from pipeline.run.compute import setup
 from pipeline.run.resume import Scratch
+from pipeline.tasks.segmentation.inference import class_map, probabilities
+from pipeline.tasks.segmentation.inference import dice as overlaps
 
 LINEAR = {"kind": "linear", "block": 8, "components": 32, "lapped": True, "whitening": 0.5}
 CODES = {
@@ -98,7 +105,8 @@ def changed(config: Config, name: str, changes: list[str]) -> Config:
 
 
 def run(args: argparse.Namespace, config: Config, name: str, replicate: int, folder: Path) -> dict:
-    device, started = setup(config.compute), time.monotonic()
+    device = setup(config.compute)
+    started = processor_seconds()
     dataset = read_dataset(args.train, splits=["train", *args.splits])
     train = [case for case in dataset.cases if case.split == "train"]
     labels = label_subset(train, args.labels, replicate, config.seed)
@@ -109,19 +117,19 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
     code = fitted_code(views.code, data.images, data.sectors)
     encoded = encode_views(data, code, views, seed, folder / "chunks", config.compute.threads, device)
     save_views(encoded, folder)
-    encoding = time.monotonic() - started
+    encoding = processor_seconds() - started
     scratch = Scratch(folder / "scratch", "codes", [], name)
     step = timed_step(data, folder, diffusion, seed, device)
     steps = max(TIMED, int((args.seconds - encoding) / step))
     diffusion = diffusion.model_copy(update={"steps": steps, "preview_every": steps})
-    tick, began = Silent(), time.monotonic()
+    tick, began = Silent(), processor_seconds()
     generator = train_generator(data, folder, diffusion, seed, scratch, device, tick)
-    training = time.monotonic() - began
+    training = processor_seconds() - began
     generator.save(folder / "model")
 
     sampler = config.sample.model_copy(update={"count": args.images, "chunk_size": 20})
     source = MaskSource(labels, dataset.n_structures, views.image_size, sampler.masks, config.warp, seed)
-    began = time.monotonic()
+    began = processor_seconds()
     made = [
         case
         for start in range(0, args.images, sampler.chunk_size)
@@ -129,7 +137,7 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
             generator, source, range(start, min(start + sampler.chunk_size, args.images)), sampler, seed
         )
     ]
-    sampling = time.monotonic() - began
+    sampling = processor_seconds() - began
     real = [case for case in dataset.cases if case.split in args.splits]
     files.write_bytes(args.out / f"{folder.name}.png", sheet(real, made))
     return {
@@ -139,15 +147,22 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
         "images_per_s": round(args.images / sampling, 2),
         "loss": round(float(np.mean(tick.losses[-100:])), 4),
         **compared(made, real, train, config.seed, device),
+        **agreed(made, [case for case in real if case.split != "evaluation"], args.network, device),
     }
 
 
+def processor_seconds() -> float:
+    """Of this process and all its threads, divided by their number."""
+    return time.process_time() / torch.get_num_threads()
+
+
 def timed_step(data: TrainingSet, folder: Path, diffusion, seed: int, device) -> float:
-    """Seconds of a training step, after one to warm up."""
+    """Processor seconds of a training step, after one to warm up."""
     moments: list[float] = []
     short = diffusion.model_copy(update={"steps": TIMED, "checkpoint_every": TIMED, "preview_every": 10**6})
 
-    train_generator(data, folder, short, seed, Scratch(folder / "timed", "codes", []), device, Clock(moments))
+    clock = Clock(moments, processor_seconds)
+    train_generator(data, folder, short, seed, Scratch(folder / "timed", "codes", []), device, clock)
     return float(np.median(np.diff(moments)))
 
 
@@ -185,6 +200,21 @@ def compared(made: list[Case], real: list[Case], train: list[Case], seed: int, d
     return {"n": n, **{key: None if value is None else round(value, 4) for key, value in numbers.items()}}
 
 
+def agreed(made: list[Case], real: list[Case], folder: Path | None, device) -> dict:
+    """Mean Dice of the evaluation network's map and the mask, of synthetic images and of real ones."""
+    if folder is None:
+        return {}
+    network, options = load_unet(folder, "evaluation_network", device)
+
+    def dice(cases: list[Case]) -> float:
+        images, masks = zip(*(at_size(case, options["image_size"]) for case in cases), strict=True)
+        found = probabilities(network, to_unit_range(np.stack(images))[:, None], device)
+        pairs = zip(found, masks, strict=True)
+        return round(float(np.mean([overlaps(class_map(one), mask, len(one)) for one, mask in pairs])), 4)
+
+    return {"agreement": dice(made), "agreement_ceiling": dice(real)}
+
+
 def small(case: Case) -> tuple[np.ndarray, np.ndarray]:
     """Image and region of structures at 64 px, where sets of every size can be compared."""
     image, mask = at_size(case, 64)
@@ -212,6 +242,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=1800, help="of encoding and training together")
     parser.add_argument("--images", type=int, default=120)
     parser.add_argument("--splits", nargs="+", default=["val", "evaluation"], help="of real images to compare with")
+    parser.add_argument("--network", type=Path, help="an evaluation network: do images agree with their masks?")
     parser.add_argument("--set", action="append", default=[], dest="changes", metavar="KEY=VALUE")
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--out", type=Path, required=True)

@@ -14,6 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,13 +97,13 @@ def plain_steps(cases, config, data, steps: int) -> float:
 
 
 class Clock:
-    """In the place of a progress bar: when each step ended."""
+    """In the place of a progress bar: when each step ended, by ``now``."""
 
-    def __init__(self, marks: list[float]):
-        self.marks = marks
+    def __init__(self, marks: list[float], now: Callable[[], float] = time.perf_counter):
+        self.marks, self.now = marks, now
 
     def __call__(self, step: int, loss: float) -> None:
-        self.marks.append(time.perf_counter())
+        self.marks.append(self.now())
 
     def image(self, name: str, pixels: np.ndarray) -> None:
         pass
