@@ -228,8 +228,8 @@ def spaced(count: int, wanted: int) -> list[int]:
 def sheet(real: list[Case], made: list[Case]) -> bytes:
     """Real images above synthetic ones, at 256 px."""
     rows = [[real[i] for i in spaced(len(real), SHOWN)], made[:SHOWN], made[SHOWN : 2 * SHOWN]]
-    tiles = [[letterbox(case.image, 256)[0] for case in row] for row in rows]
-    return encode_png(contact_sheet([[np.repeat(tile[..., None], 3, axis=2) for tile in row] for row in tiles]))
+    tiles = [letterbox(case.image, 256)[0] for row in rows for case in row]
+    return encode_png(contact_sheet([np.repeat(tile[..., None], 3, axis=2) for tile in tiles], SHOWN))
 
 
 def main() -> None:

@@ -4,12 +4,10 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.section import NonNegative, Positive, PositiveFloat, Precision, Section
+from pipeline.config.section import NonNegative, Positive, PositiveFloat, Precision, Section, Share
 
 MAX_CONTOURS = 2
 """Structures that an RGB image has channels to draw in, beside the grey value."""
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class Generator(Section):

@@ -8,6 +8,8 @@ Positive = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A part of something that is not the whole."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Precision = Literal["no", "fp16", "bf16"]
 

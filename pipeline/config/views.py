@@ -4,9 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from pipeline.config.section import Fraction, NonNegative, Positive, Section
-
-Share = Annotated[float, Field(ge=0, lt=1)]
+from pipeline.config.section import Fraction, NonNegative, Positive, Section, Share
 
 
 class ViewAugment(Section):
@@ -72,7 +70,10 @@ class Taef2CodeSection(Standardised):
     kind: Literal["taef2"]
     encoder: str
     decoder: str
-    factor: Literal[8] = 8
+
+    @property
+    def factor(self) -> int:
+        return 8
 
 
 class VaeCodeSection(Standardised):
@@ -80,7 +81,10 @@ class VaeCodeSection(Standardised):
 
     kind: Literal["vae"]
     weights: str
-    factor: Literal[8] = 8
+
+    @property
+    def factor(self) -> int:
+        return 8
 
 
 CodeSection = Annotated[

@@ -156,8 +156,7 @@ def _finish(
         cases = open_dataset(path).cases
         shown = (cases[i] for i in evenly_spaced(range(total), PREVIEW_CASES))
         tiles = [with_contour(case.image, case.mask, PREVIEW_HEIGHT) for case in shown]
-        rows = [tiles[i : i + PREVIEW_COLUMNS] for i in range(0, len(tiles), PREVIEW_COLUMNS)]
-        files.write_bytes(path / "preview.png", encode_png(contact_sheet(rows)))
+        files.write_bytes(path / "preview.png", encode_png(contact_sheet(tiles, PREVIEW_COLUMNS)))
 
 
 def write_shard(path: Path, cases: Iterable[Case]) -> None:

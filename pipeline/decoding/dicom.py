@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.decoding.stored import Stored, check_frames, check_size, decoder
 from pipeline.run.errors import InputError
 
-log = logging.getLogger("pipeline.imaging")
+log = logging.getLogger("pipeline.decoding")
 
 _PHOTOMETRIC = (
     "MONOCHROME1", "MONOCHROME2", "PALETTE COLOR", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT",

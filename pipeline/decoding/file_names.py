@@ -15,7 +15,7 @@ IMAGE_SUFFIXES = (*MASK_SUFFIXES, *LOSSY_SUFFIXES)
 
 _PAGES = ("readme.md", "license")
 _NAMED = 3
-log = logging.getLogger("pipeline.imaging")
+log = logging.getLogger("pipeline.decoding")
 
 
 def split_suffix(name: str) -> tuple[str, str]:

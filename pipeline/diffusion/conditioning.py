@@ -83,12 +83,17 @@ def check_cells(mask: np.ndarray, structures: Sequence[str], factor: int, what: 
     Args:
         structures: names, in class order. factor: pixels along a cell. what, remedy: for the message.
     """
-    for k, name in enumerate(structures, start=1):
-        if 0 < (area := np.count_nonzero(mask == k)) < factor**2:
-            raise InputError(
-                f"{what}: {name} covers {area} pixels at {len(mask)} px, less than a cell of the generator's code "
-                f"({factor} x {factor}); {remedy}"
-            )
+    for k, area in below_a_cell(mask, len(structures), factor).items():
+        raise InputError(
+            f"{what}: {structures[k - 1]} covers {area} pixels at {len(mask)} px, less than a cell of the generator's "
+            f"code ({factor} x {factor}); {remedy}"
+        )
+
+
+def below_a_cell(mask: np.ndarray, n_structures: int, factor: int) -> dict[int, int]:
+    """Class index → pixels of every structure of a mask, integer (S, S), that is there and smaller than a cell."""
+    areas = np.bincount(mask.ravel(), minlength=n_structures + 1)
+    return {k: int(areas[k]) for k in range(1, n_structures + 1) if 0 < areas[k] < factor**2}
 
 
 def signed_distance(inside: np.ndarray) -> np.ndarray:

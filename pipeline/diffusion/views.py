@@ -20,7 +20,7 @@ from pipeline.data.structures import names
 from pipeline.diffusion.appearance import AppearanceBank, measure_appearance
 from pipeline.diffusion.codes.choice import CODES
 from pipeline.diffusion.codes.code import Code, darkened
-from pipeline.diffusion.conditioning import Condition, check_cells
+from pipeline.diffusion.conditioning import Condition, below_a_cell, check_cells
 from pipeline.diffusion.denoiser.augmentation import apply_changes, draw_changes
 from pipeline.diffusion.training_set import TrainingSet, parted
 from pipeline.run import files, seeds
@@ -78,8 +78,7 @@ def fit_to_grid(data: TrainingSet, ids: Sequence[str], factor: int) -> TrainingS
     remedy = "raise views.image_size, take a code of smaller cells (views.code), or leave the case out"
     for case, mask in zip(ids, data.masks[: data.labelled].numpy(), strict=False):
         check_cells(mask, names(data.structures), factor, f"case '{case}'", remedy)
-    areas = torch.stack([(data.masks == k + 1).sum(dim=(1, 2)) for k in range(data.n_structures)], dim=1)
-    lost = ((areas > 0) & (areas < factor**2)).any(dim=1)
+    lost = torch.tensor([bool(below_a_cell(mask, data.n_structures, factor)) for mask in data.masks.numpy()])
     if lost.any():
         log.warning("%d pseudo-masks hold a structure smaller than a cell of the code: not used", int(lost.sum()))
     masks = torch.where(lost[:, None, None], torch.zeros_like(data.masks), data.masks)

@@ -10,7 +10,7 @@ from torch.nn import functional
 from pipeline.data.chunks import chunks
 from pipeline.run.errors import InputError, in_one_line
 
-BATCH = 32
+BATCH = 16
 
 Extractor = Callable[[Tensor], Tensor]
 """uint8 [B, 3, S, S], three equal channels → float [B, D]."""

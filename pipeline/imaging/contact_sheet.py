@@ -24,10 +24,11 @@ def with_contour(image: np.ndarray, mask: np.ndarray | None, height: int) -> np.
     return rgb
 
 
-def contact_sheet(rows: Sequence[Sequence[np.ndarray]], gap: int = 4) -> np.ndarray:
-    """RGB uint8 sheet of tiles (each H x W x 3) laid out in rows."""
+def contact_sheet(tiles: Sequence[np.ndarray], columns: int, gap: int = 4) -> np.ndarray:
+    """RGB uint8 sheet of tiles (each H x W x 3), ``columns`` in a row."""
     bands = []
-    for row in rows:
+    for start in range(0, len(tiles), columns):
+        row = tiles[start : start + columns]
         height = max(tile.shape[0] for tile in row)
         bands.append(np.hstack([_framed(tile, gap, height - tile.shape[0], gap, 0) for tile in row]))
     width = max(band.shape[1] for band in bands) + gap

@@ -158,8 +158,7 @@ def sheet(cases: Sequence) -> str:
     from pipeline.imaging.contact_sheet import contact_sheet, with_contour
 
     tiles = [with_contour(case.image, case.mask, HEIGHT) for case in cases]
-    pixels = contact_sheet([tiles[start : start + COLUMNS] for start in range(0, len(tiles), COLUMNS)])
-    return "data:image/png;base64," + base64.b64encode(encode_png(pixels)).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(contact_sheet(tiles, COLUMNS))).decode()
 
 
 def columns(found) -> list[str]:

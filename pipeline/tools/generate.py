@@ -17,7 +17,7 @@ from pipeline.run.outputs import written_whole
 from pipeline.tools import command
 
 log = logging.getLogger("pipeline.generate")
-SHOWN = 24
+COLUMNS, SHOWN = 6, 24
 """Tiles of the preview."""
 SAMPLER = {"guidance_interval": (0.2, 3.0), "sigma_min": 0.01, "sigma_max": 40.0}
 """As in every preset."""
@@ -85,8 +85,7 @@ def run(args: argparse.Namespace) -> None:
                     tiles.append(with_contour(*pair, height=144))
         if not tiles:
             raise InputError(f"{args.model}: no sample shows a closed structure; train the model longer")
-        rows = [tiles[start : start + 6] for start in range(0, len(tiles), 6)]
-        files.write_bytes(folder / "preview.png", encode_png(contact_sheet(rows)))
+        files.write_bytes(folder / "preview.png", encode_png(contact_sheet(tiles, COLUMNS)))
     log.info("%d images in %s", count, args.out)
 
 

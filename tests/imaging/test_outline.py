@@ -29,6 +29,6 @@ def test_previews_outline_structures_in_rows_of_tiles():
     mask[2:8, 2:8] = 1
     tile = with_contour(np.full((10, 10), 100, np.uint8), mask, 10)
     assert ((tile != 100).any(axis=2) == outline(mask)).all()
-    sheet = contact_sheet([[tile, tile], [tile]], gap=2)
+    sheet = contact_sheet([tile, tile, tile], 2, gap=2)
     assert sheet.shape == (26, 26, 3)
     np.testing.assert_array_equal(sheet[14:24, 2:12], tile)

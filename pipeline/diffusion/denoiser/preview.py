@@ -23,4 +23,4 @@ def preview_sheet(pipeline: MaskToImagePipeline, data: TrainingSet) -> np.ndarra
     def tiles(images: Sequence[np.ndarray]) -> list[np.ndarray]:
         return [with_contour(image, mask, HEIGHT) for image, mask in zip(images, masks.numpy(), strict=True)]
 
-    return contact_sheet([tiles(data.images[chosen].numpy()), tiles(generated)])
+    return contact_sheet(tiles(data.images[chosen].numpy()) + tiles(generated), len(masks))
