@@ -31,7 +31,7 @@ from pipeline.config.params import Config, load_params
 from pipeline.data.case import Case
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
-from pipeline.data.stacking import at_size
+from pipeline.data.stacking import at_size, stack_images
 from pipeline.data.writer import encode_png
 from pipeline.diffusion.codes.choice import fitted_code
 from pipeline.diffusion.masks import MaskSource
@@ -43,7 +43,7 @@ from pipeline.features.extraction import extract
 from pipeline.features.radiomics import radiomics
 from pipeline.features.timm_models import open_lite0
 from pipeline.imaging.contact_sheet import contact_sheet
-from pipeline.imaging.letterbox import letterbox, to_unit_range
+from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import load_unet
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance
@@ -207,8 +207,8 @@ def agreed(made: list[Case], real: list[Case], folder: Path | None, device) -> d
     network, options = load_unet(folder, "evaluation_network", device)
 
     def dice(cases: list[Case]) -> float:
-        images, masks = zip(*(at_size(case, options["image_size"]) for case in cases), strict=True)
-        found = probabilities(network, to_unit_range(np.stack(images))[:, None], device)
+        found = probabilities(network, stack_images(cases, options["image_size"]), device)
+        masks = (letterbox(case.mask, options["image_size"], mask=True)[0] for case in cases)
         pairs = zip(found, masks, strict=True)
         return round(float(np.mean([overlaps(class_map(one), mask, len(one)) for one, mask in pairs])), 4)
 
