@@ -137,7 +137,7 @@ def test_unknown_preset_lists_the_known_ones():
             ["base.compact' of", "base.decoder_size' is missing"],
         ),
         (
-            lambda p: p["segmenters"]["unet"]["base"].update(weights="lite0"),
+            lambda p: p["segmenters"]["unet"]["base"].update(backbone="mobilenet_v2"),
             ["'segmenters.unet", "weights 'lite0' are of the backbone tu-tf_efficientnet_lite0, not mobilenet_v2"],
         ),
         (lambda p: p["segmenters"]["unet"].update(prompt="none"), ["'segmenters.unet.prompt' of 'unet'"]),
@@ -218,12 +218,12 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["segmenters"]["sam"].pop("kind"), ["key 'segmenters.sam.kind' is missing; add it"]),
         (lambda p: p.clear(), ["key 'seed' is missing"]),
         (lambda p: p["score"].update(neighbours=200), ["sample.count is 240", "need 402 (score.neighbours is 200)"]),
-        (lambda p: p["filter"].update(folds=41), ["filter.folds is 41", "grid.labels holds 40"]),
-        (lambda p: p["arms"]["warped"].update(ratio=0.01), ["arm 'warped': ratio 0.01 of 40 labels is not one case"]),
-        (lambda p: p["arms"]["warped"].update(real=0.01), ["arm 'warped': real 0.01 of 40 labels is not one case"]),
+        (lambda p: p["filter"].update(folds=41), ["filter.folds is 41", "grid.labels holds 10"]),
+        (lambda p: p["arms"]["warped"].update(ratio=0.01), ["arm 'warped': ratio 0.01 of 10 labels is not one case"]),
+        (lambda p: p["arms"]["warped"].update(real=0.01), ["arm 'warped': real 0.01 of 10 labels is not one case"]),
         (
-            lambda p: p["arms"]["synthetic"].update(curated=False, ratio=7),
-            ["arm 'synthetic': ratio 7 of 40 labels asks for 280 synthetic cases, sample.count is 240; raise it"],
+            lambda p: p["arms"]["synthetic"].update(curated=False, ratio=25),
+            ["arm 'synthetic': ratio 25 of 10 labels asks for 250 synthetic cases, sample.count is 240; raise it"],
         ),
         (
             lambda p: (
@@ -329,7 +329,7 @@ def test_a_view_shows_declared_sections_only(smoke_config):
     ],
 )
 def test_cohorts_too_small_for_later_stages_are_refused(edited, cohort, counts, words):
-    found = "; ".join(shortages(edited(lambda p: None), cohort, counts))
+    found = "; ".join(shortages(edited(lambda p: p["grid"].update(labels=[40])), cohort, counts))
     assert bool(found) == bool(words)
     for word in words:
         assert word in found
