@@ -96,8 +96,8 @@ def _handedness(config) -> Iterator[str]:
     ):
         if getattr(section, "flip", False):
             yield (
-                f"{key}.flip is true, and task.structures has a symphysis and a head, whose sides tell which end of the "
-                "symphysis is which: set it to false"
+                f"{key}.flip is true, and task.structures has a symphysis and a head: which end of the symphysis is "
+                "the lower one is told by the side that the head is on; set it to false"
             )
 
 

@@ -63,6 +63,7 @@ def params(tiny_model):
         learning_rate=0.02,
         warmup_steps=0,
         mask_dropout=0.25,
+        flip=True,
         rotate_deg=8,
         scale=0.08,
         shift=0.04,
