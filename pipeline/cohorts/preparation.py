@@ -78,6 +78,8 @@ def told(card: dict) -> Iterator[str]:
         largest = max(map(len, card["near"]["groups"]))
         done = "merged" if card["near"]["merged"] else "not merged"
         yield f"{pairs} other pairs of images are near, in groups of up to {largest}; {done}"
+    if (apart := card["near"]["apart"]) and card["near"]["merged"]:
+        yield f"{apart} near pairs are of two patients, whose groups would be too large together; a split parts none"
     if across := card["near"]["across_splits"]:
         yield f"{across} near pairs of images lie in two splits; near_doubles: merge keeps them on one side"
 
