@@ -28,7 +28,10 @@ from pipeline.decoding.decode import class_indices, decode_image
 from pipeline.run.errors import InputError
 
 READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "fh_ps_aop": fh_ps_aop, "folder": folder}
-_NOT_READ = "masks of an unlabelled cohort"
+_NOT_READ = {
+    "unlabelled": "masks of an unlabelled cohort",
+    "foreign": "masks that lack a structure of the task, of a cohort that is not declared labelled",
+}
 _NAMED = 10
 """Cases that are named one by one where the same is told of them; of more the first is named and all are counted."""
 
@@ -74,7 +77,8 @@ def read_cohort(
 ) -> Iterator[Case]:
     """The checked cases of a raw cohort, in natural order of their ids.
 
-    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training.
+    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training. Nor is a
+    mask opened of one that need not be labelled and whose classes leave out a structure of the task.
 
     Args:
         cohort: name given to the cases.
@@ -93,17 +97,22 @@ def read_cohort(
 def lookup_of(cohort: str, settings: Cohort, structures: Sequence[Structure]) -> np.ndarray:
     """:func:`class_lookup` of a cohort as it is declared."""
     classes = settings.classes or READERS[settings.reader].CLASSES or ("background", *names(structures))
-    return class_lookup(cohort, classes, settings.structures or {}, structures)
+    return class_lookup(cohort, classes, settings.structures or {}, structures, every=settings.labelled)
 
 
 def class_lookup(
-    cohort: str, classes: Sequence[str], mapping: dict[str, str | None], structures: Sequence[Structure]
+    cohort: str,
+    classes: Sequence[str],
+    mapping: dict[str, str | None],
+    structures: Sequence[Structure],
+    every: bool = True,
 ) -> np.ndarray:
     """uint8 (len(classes),): the task's class index of every class of a cohort.
 
     Args:
         classes: of the cohort, the background first. mapping: class → structure, or None for background; a class that
             is named like a structure needs no entry.
+        every: whether each structure needs a class.
 
     Raises:
         InputError: a class without a structure, or a structure without a class.
@@ -118,7 +127,7 @@ def class_lookup(
                 f"key '{key}': class '{name}' goes to '{target}', which is not among the task's structures "
                 f"({', '.join(known)}); map it to one of them, or to null for background"
             )
-    if lacking := [name for name in known if name not in targets]:
+    if every and (lacking := [name for name in known if name not in targets]):
         raise InputError(
             f"key '{key}': no class of the cohort ({', '.join(classes[1:])}) is the structure '{lacking[0]}'; "
             "map one to it, or leave the cohort out of this task"
@@ -126,18 +135,20 @@ def class_lookup(
     return np.array([0, *(0 if target is None else known.index(target) + 1 for target in targets)], np.uint8)
 
 
-def entries(source: Source, reader, labelled: bool, masks: bool = True) -> tuple[list[Entry], dict[str, list[str]]]:
+def entries(
+    source: Source, reader, labelled: bool, not_read: str | None = None
+) -> tuple[list[Entry], dict[str, list[str]]]:
     """The cases that a reader finds, in natural order of their ids, and what it passes over (names by what they are).
 
     Args:
-        masks: whether any is to be opened.
+        not_read: what the masks are where none is to be opened.
 
     Raises:
         InputError: no image, an image or a mask without the other, or what else ``index`` of the reader refuses.
     """
     files: Files = reader.index(source, labelled)
-    if not masks:
-        unread = {_NOT_READ: list(files.masks.values())}
+    if not_read:
+        unread = {not_read: list(files.masks.values())}
         files = files._replace(masks={}, others={**files.others, **unread})
     left = passed_over(source, files)
     if not files.images:
@@ -188,15 +199,16 @@ def _cases(
     cohort: str, settings: Cohort, reader, structures: Sequence[Structure], lookup: np.ndarray, root: Path,
     account: Account,
 ) -> Iterator[Case]:  # fmt: skip
-    images_only = settings.role == "unlabelled"
+    unlabelled, whole = settings.role == "unlabelled", len({*lookup.tolist(), 0}) == len(structures) + 1
+    not_read = _NOT_READ[settings.role] if unlabelled or not whole else None
     account.remarks += getattr(reader, "REMARKS", ())
     with Source(root) as source:
-        found, left = entries(source, reader, settings.labelled, masks=not images_only)
+        found, left = entries(source, reader, settings.labelled, not_read)
         account.passed_over.update(left)
         for entry in found:
             note = partial(account.note, entry.case_id)
             case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window, settings.values)
-            if images_only:
+            if unlabelled:
                 case = replace(case, hc_mm=None, split="train")
             account.findings += implausible(case, structures)
             for name in _absent(case, structures):

@@ -146,6 +146,21 @@ def test_the_remarks_of_a_reader_are_in_log_and_card(tmp_path, caplog):
     assert f"## Warnings\n\n- all cases: {remark}\n" in (tmp_path / "out" / "README.md").read_text()
 
 
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_foreign_cohort_needs_no_class_for_every_structure_where_it_need_not_be_labelled(tmp_path, labelled):
+    raw = write(tmp_path / "raw", {"a": 0, "b": 1})
+    (raw / "masks" / "b.png").write_bytes(b"not opened")
+    settings = {"classes": ("background", "skull"), "structures": {"skull": "head"}, "labelled": labelled}
+    if labelled:
+        with pytest.raises(InputError, match="no class of the cohort .* is the structure 'symphysis'"):
+            prepare(raw, tmp_path / "out", TWO, **settings)
+        return
+    data = prepare(raw, tmp_path / "out", TWO, **settings)
+    assert {(case.mask, case.split) for case in data.cases} == {(None, "test")}
+    (left,) = data.source["passed_over"]
+    assert left["what"].startswith("masks that lack a structure of the task") and left["count"] == 2
+
+
 def test_equal_cohorts_give_equal_bytes(tmp_path):
     raw = write(tmp_path / "raw", {f"c{i}": i for i in range(40)})
     for out in ("one", "two"):
