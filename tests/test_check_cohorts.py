@@ -164,10 +164,11 @@ def test_the_lower_of_two_declared_correlations_counts(tmp_path):
     assert [one["kind"] for one in run.run()[0]["between"]] == ["near"]
 
 
-def test_all_are_counted(tmp_path):
+def test_all_are_counted(tmp_path, caplog):
     run = Run(tmp_path).put("b", **{f"t{i}": SPECKLE.image(i) for i in range(4)})
     with pytest.raises(InputError, match="are the same image .*; 3 more such pairs; remove the cases from one"):
         run.run()
+    assert "'a' and 'b' share 4 cases of 'b': t0, t1, t2, t3" in caplog.text
 
 
 @pytest.mark.parametrize("public", [True, False])

@@ -1,6 +1,7 @@
 """Doubles between cohorts: an image or patient that something is trained on is in no cohort that it is tested on."""
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, groupby
 
@@ -8,6 +9,7 @@ from pipeline.cohorts.doubles import NEAR, Print, fingerprint, pairs_between
 from pipeline.data.dataset import Dataset
 from pipeline.run.errors import InputError
 
+log = logging.getLogger("pipeline.cohorts")
 SHOWN = 10
 """Pairs of a kind that are named; all are counted."""
 _TOLD = ("remarks", "passed_over", "warnings", "doubles", "merged_patients", "near")
@@ -15,7 +17,7 @@ _TOLD = ("remarks", "passed_over", "warnings", "doubles", "merged_patients", "ne
 
 _WHAT = {
     "patient": "are one patient",
-    "near": "are near images, which near_doubles: merge takes for one patient's,",
+    "near": "are near images, which near_doubles: merge takes for one patient's",
 }
 
 
@@ -66,6 +68,8 @@ def check_members(members: Sequence[Member]) -> list[dict]:
             if kind != "near" or one.merged or other.merged:
                 forbidden += [(kind, one, other, pair) for pair in pairs if _leaks(one, other, *pair)]
     if forbidden:
+        for line in _all_named(forbidden):
+            log.warning("%s", line)
         kind, one, other, pair = forbidden[0]
         first, second = _named(one, other, *pair)
         more = f"; {len(forbidden) - 1} more such pairs" if len(forbidden) > 1 else ""
@@ -76,6 +80,19 @@ def check_members(members: Sequence[Member]) -> list[dict]:
             "the cohorts, or leave one cohort out"
         )
     return found
+
+
+def _all_named(forbidden: Sequence[tuple[str, Member, Member, tuple[int, int]]]) -> Iterator[str]:
+    """All cases that are shared, a line for every two cohorts: those held out, else those used unlabelled. Of a shared
+    patient the first.
+    """
+    for (one, other), found in groupby(forbidden, key=lambda item: (item[1].name, item[2].name)):
+        shared = list(found)
+        side = 1 if shared[0][1].role in ("held_out", "unlabelled") else 2
+        gone = shared[0][side]
+        places = sorted({item[3][side - 1] for item in shared})
+        cases = ", ".join(gone.prints[place].case for place in places)
+        yield f"cohorts '{one}' and '{other}' share {len(places)} cases of '{gone.name}': {cases}"
 
 
 def summary(one: Dataset) -> Mapping:
