@@ -64,7 +64,7 @@ def test_what_a_split_of_single_images_leaks(prepared, near):
     cut = round(0.75 * len(cases))
     random = [leaked(near, np.where(draw < cut, "train", "test")) for draw in draws]
     assert np.mean(random) > 0.6
-    assert leaked(near, np.where(np.arange(len(cases)) < cut, "train", "test")) < 0.05
+    assert leaked(near, np.where(np.arange(len(cases)) < cut, "train", "test")) < 0.02
 
 
 def test_blocks_are_in_the_order_of_file_numbers(prepared):
