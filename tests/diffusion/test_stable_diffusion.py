@@ -117,6 +117,19 @@ def test_training_has_a_finite_loss_at_every_step(variant, saved, params):
     assert generator.variant == variant and generator.structures == STRUCTURES and generator.image_size == 64
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_images_are_flipped_only_where_declared(pool, params, monkeypatch, flip):
+    from pipeline.diffusion.stable_diffusion import objective
+
+    asked = []
+    affine = objective.random_affine
+    monkeypatch.setattr(
+        objective, "random_affine", lambda *args, **how: asked.append(how["flip"]) or affine(*args, **how)
+    )
+    batch_of(objective_of(pool, params.model_copy(update={"flip": flip})))
+    assert asked == [flip]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_saved_and_loaded_renders_the_same_bytes(variant, saved, params, pool):
     generator, _, folder = saved(variant, params)
