@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline import check_cohorts
+from pipeline.cohorts.readers import READERS
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure
@@ -34,7 +35,7 @@ class Run:
         }
         # Sizes are asked for of no cohort here.
         self.grid = SimpleNamespace(train="-", foreign="-", labels=(2,))
-        self.unlabelled, self.source = "e", {}
+        self.unlabelled, self.source, self.near, self.publishers = "e", {}, {}, {}
 
     def put(self, cohort, **images):
         self.cohorts[cohort][1].update(images)
@@ -55,8 +56,10 @@ class Run:
                 for i, (id_, image) in enumerate(images.items())
             ]  # fmt: skip
             shards = write_shards(self.root / "drafts" / name, cases, HEAD)
-            card = {"near": {"groups": [], "pairs": 0, "threshold": 0.95, "apart": 0, "merged": False}}
+            near = {"groups": [], "pairs": 0, "threshold": 0.95, "apart": 0, "merged": False, "across_splits": 0}
+            card = {"near": near | self.near.get(name, {}), "remarks": []}
             card |= {"passed_over": [], "warnings": [], "doubles": [], "merged_patients": []} | self.source
+            card["public_patients"] = self.publishers.get(name, card.get("public_patients"))
             assemble_dataset(
                 self.path(name), shards, role=role, structures=HEAD, labels=(), provenance={"reader": "x"}, source=card
             )
@@ -142,10 +145,30 @@ def test_near_images_are_listed(tmp_path):
     assert found == {"cohorts": ["a", "b"], "kind": "near", "count": 2, "first": [["a0", "f1"], ["a0", "f2"]]}
 
 
-def test_all_are_counted(tmp_path):
+@pytest.mark.parametrize("merged", ["a", "b"])
+def test_near_images_stop_the_run_where_they_are_one_patient(tmp_path, merged):
+    """``near_doubles: merge`` of either cohort says that neighbouring frames are one woman's."""
+    still = list(frames(Speckle(256, 256), 6, 6))
+    run = Run(tmp_path).put("a", a0=still[0]).put("b", f1=still[1], f2=still[2])
+    run.near[merged] = {"merged": True}
+    with pytest.raises(InputError, match=r"case 'a0' of .* and case 'f1' of .* are near images, .*; 1 more such pairs"):
+        run.run()
+
+
+def test_the_lower_of_two_declared_correlations_counts(tmp_path):
+    still, other = Speckle(256, 256).image(0).astype(float), Speckle(256, 256).image(1)
+    run = Run(tmp_path).put("a", a0=still.astype(np.uint8)).put("b", f1=(0.7 * still + 0.3 * other).astype(np.uint8))
+    assert run.run()[0]["between"] == []
+    run = Run(tmp_path / "lower").put("a", **run.cohorts["a"][1]).put("b", **run.cohorts["b"][1])
+    run.near["b"] = {"threshold": 0.8}
+    assert [one["kind"] for one in run.run()[0]["between"]] == ["near"]
+
+
+def test_all_are_counted(tmp_path, caplog):
     run = Run(tmp_path).put("b", **{f"t{i}": SPECKLE.image(i) for i in range(4)})
     with pytest.raises(InputError, match="are the same image .*; 3 more such pairs; remove the cases from one"):
         run.run()
+    assert "'a' and 'b' share 4 cases of 'b': t0, t1, t2, t3" in caplog.text
 
 
 @pytest.mark.parametrize("public", [True, False])
@@ -158,6 +181,19 @@ def test_patients_count_where_their_names_are_public(tmp_path, public):
         return
     with pytest.raises(InputError, match=r"case 'a1' of cohort 'a' \(train\) and case 'b2' of .* are one patient"):
         run.run()
+
+
+@pytest.mark.parametrize(("train", "held_out"), [("psfhs", "fh_ps_aop"), ("fh_ps_aop", "psfhs")])
+def test_file_numbers_of_psfhs_and_the_challenge_are_one_series(tmp_path, train, held_out):
+    run = Run(tmp_path)
+    run.publishers = {"a": READERS[train].PATIENTS_NAMED_BY, "b": READERS[held_out].PATIENTS_NAMED_BY}
+    run.cohorts["a"][2]["a1"], run.cohorts["b"][2]["b2"] = "03744", "04001"
+    assert run.run()[0]["between"] == []
+    again = Run(tmp_path / "shared")
+    again.publishers, again.cohorts = run.publishers, run.cohorts
+    again.cohorts["b"][2]["b2"] = "03744"
+    with pytest.raises(InputError, match=r"case 'a1' of cohort 'a' .* and case 'b2' of .* are one patient"):
+        again.run()
 
 
 def test_the_training_cohort_as_source_of_unlabelled_images_is_read_once(tmp_path):

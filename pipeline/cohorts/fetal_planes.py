@@ -21,7 +21,7 @@ from pipeline.decoding.decode import decode_colours
 from pipeline.run.errors import InputError
 
 CLASSES = ("background", "head")
-PATIENTS_ARE_PUBLIC = True
+PATIENTS_NAMED_BY = "FETAL_PLANES_DB"
 """One patient has one name in every cohort of this reader."""
 
 _SPANISH = re.compile(r"(?P<patient>Patient\d+)_Plane(?P<plane>\d+)_\d+_of_\d+")

@@ -43,22 +43,34 @@ class Doubles:
     """What occurs more than once in a cohort.
 
     patients: patient → the patient it is merged into, itself for most. same: pairs of equal and re-encoded images.
-    near: number of pairs that resemble each other besides. groups: images (places) that are doubles or near, chained
-    from the most similar pair on, up to ``LARGEST_GROUP``. apart: near pairs that this limit left in two groups.
+    sides: patient after merging → the first of those that a split keeps on one side; they differ where near patients
+    are to be merged and ``LARGEST_GROUP`` forbids it. pairs: that resemble each other besides, above ``threshold``.
+    groups: images (places) that are doubles or near, chained from the most similar pair on, up to ``LARGEST_GROUP``.
+    apart: near pairs that this limit left in two groups.
     """
 
     patients: dict[str, str]
+    sides: dict[str, str]
     same: list[Pair]
-    near: int
+    pairs: list[Pair]
+    threshold: float
     groups: list[list[int]]
     apart: int
 
+    @property
+    def near(self) -> int:
+        """Number of near pairs."""
+        return len(self.pairs)
 
-def find_doubles(prints: Sequence[Print], merge_near: bool) -> Doubles:
+
+def find_doubles(prints: Sequence[Print], merge_near: bool, threshold: float = NEAR) -> Doubles:
     """Doubles within one cohort. With ``merge_near`` the patients of a group are one, else those of equal and
     re-encoded images alone.
+
+    Args:
+        threshold: the correlation above which images are near.
     """
-    pairs = pairs_within(prints)
+    pairs = pairs_within(prints, threshold)
     same = [pair for pair in pairs if pair.kind != "near"]
     near = [pair for pair in pairs if pair.kind == "near"]
     groups, patients = Union(range(len(prints))), Union(one.patient for one in prints)
@@ -72,7 +84,11 @@ def find_doubles(prints: Sequence[Print], merge_near: bool) -> Doubles:
             patients.join(prints[group[0]].patient, prints[index].patient)
     apart = sum(groups.name(pair.first) != groups.name(pair.second) for pair in near)
     names = {one.patient: patients.name(one.patient) for one in prints}
-    return Doubles(names, same, len(near), groups.sets(), apart)
+    sides = Union(dict.fromkeys(names.values()))
+    for pair in near if merge_near else ():
+        sides.join(names[prints[pair.first].patient], names[prints[pair.second].patient])
+    of_side = {name: sides.name(name) for name in names.values()}
+    return Doubles(names, of_side, same, near, threshold, groups.sets(), apart)
 
 
 def as_json(doubles: Doubles, prints: Sequence[Print], merge_near: bool) -> dict:
@@ -84,7 +100,7 @@ def as_json(doubles: Doubles, prints: Sequence[Print], merge_near: bool) -> dict
         "doubles": [_shown(pair, prints[pair.first], prints[pair.second]) for pair in doubles.same],
         "merged_patients": [names for names in merged.values() if len(names) > 1],
         "near": {
-            "threshold": NEAR,
+            "threshold": doubles.threshold,
             "pairs": doubles.near,
             "groups": [[prints[index].case for index in group] for group in doubles.groups],
             "apart": doubles.apart,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from pipeline.cohorts.doubles import Print, fingerprint
-from pipeline.cohorts.grouping import as_json, find_doubles
+from pipeline.cohorts.grouping import Doubles, as_json, find_doubles
 from pipeline.cohorts.readers import READERS, Account, read_cohort
 from pipeline.cohorts.splits import split_patients
 from pipeline.config.cohorts import Cohort
@@ -15,7 +15,7 @@ from pipeline.data.writer import assemble_dataset, write_shards
 from pipeline.run import files
 
 log = logging.getLogger("pipeline.cohorts")
-_RECORDED = {"reader", "labelled", "classes", "structures"}
+_RECORDED = {"reader", "labelled", "classes", "values", "structures"}
 
 
 def prepare_cohort(
@@ -33,18 +33,18 @@ def prepare_cohort(
     cases = read_cohort(cohort, settings, structures, raw, account)
     drafts = write_shards(out / "drafts", _printed(cases, prints), structures)
     merge_near = settings.near_doubles == "merge"
-    doubles = find_doubles(prints, merge_near)
-    patients = list(dict.fromkeys(doubles.patients.values()))
-    split_of = dict.fromkeys(patients, "train" if settings.role == "unlabelled" else "test")
-    if settings.splits is not None:
-        split_of = split_patients(patients, settings.splits, seed)
+    doubles = find_doubles(prints, merge_near, settings.near_correlation)
+    split_of = _splits(doubles, prints, settings, seed)
+    told_of_doubles = as_json(doubles, prints, merge_near)
+    told_of_doubles["near"]["across_splits"] = _across_splits(doubles, prints, split_of)
     card = {
         "cohort": cohort,
-        "patients": len(patients),
-        "public_patients": getattr(READERS[settings.reader], "PATIENTS_ARE_PUBLIC", False),
+        "patients": len(split_of),
+        "public_patients": getattr(READERS[settings.reader], "PATIENTS_NAMED_BY", None),
+        "remarks": account.remarks,
         "passed_over": [{"what": w, "count": len(n), "first": n[0]} for w, n in account.passed_over.items()],
         "warnings": account.warnings(),
-        **as_json(doubles, prints, merge_near),
+        **told_of_doubles,
     }
     assemble_dataset(
         out,
@@ -63,6 +63,7 @@ def prepare_cohort(
 
 def told(card: dict) -> Iterator[str]:
     """What of a card goes to the log: a line for every kind of thing, with its count and first example."""
+    yield from card["remarks"]
     for one in card["passed_over"]:
         yield f"{one['count']} {one['what']} are passed over, the first: '{one['first']}'"
     if warnings := card["warnings"]:
@@ -77,6 +78,25 @@ def told(card: dict) -> Iterator[str]:
         largest = max(map(len, card["near"]["groups"]))
         done = "merged" if card["near"]["merged"] else "not merged"
         yield f"{pairs} other pairs of images are near, in groups of up to {largest}; {done}"
+    if (apart := card["near"]["apart"]) and card["near"]["merged"]:
+        yield f"{apart} near pairs are of two patients, whose groups would be too large together; a split parts none"
+    if across := card["near"]["across_splits"]:
+        yield f"{across} near pairs of images lie in two splits; near_doubles: merge keeps them on one side"
+
+
+def _splits(doubles: Doubles, prints: Sequence[Print], settings: Cohort, seed: int) -> dict[str, str]:
+    """Patient after merging → split."""
+    sides = [doubles.sides[doubles.patients[one.patient]] for one in prints]
+    split_of = dict.fromkeys(sides, "train" if settings.role == "unlabelled" else "test")
+    if settings.splits is not None:
+        split_of = split_patients(sides, settings.splits, seed)
+    return {patient: split_of[side] for patient, side in doubles.sides.items()}
+
+
+def _across_splits(doubles: Doubles, prints: Sequence[Print], split_of: dict[str, str]) -> int:
+    """How many pairs of near images lie in two splits."""
+    splits = [split_of[doubles.patients[one.patient]] for one in prints]
+    return sum(splits[pair.first] != splits[pair.second] for pair in doubles.pairs)
 
 
 def _printed(cases: Iterable[Case], prints: list[Print]) -> Iterator[Case]:

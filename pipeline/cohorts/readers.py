@@ -2,10 +2,12 @@
 
 A reader is a module with ``CLASSES`` (names of the values in its masks, the background first; None where they are the
 owner's affair), ``index`` (which files are images and masks, and what else is known of a case) and ``decode_mask``
-(bytes, file name and whom to tell what is unusual → uint8 HxW). Images are decoded alike for all. Where one patient has
-one name in all cohorts of a reader, it says ``PATIENTS_ARE_PUBLIC``.
+(bytes, file name and whom to tell what is unusual → uint8 HxW). Images are decoded alike for all. Where a publisher
+gives one patient one name in several cohorts, their readers have the same ``PATIENTS_NAMED_BY``. ``REMARKS``, if a
+reader has them, are told of every cohort that it reads.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,8 +16,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pipeline.cohorts import fetal_planes, folder, hc18, psfhs
+from pipeline.cohorts import fetal_planes, fh_ps_aop, folder, hc18, psfhs
 from pipeline.cohorts.bounds import PIXEL_SIZES_AGREE
+from pipeline.cohorts.mask_labels import declared_classes, refuse_sum
 from pipeline.cohorts.plausibility import Finding, implausible
 from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
@@ -24,8 +27,13 @@ from pipeline.data.structures import Structure, names
 from pipeline.decoding.decode import class_indices, decode_image
 from pipeline.run.errors import InputError
 
-READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "folder": folder}
-_NOT_READ = "masks of an unlabelled cohort"
+READERS = {"hc18": hc18, "fetal_planes": fetal_planes, "psfhs": psfhs, "fh_ps_aop": fh_ps_aop, "folder": folder}
+_NOT_READ = {
+    "unlabelled": "masks of an unlabelled cohort",
+    "foreign": "masks that lack a structure of the task, of a cohort that is not declared labelled",
+}
+_NAMED = 10
+"""Cases that are named one by one where the same is told of them; of more the first is named and all are counted."""
 
 
 class Entry(NamedTuple):
@@ -39,8 +47,9 @@ class Entry(NamedTuple):
 
 @dataclass
 class Account:
-    """What reading a cohort leaves to be told. notes: (case, what its mask was taken for)."""
+    """What reading a cohort leaves to be told. remarks: of all of it. notes: (case, what its mask was taken for)."""
 
+    remarks: list[str] = field(default_factory=list)
     passed_over: dict[str, list[str]] = field(default_factory=dict)
     notes: list[tuple[str, str]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -60,7 +69,7 @@ class Account:
     def warnings(self) -> list[dict]:
         """What is told of cases that are read all the same."""
         told = [(one.case, one.text) for one in self.findings if not one.refused]
-        return [{"case": case_id, "text": text} for case_id, text in [*self.notes, *told]]
+        return [{"case": case_id, "text": text} for case_id, text in [*_shortened(self.notes), *told]]
 
 
 def read_cohort(
@@ -68,7 +77,8 @@ def read_cohort(
 ) -> Iterator[Case]:
     """The checked cases of a raw cohort, in natural order of their ids.
 
-    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training.
+    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training. Nor is a
+    mask opened of one that need not be labelled and whose classes leave out a structure of the task.
 
     Args:
         cohort: name given to the cases.
@@ -87,17 +97,22 @@ def read_cohort(
 def lookup_of(cohort: str, settings: Cohort, structures: Sequence[Structure]) -> np.ndarray:
     """:func:`class_lookup` of a cohort as it is declared."""
     classes = settings.classes or READERS[settings.reader].CLASSES or ("background", *names(structures))
-    return class_lookup(cohort, classes, settings.structures or {}, structures)
+    return class_lookup(cohort, classes, settings.structures or {}, structures, every=settings.labelled)
 
 
 def class_lookup(
-    cohort: str, classes: Sequence[str], mapping: dict[str, str | None], structures: Sequence[Structure]
+    cohort: str,
+    classes: Sequence[str],
+    mapping: dict[str, str | None],
+    structures: Sequence[Structure],
+    every: bool = True,
 ) -> np.ndarray:
     """uint8 (len(classes),): the task's class index of every class of a cohort.
 
     Args:
         classes: of the cohort, the background first. mapping: class → structure, or None for background; a class that
             is named like a structure needs no entry.
+        every: whether each structure needs a class.
 
     Raises:
         InputError: a class without a structure, or a structure without a class.
@@ -112,7 +127,7 @@ def class_lookup(
                 f"key '{key}': class '{name}' goes to '{target}', which is not among the task's structures "
                 f"({', '.join(known)}); map it to one of them, or to null for background"
             )
-    if lacking := [name for name in known if name not in targets]:
+    if every and (lacking := [name for name in known if name not in targets]):
         raise InputError(
             f"key '{key}': no class of the cohort ({', '.join(classes[1:])}) is the structure '{lacking[0]}'; "
             "map one to it, or leave the cohort out of this task"
@@ -120,18 +135,20 @@ def class_lookup(
     return np.array([0, *(0 if target is None else known.index(target) + 1 for target in targets)], np.uint8)
 
 
-def entries(source: Source, reader, labelled: bool, masks: bool = True) -> tuple[list[Entry], dict[str, list[str]]]:
+def entries(
+    source: Source, reader, labelled: bool, not_read: str | None = None
+) -> tuple[list[Entry], dict[str, list[str]]]:
     """The cases that a reader finds, in natural order of their ids, and what it passes over (names by what they are).
 
     Args:
-        masks: whether any is to be opened.
+        not_read: what the masks are where none is to be opened.
 
     Raises:
         InputError: no image, an image or a mask without the other, or what else ``index`` of the reader refuses.
     """
     files: Files = reader.index(source, labelled)
-    if not masks:
-        unread = {_NOT_READ: list(files.masks.values())}
+    if not_read:
+        unread = {not_read: list(files.masks.values())}
         files = files._replace(masks={}, others={**files.others, **unread})
     left = passed_over(source, files)
     if not files.images:
@@ -149,11 +166,13 @@ def decode_entry(
     lookup: np.ndarray,
     note: Note,
     window: tuple[float, float] | None = None,
+    values: Sequence[int] | None = None,
 ) -> Case:
     """One case, with its mask in the task's class indices.
 
     Args:
-        lookup: see :func:`class_lookup`. note: told what is unusual about the mask. window: see the section cohorts.
+        lookup: see :func:`class_lookup`. note: told what is unusual about the mask. window, values: see the section
+            cohorts.
 
     Raises:
         InputError: naming the file or case, and what is wrong with it.
@@ -161,7 +180,9 @@ def decode_entry(
     image, pixel_mm = decode_image(source.read(entry.image), entry.image, window)
     mask = None
     if entry.mask is not None:
-        mask = class_indices(reader.decode_mask(source.read(entry.mask), entry.mask, note), len(lookup))
+        mask = reader.decode_mask(source.read(entry.mask), entry.mask, note)
+        mask = declared_classes(mask, values, entry.mask) if values else class_indices(mask, len(lookup))
+        refuse_sum(mask, len(lookup), entry.mask)
     about = {"patient": entry.case_id, "pixel_mm": pixel_mm} | entry.fields
     if pixel_mm and abs(about["pixel_mm"] / pixel_mm - 1) > PIXEL_SIZES_AGREE:
         raise InputError(
@@ -178,16 +199,20 @@ def _cases(
     cohort: str, settings: Cohort, reader, structures: Sequence[Structure], lookup: np.ndarray, root: Path,
     account: Account,
 ) -> Iterator[Case]:  # fmt: skip
-    images_only = settings.role == "unlabelled"
+    unlabelled, whole = settings.role == "unlabelled", len({*lookup.tolist(), 0}) == len(structures) + 1
+    not_read = _NOT_READ[settings.role] if unlabelled or not whole else None
+    account.remarks += getattr(reader, "REMARKS", ())
     with Source(root) as source:
-        found, left = entries(source, reader, settings.labelled, masks=not images_only)
+        found, left = entries(source, reader, settings.labelled, not_read)
         account.passed_over.update(left)
         for entry in found:
             note = partial(account.note, entry.case_id)
-            case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window)
-            if images_only:
+            case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window, settings.values)
+            if unlabelled:
                 case = replace(case, hc_mm=None, split="train")
             account.findings += implausible(case, structures)
+            for name in _absent(case, structures):
+                account.note(case.id, f"its mask holds no {name}")
             yield case
     account.refuse()
 
@@ -197,6 +222,23 @@ def _to_structures(case: Case, lookup: np.ndarray) -> np.ndarray:
     if not mask.any():
         raise InputError(f"case '{case.id}': its mask holds none of the task's structures; remove the case")
     return mask
+
+
+def _absent(case: Case, structures: Sequence[Structure]) -> list[str]:
+    """Names of the structures that an annotated mask lacks."""
+    if case.mask is None:
+        return []
+    there = np.bincount(case.mask.ravel(), minlength=len(structures) + 1)[1:]
+    return [one.name for one, count in zip(structures, there, strict=True) if not count]
+
+
+def _shortened(notes: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The notes; one that is told of many cases stands once, with their number."""
+    times, told = Counter(text for _, text in notes), {}
+    for case_id, text in notes:
+        if (count := times[text]) > _NAMED:
+            told.setdefault(text, (case_id, f"{text} (and so in {count - 1:,} more cases)"))
+    return [*told.values(), *(note for note in notes if times[note[1]] <= _NAMED)]
 
 
 def _named(cases: Iterable[Case], cohort: str) -> Iterator[Case]:

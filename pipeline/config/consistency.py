@@ -23,6 +23,7 @@ def complaints(config) -> Iterator[str]:
         if twice := [value for value, count in Counter(getattr(config.grid, key)).items() if count > 1]:
             yield f"grid.{key} holds {twice[0]} twice; remove one"
     yield from _generator(config.diffusion, config.views, config.sample)
+    yield from _handedness(config)
     if not names:
         yield from _kinds(config)
         yield from too_few(config)
@@ -81,6 +82,23 @@ def _generator(diffusion, views, sample) -> Iterator[str]:
         if (getattr(sample, key) is not None) != own:
             needed = "needs a value" if own else "does not apply and must be null"
             yield f"sample.{key} {needed} {backend}"
+
+
+def _handedness(config) -> Iterator[str]:
+    """Symphysis and head have sides: the angle between them is told from its mirror image."""
+    if not {"symphysis", "head"} <= set(config.task.structures.values()):
+        return
+    for key, section in (
+        ("augment", config.augment),
+        ("strong_augment", config.strong_augment),
+        ("views.augment", getattr(config.views, "augment", None)),
+        ("diffusion", config.diffusion),
+    ):
+        if getattr(section, "flip", False):
+            yield (
+                f"{key}.flip is true, and task.structures has a symphysis and a head: which end of the symphysis is "
+                "the lower one is told by the side that the head is on; set it to false"
+            )
 
 
 def _kinds(config) -> Iterator[str]:

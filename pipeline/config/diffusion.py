@@ -55,6 +55,7 @@ class StableDiffusion(Generator):
     variant: Literal["controlnet", "reference"]
     lora_rank: Positive
     prompt: Annotated[str, Field(min_length=1)]
+    flip: bool
     rotate_deg: NonNegative
     scale: Share
     shift: Share

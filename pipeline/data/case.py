@@ -79,7 +79,7 @@ def check_case(case: Case, n_structures: int) -> None:
         found = ", ".join(str(value) for value in np.flatnonzero(counts))
         raise InputError(
             f"case '{case.id}': mask holds values {found}, allowed are 0 to {n_structures}; "
-            "store class indices, or declare the classes of this cohort"
+            "store class indices, or declare the classes of this cohort and their values"
         )
     if counts[1:].sum() == 0:
         raise InputError(f"case '{case.id}': the mask is empty; remove the case or annotate it")

@@ -122,6 +122,32 @@ def test_near_images_are_merged_only_where_declared():
     assert len(set(listed.patients.values())) == 9 and len(set(merged.patients.values())) == 3
 
 
+def test_the_bound_of_near_images_is_declared():
+    still, other = (Speckle(256, 256).image(i).astype(float) for i in (0, 1))
+    images = prints(*((share * still + (1 - share) * other).astype(np.uint8) for share in (1, 0.8, 0.6)))
+    found = {bound: find_doubles(images, merge_near=True, threshold=bound) for bound in (0.7, 0.96, 0.999)}
+    assert [one.near for one in found.values()] == [3, 1, 0]
+    assert [len(set(one.patients.values())) for one in found.values()] == [1, 2, 3]
+    assert as_json(found[0.7], images, merge_near=True)["near"]["threshold"] == 0.7
+
+
+def test_copies_are_found_whatever_counts_as_near():
+    found = pairs_within(prints(smooth(0), jpeg(smooth(0), 30)), near=0.9999)
+    assert [pair.kind for pair in found] == ["re-encoded"]
+
+
+def test_a_split_keeps_near_images_on_one_side_even_where_the_limit_parts_them(monkeypatch):
+    monkeypatch.setattr(grouping, "LARGEST_GROUP", 3)
+    images = prints(*frames(Speckle(256, 256), 12, 6))
+    found = find_doubles(images, merge_near=True)
+    assert found.apart > 0 and len(set(found.patients.values())) > 2
+    assert set(found.sides) == set(found.patients.values())
+    sides = [found.sides[found.patients[one.patient]] for one in images]
+    assert sides == ["0"] * 6 + ["6"] * 6
+    listed = find_doubles(images, merge_near=False)
+    assert all(patient == side for patient, side in listed.sides.items())
+
+
 def test_near_images_are_not_chained_beyond_the_limit(monkeypatch):
     monkeypatch.setattr(grouping, "LARGEST_GROUP", 3)
     images = prints(*frames(Speckle(256, 256), 8, 8))

@@ -66,7 +66,7 @@ def test_black_and_white_mask_with_two_classes(tmp_path):
     assert np.bincount(case.mask.ravel()).tolist() == [144, 48]
 
 
-@pytest.mark.parametrize(("value", "classes"), [(255, THREE), (254, None), (2, None), (3, THREE)])
+@pytest.mark.parametrize(("value", "classes"), [(255, THREE), (254, None), (2, None), (4, THREE)])
 def test_values_outside_the_classes(tmp_path, value, classes):
     cases = read("folder", write(tmp_path / "raw", ["a"], value), task=TWO if classes else HEAD, classes=classes)
     with pytest.raises(InputError, match=f"cohort 'mine': case 'a': mask holds values 0, {value}, allowed are"):

@@ -95,6 +95,72 @@ def test_an_unlabelled_cohort_says_which_masks_are_not_read(tmp_path):
     assert {(case.mask, case.split) for case in dataset.cases} == {(None, "train")}
 
 
+def prepare_frames(tmp_path, caplog, run=12, count=96, **settings):
+    """PSFHS of runs of neighbouring frames; log text, card and dataset."""
+    fabricated.psfhs(tmp_path / "raw", count, run)
+    data = prepare(tmp_path / "raw", tmp_path / "out", TWO, **PSFHS, **settings)
+    return data, caplog.text, (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("by", ["patients", "blocks"])
+def test_neighbouring_frames_are_on_one_side_of_a_split(tmp_path, caplog, by):
+    data, log, card = prepare_frames(tmp_path, caplog, role="train", splits=SPLITS | {"by": by}, near_doubles="merge")
+    sides = {}
+    for i, case in enumerate(data.cases):
+        sides.setdefault(i // 12, set()).add((case.patient, case.split))
+    assert len(sides) == data.source["patients"] == 8 and {len(side) for side in sides.values()} == {1}
+    assert {case.split for case in data.cases} == set(SPLITS)
+    assert data.source["near"]["across_splits"] == 0 and "lie in two splits" not in log
+    assert "None of the near pairs lies in two splits." in card
+
+
+def test_a_block_is_of_consecutive_file_numbers(tmp_path, caplog):
+    """Runs of ten frames, blocks of 48, 24, 0 and 24 of 96 images: runs across a boundary go to one side as a whole."""
+    shares = {"evaluation": 0.5, "train": 0.25, "val": 0, "test": 0.25, "by": "blocks"}
+    data, *_ = prepare_frames(tmp_path, caplog, run=10, role="train", splits=shares, near_doubles="merge")
+    splits = [case.split for case in data.cases]
+    assert splits == ["evaluation"] * 50 + ["train"] * 20 + ["test"] * 26
+
+
+def test_near_pairs_in_two_splits_are_counted(tmp_path, caplog):
+    raw = write(tmp_path / "raw", {})
+    for i, frame in enumerate(fabricated.frames(fabricated.Speckle(60, 80), 24, 12)):
+        write(raw, {f"c{i:02d}": 0})
+        Image.fromarray(frame).save(raw / "images" / f"c{i:02d}.png")
+    data = prepare(raw, tmp_path / "out", role="train", splits=SPLITS)
+    splits = [case.split for case in data.cases]
+    pairs = [(i, j) for k in (0, 12) for i in range(k, k + 12) for j in range(i + 1, k + 12)]
+    expected = sum(splits[i] != splits[j] for i, j in pairs)
+    assert data.source["near"]["across_splits"] == expected > 0
+    assert (
+        f"{expected} near pairs of images lie in two splits; near_doubles: merge keeps them on one side" in caplog.text
+    )
+    assert f"{expected} of the near pairs lie in two splits." in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_remarks_of_a_reader_are_in_log_and_card(tmp_path, caplog):
+    fabricated.psfhs(tmp_path / "raw", 12)
+    data = prepare(tmp_path / "raw", tmp_path / "out", TWO, **(PSFHS | {"reader": "fh_ps_aop"}))
+    (remark,) = data.source["remarks"]
+    assert f"cohort 'mine': {remark}" in caplog.text
+    assert f"## Warnings\n\n- all cases: {remark}\n" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_foreign_cohort_needs_no_class_for_every_structure_where_it_need_not_be_labelled(tmp_path, labelled):
+    raw = write(tmp_path / "raw", {"a": 0, "b": 1})
+    (raw / "masks" / "b.png").write_bytes(b"not opened")
+    settings = {"classes": ("background", "skull"), "structures": {"skull": "head"}, "labelled": labelled}
+    if labelled:
+        with pytest.raises(InputError, match="no class of the cohort .* is the structure 'symphysis'"):
+            prepare(raw, tmp_path / "out", TWO, **settings)
+        return
+    data = prepare(raw, tmp_path / "out", TWO, **settings)
+    assert {(case.mask, case.split) for case in data.cases} == {(None, "test")}
+    (left,) = data.source["passed_over"]
+    assert left["what"].startswith("masks that lack a structure of the task") and left["count"] == 2
+
+
 def test_equal_cohorts_give_equal_bytes(tmp_path):
     raw = write(tmp_path / "raw", {f"c{i}": i for i in range(40)})
     for out in ("one", "two"):

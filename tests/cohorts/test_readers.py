@@ -8,7 +8,8 @@ from pipeline.cohorts.readers import READERS, class_lookup
 from pipeline.run.errors import InputError
 from tests.cohorts.reading import HEAD, TWO, read
 
-FIT = {key: {} for key in READERS} | {"psfhs": {"structures": {"pubic_symphysis": None, "fetal_head": "head"}}}
+ONE_OF_TWO = {"structures": {"pubic_symphysis": None, "fetal_head": "head"}}
+FIT = {key: {} for key in READERS} | {"psfhs": ONE_OF_TWO, "fh_ps_aop": ONE_OF_TWO}
 
 
 def write(root, names):

@@ -27,6 +27,16 @@ def coded(params: dict, **code) -> None:
     params["views"]["code"] = code
 
 
+def two_sided(params: dict, **flips: bool) -> None:
+    """A task of symphysis and head; no augmentation flips but those that are named."""
+    params["task"]["structures"] = {"pubic_symphysis": "symphysis", "fetal_head": "head"}
+    sections = {"augment": params["augment"], "strong_augment": params["strong_augment"]}
+    sections |= {"views": params["views"].get("augment", {}), "diffusion": params["diffusion"]}
+    for name, section in sections.items():
+        if "flip" in section:
+            section["flip"] = flips.get(name, False)
+
+
 def generous(params: dict, labels: int) -> None:
     """An arm with the synthetic set of more labels than its own."""
     params["arms"]["synthetic"]["generous"] = True
@@ -148,6 +158,40 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["cohorts"]["phantom_d"].update(reader="psfhs", classes=["background", "head"]), ["map them"]),
         (lambda p: p["cohorts"]["phantom_d"].update(classes=["head"]), ["the background first"]),
         (lambda p: p["cohorts"]["phantom_d"].update(classes=["background", "head", "head"]), ["two or more different"]),
+        (
+            lambda p: p["cohorts"]["phantom_a"].update(reader="psfhs"),
+            ["'cohorts.phantom_a'", "reader 'psfhs' knows no patients", "say near_doubles: merge"],
+        ),
+        (
+            lambda p: p["cohorts"]["phantom_a"].update(reader="fh_ps_aop"),
+            ["'fh_ps_aop' knows no", "near_doubles: merge"],
+        ),
+        (
+            lambda p: p["cohorts"]["phantom_a"].update(near_correlation=1),
+            ["phantom_a.near_correlation' is 1", "less than"],
+        ),
+        (
+            lambda p: p["cohorts"]["phantom_a"].update(near_correlation=0.2),
+            ["near_correlation' is 0.2", "greater than"],
+        ),
+        (lambda p: p["cohorts"]["phantom_a"]["splits"].update(by="block"), ["splits.by' is 'block'", "'blocks'"]),
+        (lambda p: p["cohorts"]["phantom_d"].update(values=[0, 7]), ["'cohorts.phantom_d'", "name the classes"]),
+        (
+            lambda p: p["cohorts"]["phantom_d"].update(classes=["background", "head"], values=[0, 7, 8]),
+            ["values needs 2 different ones"],
+        ),
+        (
+            lambda p: p["cohorts"]["phantom_d"].update(classes=["background", "head"], values=[7, 7]),
+            ["values needs 2 different ones"],
+        ),
+        (
+            lambda p: p["cohorts"]["phantom_d"].update(classes=["background", "head"], values=[0, 300]),
+            ["values.1' is 300"],
+        ),
+        (lambda p: two_sided(p, augment=True), ["augment.flip is true", "symphysis and a head", "set it to false"]),
+        (lambda p: two_sided(p, strong_augment=True), ["strong_augment.flip is true", "set it to false"]),
+        (lambda p: two_sided(p, views=True), ["views.augment.flip is true", "set it to false"]),
+        (lambda p: stable(p) or two_sided(p, diffusion=True), ["diffusion.flip is true", "set it to false"]),
         (lambda p: p["task"].update(structures={}), ["'task'", "at least one name"]),
         (lambda p: p["task"].update(structures={"head": "hand"}), ["'task.structures.head' is 'hand'", "'symphysis'"]),
         (lambda p: p["task"].update(structures={"a": "head", "b": "head"}), ["two structures have the role 'head'"]),
@@ -248,6 +292,16 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
     assert "params.yaml" in str(error.value)
     for word in words:
         assert word in str(error.value)
+
+
+def test_without_flips_a_task_may_have_sides(edited):
+    assert edited(two_sided).task.structures == {"pubic_symphysis": "symphysis", "fetal_head": "head"}
+    assert edited(lambda p: stable(p) or two_sided(p)).diffusion.flip is False
+
+
+@pytest.mark.parametrize("roles", [{"head": "head"}, {"symphysis": "symphysis"}, {"a": None, "head": "head"}])
+def test_one_structure_alone_may_be_flipped(edited, roles):
+    assert edited(lambda p: p["task"].update(structures=roles)).augment.flip
 
 
 @pytest.mark.parametrize(

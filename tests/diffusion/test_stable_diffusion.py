@@ -63,6 +63,7 @@ def params(tiny_model):
         learning_rate=0.02,
         warmup_steps=0,
         mask_dropout=0.25,
+        flip=True,
         rotate_deg=8,
         scale=0.08,
         shift=0.04,
@@ -114,6 +115,19 @@ def test_training_has_a_finite_loss_at_every_step(variant, saved, params):
     generator, losses, _ = saved(variant, params)
     assert len(losses) == params.steps and np.isfinite(losses).all()
     assert generator.variant == variant and generator.structures == STRUCTURES and generator.image_size == 64
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_images_are_flipped_only_where_declared(pool, params, monkeypatch, flip):
+    from pipeline.diffusion.stable_diffusion import objective
+
+    asked = []
+    affine = objective.random_affine
+    monkeypatch.setattr(
+        objective, "random_affine", lambda *args, **how: asked.append(how["flip"]) or affine(*args, **how)
+    )
+    batch_of(objective_of(pool, params.model_copy(update={"flip": flip})))
+    assert asked == [flip]
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

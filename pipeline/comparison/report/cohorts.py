@@ -56,9 +56,10 @@ def _row(name: str, told: dict) -> CohortRow:
     if "near" not in told:
         return CohortRow(*about, None, None, None, None)
     left, near = told["passed_over"], told["near"]
+    warnings = [*({"case": "all cases", "text": text} for text in told.get("remarks", ())), *told["warnings"]]
     over = sum(one["count"] for one in left), ", ".join(f"{one['count']} {one['what']}" for one in left)
     doubles = len(told["doubles"]), ", ".join(_of_doubles(told))
-    return CohortRow(*about, over, doubles, (near["pairs"], ", ".join(_of_near(near))), told["warnings"])
+    return CohortRow(*about, over, doubles, (near["pairs"], ", ".join(_of_near(near))), warnings)
 
 
 def _of_doubles(told: dict) -> Iterator[str]:
@@ -76,6 +77,8 @@ def _of_near(near: dict) -> Iterator[str]:
         yield "merged" if near["merged"] else "not merged"
     if near["apart"]:
         yield f"pairs left in two groups: {near['apart']}"
+    if across := near.get("across_splits"):
+        yield f"in two splits: {across}"
 
 
 def _in_words(kind: str) -> str:

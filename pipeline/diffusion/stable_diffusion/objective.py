@@ -68,7 +68,7 @@ class StableDiffusionTuning:
         """
         data, params = self.data, self.params
         chosen = data.choose(count, params.unlabelled_share, generator)
-        geometry = {"flip": True, "rotate_deg": params.rotate_deg, "scale": params.scale, "shift": params.shift}
+        geometry = {key: getattr(params, key) for key in ("flip", "rotate_deg", "scale", "shift")}
         grey, coded = random_affine(*data.pixels(chosen), generator, **geometry)
         unknown = ~data.known[chosen]
         if params.variant == "controlnet":
