@@ -165,7 +165,7 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     The structure of role ``head`` has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in
     millimetres, with a warning where no head has it.
     """
-    from pipeline.tasks.segmentation.biometry import head_circumference_px
+    from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
 
     rows = []
     for index, structure in enumerate(structures, start=1):
