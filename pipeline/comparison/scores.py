@@ -24,7 +24,8 @@ class Scores:
 
     cases: the C cases of the cohort that have the primary metric, in the order of the dataset.
     left_out: the number of cases without the primary.
-    metric: the primary. structures: the regions that are no unions, with that of the pair. head: the structure with the role head, if any.
+    metric: the primary.
+    structures: the regions that are no unions, with that of the pair. head: the structure with the role head, if any.
     values: (region, metric) → float (R, C), replicates by cases; nan where a case does not have the metric.
     """
 

@@ -13,7 +13,6 @@ from pipeline.tasks.metrics import METRICS
 from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
 from pipeline.tasks.segmentation.scores import Region, pair_of, regions_of, score_case, score_region
 
-
 OF_ONE = [name for name, metric in METRICS.items() if not metric.paired]
 """Metrics of a region on its own."""
 

@@ -8,8 +8,8 @@ from pipeline.imaging.moments import bounding_window, largest_component
 from pipeline.imaging.outline import outline
 
 SMOOTHING_PX = 1.0
-"""Sd of the Gaussian before the contour is taken: evens out the steps of the pixel grid, and moves the contour of a disc
-of radius R inwards by 1 / 2R pixels."""
+"""Sd of the Gaussian before the contour is taken: it evens out the steps of the pixel grid, and moves the contour of a
+disc of radius R inwards by 1 / 2R pixels."""
 
 
 @dataclass(frozen=True)
@@ -67,4 +67,4 @@ def contour(mask: np.ndarray) -> np.ndarray:
         return np.empty((0, 2))
     # Holes have contours too, and shorter ones.
     longest = max(lines, key=len)
-    return (longest + [window[0].start - margin, window[1].start - margin])[:, ::-1]
+    return (longest + np.array([window[0].start - margin, window[1].start - margin]))[:, ::-1]
