@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
         Metric("hd95_px", "HD95", "px", "lower", None, 1, "px", 2),
         Metric("assd_px", "ASSD", "px", "lower", None, 1, "px", 2),
         Metric("hd_px", "Hausdorff", "px", "lower", None, 1, "px", 2, True),
+        Metric("asd_official_px", "ASD (PSFHS 2023)", "px", "lower", 100.0, 1, "px", 2, True),
         Metric("hd95_mm", "HD95", "mm", "lower", None, 1, "mm", 2),
         Metric("assd_mm", "ASSD", "mm", "lower", None, 1, "mm", 2),
         Metric("hc_error_mm", "Circumference error", "mm", "lower", None, 1, "mm", 2),

@@ -12,8 +12,9 @@ from pipeline.imaging.overlap import overlap
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS, PAIR
 from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
+from pipeline.tasks.segmentation.biometry.official import official_distances
 from pipeline.tasks.segmentation.pair_scores import score_pair
-from pipeline.tasks.segmentation.surface import surface_distances
+from pipeline.tasks.segmentation.surface import hausdorff_distance, surface_scores
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Region:
     """What is scored as one: a structure, or a union of structures, by class indices.
 
     is_head: whether it has a circumference. of_pair: whether symphysis and head are both scored, which adds the full
-        Hausdorff distance.
+        Hausdorff distance, and the surface distance of the PSFHS challenge.
     """
 
     name: str
@@ -112,8 +113,11 @@ def score_region(
     """
     predicted, present = bool(prediction.any()), bool(reference.any())
     values = dict(zip(("dice", "iou"), overlap(prediction, reference), strict=True))
-    hd95, hausdorff, assd = surface_distances(prediction, reference)
-    values |= {"hd95_px": hd95, "assd_px": assd} | ({"hd_px": hausdorff} if of_pair else {})
+    hd95, assd = surface_scores(prediction, reference)
+    values |= {"hd95_px": hd95, "assd_px": assd}
+    if of_pair:
+        values["hd_px"] = hausdorff_distance(prediction, reference)
+        values["asd_official_px"] = official_distances(prediction, reference)[2]
     values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
     values["reference_share"] = float(reference.mean())
     if pixel_mm is not None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.tasks.segmentation.biometry.official import angle_at
 from pipeline.tasks.segmentation.biometry.opencv import external_contour
 
 
@@ -35,13 +36,8 @@ def iugc2024_biometry(symphysis: np.ndarray, head: np.ndarray) -> Biometry | Non
     skull = skull[np.argsort(-skull[:, 0], kind="stable")]
     touch = _tangent_point(inferior, skull)
     nearest = float(np.linalg.norm(skull - inferior, axis=1).min())
-    if touch is None:
-        return None
-    first, second, third = (math.dist(*pair) for pair in ((superior, inferior), (inferior, touch), (superior, touch)))
-    if not first * second > 0:
-        return None
-    cosine = np.clip((first**2 + second**2 - third**2) / (2 * first * second), -1, 1)
-    return Biometry(math.degrees(math.acos(cosine)), nearest)
+    aop_deg = None if touch is None else angle_at(inferior, superior, touch)
+    return None if aop_deg is None else Biometry(aop_deg, nearest)
 
 
 def _farthest_pair(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

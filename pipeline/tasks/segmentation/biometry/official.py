@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.imaging.moments import bounding_window
 from pipeline.tasks.segmentation.biometry.opencv import Ellipse, external_contour, fitted_ellipse, simplified
+from pipeline.tasks.segmentation.surface import hausdorff_distance
 
 WORST_DISTANCE = 100.0
 """Hausdorff and surface distance in pixels of an empty prediction, in images of 256 x 256."""
@@ -31,12 +32,15 @@ def official_aop(symphysis: np.ndarray, head: np.ndarray) -> float:
     along = bone.long * np.array([math.cos(p := math.degrees(bone.angle) * _DEGREE), math.sin(p)])
     superior, inferior = bone.centre - along, bone.centre + along
     tangent = _tangent(inferior, skull)
-    first, second, third = (
-        math.dist(*pair) for pair in ((superior, inferior), (inferior, tangent), (superior, tangent))
-    )
     # The evaluator itself stops where the tangent touches at the end of the symphysis.
+    return angle_at(inferior, superior, tangent) or 0.0
+
+
+def angle_at(corner: np.ndarray, one: np.ndarray, other: np.ndarray) -> float | None:
+    """The angle of a triangle at a corner in degrees, in [0, 180], by the law of cosines; None for no triangle."""
+    first, second, third = math.dist(corner, one), math.dist(corner, other), math.dist(one, other)
     if not first * second > 0:
-        return 0.0
+        return None
     return math.degrees(math.acos(np.clip((first**2 + second**2 - third**2) / (2 * first * second), -1, 1)))
 
 
@@ -79,14 +83,13 @@ def official_distances(prediction: np.ndarray, reference: np.ndarray) -> tuple[f
     dsc = (2 * np.count_nonzero(prediction & reference) + 1) / (total + 1)
     surfaces = [one & ~ndimage.binary_erosion(one, np.ones((3, 3)), border_value=1) for one in (prediction, reference)]
     window = bounding_window(prediction | reference)
-    p, r, p_surface, r_surface = (one[window] for one in (prediction, reference, *surfaces))
-    to_p, to_r = (ndimage.distance_transform_edt(~one) for one in (p, r))
-    hausdorff = max(to_p[r].max(), to_r[p].max())
+    p_surface, r_surface = (one[window] for one in surfaces)
+    hausdorff = hausdorff_distance(prediction, reference)
     if not (p_surface.any() and r_surface.any()):
         return dsc, hausdorff, WORST_DISTANCE
     to_p, to_r = (ndimage.distance_transform_edt(~one) for one in (p_surface, r_surface))
     asd = (to_p[r_surface].sum() + to_r[p_surface].sum()) / (p_surface.sum() + r_surface.sum())
-    return float(dsc), float(hausdorff), float(asd)
+    return dsc, hausdorff, float(asd)
 
 
 def official_scores(prediction: np.ndarray, reference: np.ndarray, symphysis: int, head: int) -> tuple[float, float]:

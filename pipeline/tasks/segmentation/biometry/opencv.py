@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pipeline.imaging.moments import bounding_window
+
 _STEPS = ((1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1))
 """The eight neighbours as (x, y), y downwards, anticlockwise as displayed."""
 
@@ -36,20 +38,22 @@ def external_contour(mask: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
-    labels, count = ndimage.label(ndimage.binary_fill_holes(mask), np.ones((3, 3), int))
+    if not mask.any():
+        return np.empty((0, 2), int)
+    window = bounding_window(mask)
+    labels, count = ndimage.label(ndimage.binary_fill_holes(mask[window]), np.ones((3, 3), int))
     # OpenCV lists the contours that it finds last first.
     traced = [_trace(labels == label) for label in range(count, 0, -1)]
-    return max(traced, key=len, default=np.empty((0, 2), int))
+    return max(traced, key=len) + np.array([window[1].start, window[0].start])
 
 
 def _trace(mask: np.ndarray) -> np.ndarray:
     """The outer border of one component, from its first pixel in reading order."""
     padded = np.pad(mask, 1)
-    filled = {(x, y) for y, x in np.argwhere(padded).tolist()}
-    y, x = np.argwhere(padded)[0].tolist()
+    filled, (y, x) = padded.tolist(), np.argwhere(padded)[0].tolist()
     first = (x, y)
     # Clockwise from the left neighbour, for the pixel from which the border arrives at the first one.
-    arrivals = (turn for turn in (3, 2, 1, 0, 7, 6, 5) if (x + _STEPS[turn][0], y + _STEPS[turn][1]) in filled)
+    arrivals = (turn for turn in (3, 2, 1, 0, 7, 6, 5) if filled[y + _STEPS[turn][1]][x + _STEPS[turn][0]])
     turn = next(arrivals, None)
     if turn is None:
         return np.array([[x - 1, y - 1]])
@@ -60,7 +64,7 @@ def _trace(mask: np.ndarray) -> np.ndarray:
         while True:
             turn = (turn + 1) % 8
             ahead = (here[0] + _STEPS[turn][0], here[1] + _STEPS[turn][1])
-            if ahead in filled:
+            if filled[ahead[1]][ahead[0]]:
                 break
         if ahead == first and here == last:
             return np.array(points) - 1
