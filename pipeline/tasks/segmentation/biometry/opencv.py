@@ -140,9 +140,8 @@ def fitted_ellipse(points: np.ndarray) -> Ellipse:
     middle = np.linalg.lstsq(np.array([[2 * conic[0], conic[2]], [conic[2], 2 * conic[1]]]), conic[3:], rcond=None)[0]
     x, y = x - middle[0], y - middle[1]
     a, b, c = np.linalg.lstsq(np.stack([x * x, y * y, x * y], axis=1), np.ones(len(x)), rcond=None)[0]
-    spread = math.hypot(c, b - a)
-    inverse_long, inverse_short = abs(a + b - spread), abs(a + b + spread)
-    long, short = (math.sqrt(2 / one) if one > 1e-8 else one for one in (inverse_long, inverse_short))
-    # Upright ellipses have the upper end as their right-hand one there.
-    angle = -0.5 * math.atan2(c, b - a) if abs(c) > 1e-8 or b > a else -math.pi / 2
-    return Ellipse(origin + middle, long, short, angle)
+    spread = math.hypot(c, b - a) if abs(c) > 1e-8 else b - a
+    axes = [math.sqrt(2 / one) if one > 1e-8 else float(one) for one in (abs(a + b - spread), abs(a + b + spread))]
+    # OpenCV leaves the angle at its start, upright, unless the first axis is the longer: so for hyperbolas.
+    angle = -0.5 * math.atan2(c, b - a) if axes[0] > axes[1] else -math.pi / 2
+    return Ellipse(origin + middle, max(axes), min(axes), angle)
