@@ -12,7 +12,7 @@ from pipeline.data.case import Case
 from pipeline.data.tables import read_table
 from pipeline.run.cells import cell_name
 from pipeline.run.errors import InputError
-from pipeline.tasks.metrics import METRICS, Metric
+from pipeline.tasks.metrics import METRICS, PAIR, Metric
 
 SIZE = "reference_share"
 REMEDY = "run `dvc repro evaluate`"
@@ -24,7 +24,8 @@ class Scores:
 
     cases: the C cases of the cohort that have the primary metric, in the order of the dataset.
     left_out: the number of cases without the primary.
-    metric: the primary. structures: the regions that are no unions. head: the structure with the role head, if any.
+    metric: the primary.
+    structures: the regions that are no unions, with that of the pair. head: the structure with the role head, if any.
     values: (region, metric) → float (R, C), replicates by cases; nan where a case does not have the metric.
     """
 
@@ -84,7 +85,7 @@ def load_scores(folder: Path, grid, evaluated: Mapping[str, Sequence[Case]], tas
             rows than the first cell's; no case has the primary.
     """
     head = next((name for name, role in task.structures.items() if role == "head"), None)
-    about, scores, keys, members = (METRICS[task.primary], tuple(task.structures), head), {}, {}, {}
+    about, scores, keys, members = (METRICS[task.primary], (*task.structures, PAIR), head), {}, {}, {}
     for cell in product(grid.segmenters, grid.labels, grid.arms):
         *where, arm = cell
         paths = [folder / f"{cell_name(*where, replicate, arm)}.csv" for replicate in grid.replicates]
@@ -123,7 +124,7 @@ def _cases(path: Path, cohort: str, table: _Table, cases: Sequence[Case], task) 
     by_id, scored = {case.id: case for case in cases}, dict.fromkeys(id_ for id_, *_ in table)
     if strangers := [id_ for id_ in scored if id_ not in by_id]:
         raise InputError(f"{path}: case '{strangers[0]}' is not in the dataset of '{cohort}'; {REMEDY}")
-    primary = {id_ for id_, region, metric in table if metric == task.primary and region in task.structures}
+    primary = {id_ for id_, region, metric in table if metric == task.primary and region in (*task.structures, PAIR)}
     kept = [by_id[id_] for id_ in scored if id_ in primary]
     if not kept:
         raise InputError(

@@ -7,10 +7,16 @@ from pydantic import model_validator
 from pipeline.config.section import Name, Section
 
 Primary = Literal[
-    "dice", "iou", "hd95_px", "assd_px", "hd95_mm", "assd_mm",
+    "dice", "iou", "hd95_px", "assd_px", "hd_px", "asd_official_px", "hd95_mm", "assd_mm",
     "hc_error_mm", "hc_error_percent", "hc_published_error_mm",
+    "aop_error_deg", "aop_official_error_deg", "hsd_error_px", "hsd_error_mm", "challenge_score",
 ]  # fmt: skip
 """The metrics that measure how good a segmentation is; ``pipeline.tasks.metrics`` says what they are."""
+PAIRED = (
+    "hd_px", "asd_official_px",
+    "aop_error_deg", "aop_official_error_deg", "hsd_error_px", "hsd_error_mm", "challenge_score",
+)  # fmt: skip
+"""Of these the ones that take a symphysis and a head."""
 
 
 class Task(Section):
@@ -34,4 +40,6 @@ class Task(Section):
         roles = [role for role in self.structures.values() if role is not None]
         if twice := sorted({role for role in roles if roles.count(role) > 1}):
             raise ValueError(f"two structures have the role '{twice[0]}'; give it to one")
+        if self.primary in PAIRED and not {"symphysis", "head"} <= set(roles):
+            raise ValueError(f"primary '{self.primary}' takes structures with the roles symphysis and head; name both")
         return self

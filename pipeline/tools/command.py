@@ -32,6 +32,20 @@ def add_window(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", type=float, nargs=2, metavar=("LOW", "HIGH"), help=about)
 
 
+def add_head_side(parser: argparse.ArgumentParser) -> None:
+    """``--head-side``, a ``HeadSide`` of the biometry."""
+    about = "where the head lies for someone who goes from the superior to the inferior end of the symphysis"
+    parser.add_argument("--head-side", choices=("right", "left"), default="right", help=about)
+
+
+def reason(error: Exception, path: Path) -> str:
+    """What a table says of a file that failed, in one line, with the file's name for its path."""
+    # The text of a system's error names the whole path.
+    known = getattr(error, "strerror", None) or error
+    text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {known}"
+    return " ".join(text.replace(str(path), path.name).split())
+
+
 def check_window(window: Sequence[float] | None) -> None:
     """Raises InputError: the first of the two values is not below the second."""
     if window is not None and not -math.inf < window[0] < window[1] < math.inf:

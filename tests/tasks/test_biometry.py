@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 from scipy.special import ellipe
 
-from pipeline.tasks.segmentation.biometry import ellipse_perimeter, head_circumference_px, largest_component
+from pipeline.imaging.ellipse import ellipse_perimeter
+from pipeline.imaging.moments import largest_component
+from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
 
 
 def ellipse(shape, centre, a, b, degrees=0.0):

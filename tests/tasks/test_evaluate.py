@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline import evaluate
@@ -15,7 +16,7 @@ from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
-from pipeline.tasks.metrics import METRICS
+from pipeline.tasks.metrics import METRICS, PAIR
 
 PSFHS = (Structure("pubic_symphysis", "symphysis"), Structure("fetal_head", "head"))
 
@@ -56,14 +57,24 @@ def test_rows_are_long_and_in_order(stage):
         (cohort, case, region)
         for cohort in ("phantom_a", "phantom_b", "phantom_c")
         for case in ("case-010", "case-009")
-        for region in ("pubic_symphysis", "fetal_head", "all")
+        for region in ("pubic_symphysis", "fetal_head", "all", PAIR)
     ]
-    wanted = ("phantom_b", "case-009", "fetal_head")
-    assert [row["metric"] for row, key in zip(rows, keys, strict=True) if key == wanted] == list(METRICS)
+    own = ("hd_px", "asd_official_px")
+    listed = {
+        region: [row["metric"] for row, key in zip(rows, keys, strict=True) if key == ("phantom_b", "case-009", region)]
+        for region in ("fetal_head", PAIR)
+    }
+    assert listed["fetal_head"] == [name for name, one in METRICS.items() if not one.paired or name in own]
+    assert listed[PAIR] == [name for name, one in METRICS.items() if one.paired and name not in own]
     values = {(row["case"], row["region"], row["metric"]): float(row["value"]) for row in rows}
     assert values["case-010", "fetal_head", "dice"] == values["case-010", "pubic_symphysis", "dice"] == 1
     assert values["case-009", "all", "dice"] == 0 and values["case-009", "pubic_symphysis", "missing"] == 1
     assert values["case-009", "fetal_head", "hc_published_error_mm"] == 10
+    # Without a prediction the angle has its worst error, and no error among those measured.
+    assert values["case-009", PAIR, "aop_failed"] == 1 and values["case-009", PAIR, "aop_error_deg"] == 180
+    assert np.isnan(values["case-009", PAIR, "aop_error_valid_deg"])
+    # The reference of the other case has no symphysis, so there is no angle to compare with.
+    assert ("case-010", PAIR, "aop_error_deg") not in values and ("case-010", PAIR, "challenge_score") in values
 
 
 def test_a_cohort_of_other_structures_is_refused(stage):

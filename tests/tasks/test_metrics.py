@@ -3,8 +3,9 @@
 from typing import get_args
 
 import pytest
+from pydantic import ValidationError
 
-from pipeline.config.task import Primary
+from pipeline.config.task import PAIRED, Primary, Task
 from pipeline.tasks.metrics import METRICS
 
 
@@ -21,4 +22,14 @@ def test_the_worst_value_lies_at_the_worse_end(metric):
 
 def test_the_parameters_may_name_every_metric_that_ranks_segmentations():
     ranked = [name for name, metric in METRICS.items() if metric.better]
-    assert list(get_args(Primary)) == [name for name in ranked if name not in ("missing", "spurious")]
+    assert list(get_args(Primary)) == [name for name in ranked if name not in ("missing", "spurious", "aop_failed")]
+    assert list(PAIRED) == [name for name in get_args(Primary) if METRICS[name].paired]
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_a_primary_of_the_pair_takes_both_structures(name):
+    whole = {"pubic_symphysis": "symphysis", "fetal_head": "head"}
+    assert Task(structures=whole, unions={}, primary=name).primary == name
+    for part in ({"fetal_head": "head"}, {"pubic_symphysis": "symphysis", "fetal_head": None}):
+        with pytest.raises(ValidationError, match=f"primary '{name}' takes structures with the roles symphysis and"):
+            Task(structures=part, unions={}, primary=name)

@@ -10,8 +10,11 @@ from pipeline.data.case import Case
 from pipeline.data.structures import Structure
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.biometry import head_circumference_px
-from pipeline.tasks.segmentation.scores import Region, regions_of, score_case, score_region
+from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
+from pipeline.tasks.segmentation.scores import Region, pair_of, regions_of, score_case, score_region
+
+OF_ONE = [name for name, metric in METRICS.items() if not metric.paired]
+"""Metrics of a region on its own."""
 
 
 def square(top, left, edge, shape=(40, 50)):
@@ -33,7 +36,7 @@ def blob(seed, shape=(70, 90)):
 def test_equal_masks():
     scores = score_region(disc(60), disc(60), 0.5, is_head=True)
     best = {"dice": 1, "iou": 1, "reference_share": disc(60).mean()}
-    assert scores == {name: best.get(name, 0) for name in METRICS if name != "hc_published_error_mm"}
+    assert scores == {name: best.get(name, 0) for name in OF_ONE if name != "hc_published_error_mm"}
 
 
 def test_shifted_squares():
@@ -120,7 +123,7 @@ def test_a_region_where_there_is_none_gets_the_worst_scores():
 def test_a_region_in_neither_mask_is_full_agreement():
     empty = np.zeros((220, 240), bool)
     scores = score_region(empty, empty, 0.1, is_head=True)
-    assert scores == {name: float(name in ("dice", "iou")) for name in METRICS if name != "hc_published_error_mm"}
+    assert scores == {name: float(name in ("dice", "iou")) for name in OF_ONE if name != "hc_published_error_mm"}
 
 
 def test_every_case_has_the_same_metrics_whatever_was_predicted():
@@ -163,7 +166,7 @@ def two_structures(symphysis: bool, head: bool) -> np.ndarray:
 
 def rows_of(prediction: np.ndarray, reference: np.ndarray, **fields) -> dict[tuple[str, str], float]:
     case = Case("a", "c", "p", np.zeros_like(reference), reference, mask_source="annotated", **fields)
-    rows = score_case(prediction, case, regions_of(PSFHS, {"all": ["pubic_symphysis", "fetal_head"]}))
+    rows = score_case(prediction, case, regions_of(PSFHS, {"all": ["pubic_symphysis", "fetal_head"]}), pair_of(PSFHS))
     assert all(row["case"] == "a" and row["unit"] == METRICS[row["metric"]].unit for row in rows)
     return {(row["region"], row["metric"]): row["value"] for row in rows}
 
@@ -176,8 +179,10 @@ def test_the_head_is_measured_whatever_it_is_called():
 
 def test_regions_are_structures_and_then_unions():
     assert regions_of(PSFHS, {"all": ["fetal_head", "pubic_symphysis"]}) == [
-        Region("pubic_symphysis", (1,)), Region("fetal_head", (2,), is_head=True), Region("all", (2, 1)),
+        Region("pubic_symphysis", (1,), of_pair=True), Region("fetal_head", (2,), is_head=True, of_pair=True),
+        Region("all", (2, 1), of_pair=True),
     ]  # fmt: skip
+    assert regions_of(PSFHS[1:], {}) == [Region("fetal_head", (1,), is_head=True)]
 
 
 def test_a_union_does_not_care_which_structure_a_pixel_is():

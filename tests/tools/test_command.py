@@ -8,7 +8,7 @@ import pytest
 from pipeline.run.errors import InputError
 from pipeline.tools import command
 
-COMMANDS = ("segment", "generate", "export", "blind_reading", "preset", "workers", "cell", "cluster")
+COMMANDS = ("segment", "measure", "generate", "export", "blind_reading", "preset", "workers", "cell", "cluster")
 HEAVY = {"torch", "numpy", "scipy", "pyarrow", "transformers", "diffusers", "PIL", "SimpleITK", "jinja2", "dvc", "ray"}
 
 

@@ -13,10 +13,13 @@ from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
 from pipeline.run.errors import InputError
+from pipeline.tasks.metrics import PAIR
 from pipeline.tasks.segmentation import inference
+from pipeline.tasks.segmentation.biometry.progression import measure_progression
 from pipeline.tools import command as frame
 from pipeline.tools import segment
-from pipeline.tools.segment import COLUMNS, measure, read_pixel_sizes
+from pipeline.tools.pixel_sizes import read_pixel_sizes
+from pipeline.tools.segment import COLUMNS, PAIR_COLUMNS, measure
 
 STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
 HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
@@ -447,3 +450,26 @@ def test_dicom_is_read_and_no_name_is_passed_on(command, images, tmp_path):
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     for part in PERSON.split("^"):
         assert part.encode() not in written and part not in messages
+
+
+def test_a_segmenter_of_symphysis_and_head_measures_between_them(command, images, tmp_path, monkeypatch, smoke_config):
+    """A network that says what is drawn here, whatever it is shown."""
+    from tests.tasks.scenes import Oval, Scene
+
+    mask = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4)).class_map()
+    found = measure_progression(mask == 1, mask == 2)
+    settings = smoke_config.segmenters["sam"]
+    checkpoint.save_base(tmp_path / "sam", settings, 0)
+    network = checkpoint.build(tmp_path / "sam", settings, 2)
+    both = (Structure("bone", "symphysis"), Structure("head", "head"))
+    save_segmenter(checkpoint, tmp_path / "pair", network, both, name="sam", base=tmp_path / "sam", settings=settings,
+                   trained_on={})  # fmt: skip
+    shown = iter([mask, mask, mask * 0, mask, mask, mask])
+    monkeypatch.setattr(inference, "predict_native", lambda *_: [next(shown)])
+    assert command("--pixel-mm", "0.2", model=tmp_path / "pair", images=images)[0] == 0
+    rows = [row for row in table(tmp_path) if row["structure"] == PAIR]
+    assert tuple(rows[0]) == (*COLUMNS[:-2], *PAIR_COLUMNS, *COLUMNS[-2:])
+    assert float(rows[0]["aop_deg"]) == round(found.aop_deg, 2) and float(rows[0]["hsd_mm"]) == round(
+        0.2 * found.hsd_px, 2
+    )
+    assert rows[2]["aop_deg"] == "" and rows[2]["warning"] == "no angle of progression: no symphysis and no head"

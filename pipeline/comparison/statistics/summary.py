@@ -12,7 +12,7 @@ from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS, Metric
 
-COUNTED = ("missing", "spurious")
+COUNTED = ("missing", "spurious", "aop_failed")
 """Metrics that are 0 or 1: the page and the metrics give how many of the predictions are."""
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from pipeline.tasks.segmentation.inference import dice
-from pipeline.tasks.segmentation.scores import surface_scores
+from pipeline.tasks.segmentation.surface import surface_scores
 
 
 def agreement(a: np.ndarray, b: np.ndarray, n_structures: int) -> tuple[np.ndarray, np.ndarray]:

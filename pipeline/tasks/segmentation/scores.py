@@ -1,6 +1,5 @@
 """Scores of the regions of one case, at native resolution."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -9,56 +8,87 @@ import numpy as np
 
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, names, with_role
-from pipeline.imaging.moments import bounding_window
-from pipeline.imaging.outline import outline
 from pipeline.imaging.overlap import overlap
 from pipeline.run.errors import InputError
-from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.biometry import head_circumference_px
+from pipeline.tasks.metrics import METRICS, PAIR
+from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
+from pipeline.tasks.segmentation.biometry.official import official_distances
+from pipeline.tasks.segmentation.pair_scores import score_pair
+from pipeline.tasks.segmentation.surface import hausdorff_distance, surface_scores
 
 
 @dataclass(frozen=True)
 class Region:
-    """What is scored as one: a structure, or a union of structures, by class indices."""
+    """What is scored as one: a structure, or a union of structures, by class indices.
+
+    is_head: whether it has a circumference. of_pair: whether symphysis and head are both scored, which adds the full
+        Hausdorff distance, and the surface distance of the PSFHS challenge.
+    """
 
     name: str
     indices: tuple[int, ...]
     is_head: bool = False
+    of_pair: bool = False
 
     def mask(self, class_map: np.ndarray) -> np.ndarray:
         """bool [H, W] from class indices."""
         return reduce(np.logical_or, (class_map == index for index in self.indices))
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Symphysis and head, by class index: what is measured between them is scored in the region ``PAIR``."""
+
+    symphysis: int
+    head: int
+
+
+def pair_of(structures: Sequence[Structure]) -> Pair | None:
+    """The structures with the roles ``symphysis`` and ``head``; None where either is lacking."""
+    symphyses, heads = (with_role(structures, role) for role in ("symphysis", "head"))
+    return Pair(symphyses[0], heads[0]) if symphyses and heads else None
+
+
 def regions_of(structures: Sequence[Structure], unions: Mapping[str, Sequence[str]]) -> list[Region]:
     """Every structure, then every named union; the structure with the role ``head`` has a circumference."""
     index_of, heads = {name: k for k, name in enumerate(names(structures), start=1)}, with_role(structures, "head")
+    paired = pair_of(structures) is not None
     return [
-        *(Region(name, (k,), k in heads) for name, k in index_of.items()),
-        *(Region(union, tuple(index_of[name] for name in members)) for union, members in unions.items()),
+        *(Region(name, (k,), k in heads, paired) for name, k in index_of.items()),
+        *(Region(union, tuple(index_of[name] for name in members), False, paired) for union, members in unions.items()),
     ]
 
 
-def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region]) -> list[dict]:
-    """Rows ``case, region, metric, value, unit`` of a labelled case, see :func:`score_region`.
+def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region], pair: Pair | None = None) -> list[dict]:
+    """Rows ``case, region, metric, value, unit`` of a labelled case: :func:`score_region`, then :func:`score_pair`.
 
     Args:
         prediction: uint8 [H, W], class indices at native resolution.
+        pair: what is measured between two structures, or None.
 
     Raises:
         InputError: the prediction has another shape than the case.
     """
     if prediction.shape != case.mask.shape:
         raise InputError(f"case '{case.id}': prediction {prediction.shape}, mask {case.mask.shape}; predict it again")
-    rows = []
-    for region in regions:
-        found, reference = region.mask(prediction), region.mask(case.mask)
-        scores = score_region(found, reference, case.pixel_mm, hc_mm=case.hc_mm, is_head=region.is_head)
-        rows += [
-            {"case": case.id, "region": region.name, "metric": name, "value": value, "unit": METRICS[name].unit}
-            for name, value in scores.items()
-        ]
-    return rows
+    scores = {
+        region.name: score_region(
+            region.mask(prediction),
+            region.mask(case.mask),
+            case.pixel_mm,
+            hc_mm=case.hc_mm,
+            is_head=region.is_head,
+            of_pair=region.of_pair,
+        )
+        for region in regions
+    }
+    if pair is not None:
+        scores[PAIR] = score_pair(prediction, case.mask, pair.symphysis, pair.head, case.pixel_mm)
+    return [
+        {"case": case.id, "region": region, "metric": name, "value": value, "unit": METRICS[name].unit}
+        for region, values in scores.items()
+        for name, value in values.items()
+    ]
 
 
 def score_region(
@@ -68,6 +98,7 @@ def score_region(
     *,
     hc_mm: float | None = None,
     is_head: bool = False,
+    of_pair: bool = False,
 ) -> dict[str, float]:
     """Metrics of a predicted region by name, in the order of ``METRICS``, without those that the case does not have.
 
@@ -78,12 +109,15 @@ def score_region(
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
-        hc_mm: the published head circumference, or None. is_head: whether the region has a circumference.
+        hc_mm: the published head circumference, or None. is_head, of_pair: see :class:`Region`.
     """
     predicted, present = bool(prediction.any()), bool(reference.any())
     values = dict(zip(("dice", "iou"), overlap(prediction, reference), strict=True))
     hd95, assd = surface_scores(prediction, reference)
     values |= {"hd95_px": hd95, "assd_px": assd}
+    if of_pair:
+        values["hd_px"] = hausdorff_distance(prediction, reference)
+        values["asd_official_px"] = official_distances(prediction, reference)[2]
     values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
     values["reference_share"] = float(reference.mean())
     if pixel_mm is not None:
@@ -105,28 +139,3 @@ def _circumference_errors(
         if hc_mm is not None:
             values["hc_published_error_mm"] = abs(found * pixel_mm - hc_mm)
     return values
-
-
-def surface_scores(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """HD95 and ASSD in pixels of two bool [H, W] masks; the image diagonal where one is empty, 0 where both are.
-
-    Surfaces are a mask's pixels with a 4-neighbour outside it (or on the rim of the image), as in MONAI, whose
-    definitions these are; each directed distance is computed once for both scores.
-    """
-    if not (a.any() and b.any()):
-        worst = math.hypot(*a.shape) if a.any() or b.any() else 0.0
-        return worst, worst
-    window = bounding_window(a | b)
-    points_a, points_b = np.argwhere(outline(a[window])), np.argwhere(outline(b[window]))
-    to_b, to_a = nearest(points_a, points_b), nearest(points_b, points_a)
-    hd95 = max(np.percentile(to_b, 95), np.percentile(to_a, 95))
-    assd = (to_b.sum() + to_a.sum()) / (to_b.size + to_a.size)
-    return float(hd95), float(assd)
-
-
-def nearest(points: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """Euclidean distance of each of (N, 2) points to the nearest of (M, 2) targets: float (N,)."""
-    from scipy.spatial import cKDTree
-
-    # A tree over an outline's two thousand pixels is many times faster than a distance map of the whole image.
-    return cKDTree(targets).query(points)[0]

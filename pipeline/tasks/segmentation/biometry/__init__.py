@@ -1,0 +1,1 @@
+"""Measurements of segmented structures: head circumference, angle of progression, head-symphysis distance."""

@@ -1,0 +1,170 @@
+"""Angle and distance for a folder of masks: the table, the overlays, and what bad masks come to."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.run.errors import InputError
+from pipeline.tasks.segmentation.biometry.progression import Failure, measure_progression
+from pipeline.tools import command as frame
+from pipeline.tools import measure
+from tests.tasks.scenes import Oval, Scene
+
+SCENE = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4))
+MASK = SCENE.class_map()
+
+
+def large():
+    """The same scene at 512 pixels, in the values of IUGC."""
+    doubled = MASK.repeat(2, axis=0).repeat(2, axis=1)
+    return np.where(doubled > 0, doubled + 6, 0).astype(np.uint8)
+
+
+def speck():
+    mask = np.where(MASK == 1, 0, MASK)
+    mask[60, 90:95] = 1
+    return mask
+
+
+def overlapping():
+    mask = MASK.copy()
+    mask[100:110, 120:130] = 3
+    return mask
+
+
+def two_parts():
+    mask = MASK.copy()
+    mask[5:10, 5:10] = 1
+    return mask
+
+
+FILES = {
+    "good.png": MASK,
+    "large.png": large(),
+    "mirrored.png": MASK[:, ::-1],
+    "parts.png": two_parts(),
+    "cut.png": MASK[:200],
+    "empty.png": MASK * 0,
+    "no_bone.png": np.where(MASK == 1, 0, MASK),
+    "no_head.png": np.where(MASK == 2, 0, MASK),
+    "speck.png": speck(),
+    "round.png": Scene(Oval((90, 60), 20, 20, 0.0), SCENE.head).class_map(),
+    "inside.png": Scene(Oval((110, 100), 30, 14, 0.9), SCENE.head).class_map(),
+    "summed.png": overlapping(),
+    "other.png": MASK * 40,
+}
+ERRORS = {
+    "empty.png": Failure.NEITHER,
+    "no_bone.png": Failure.NO_SYMPHYSIS,
+    "no_head.png": Failure.NO_HEAD,
+    "speck.png": Failure.SMALL_SYMPHYSIS,
+    "round.png": Failure.ROUND_SYMPHYSIS,
+    "inside.png": Failure.END_IN_HEAD,
+    "summed.png": "mask 'summed.png' holds the value 3, the mark of masks that were added up where symphysis",
+    "other.png": "mask 'other.png' holds the values 40, 80; expected are 1 (symphysis) and 2 (head) or 7 (symphysis)",
+    "smeared.jpg": "mask 'smeared.jpg' is a JPEG",
+    "torn.png": "file 'torn.png' is not a readable image",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name, mask in FILES.items():
+        Image.fromarray(mask).save(masks / name)
+    Image.fromarray(MASK).save(masks / "smeared.jpg")
+    (masks / "torn.png").write_bytes((masks / "good.png").read_bytes()[:100])
+    return tmp_path
+
+
+@pytest.fixture
+def command(folder, caplog):
+    """Run the command; its exit status and the rows of its table by file."""
+
+    def call(*options, masks=folder / "masks"):
+        out, status = folder / f"out{len(list(folder.iterdir()))}", 0
+        arguments = ["--masks", masks, "--out", out, *options]
+        with caplog.at_level("INFO"):
+            try:
+                frame.main(measure.add_arguments, measure.run, list(map(str, arguments)))
+            except SystemExit as left:
+                status = left.code
+        if not out.is_dir():
+            return status, {}, out
+        with (out / "measurements.csv").open(newline="") as file:
+            return status, {row["file"]: row for row in csv.DictReader(file)}, out
+
+    return call
+
+
+def test_no_mask_stops_the_folder(command):
+    status, rows, out = command()
+    assert status == 1
+    assert set(rows) == {*FILES, "smeared.jpg", "torn.png"}
+    for name, text in ERRORS.items():
+        assert rows[name]["error"].startswith(str(text)) and rows[name]["aop_deg"] == rows[name]["hsd_px"] == ""
+    measured = set(rows) - set(ERRORS)
+    assert not any(rows[name]["error"] for name in measured)
+    # A failure is drawn too; only what cannot be read has no picture.
+    unread = {"summed.png", "other.png", "smeared.jpg", "torn.png"}
+    assert {path.name for path in (out / "overlays").iterdir()} == set(rows) - unread
+
+
+def test_the_table_holds_the_measurement(command):
+    _, rows, _ = command("--pixel-mm", "0.2")
+    found, row = measure_progression(MASK == 1, MASK == 2), rows["good.png"]
+    assert float(row["aop_deg"]) == round(found.aop_deg, 2) == pytest.approx(SCENE.aop(), abs=0.4)
+    assert float(row["hsd_px"]) == round(found.hsd_px, 2)
+    assert float(row["hsd_mm"]) == pytest.approx(0.2 * found.hsd_px, abs=0.006)
+    assert float(row["hsd_infrapubic_mm"]) == pytest.approx(0.2 * found.hsd_infrapubic_px, abs=0.006)
+    assert float(row["head_direction_deg"]) == round(found.head_direction_deg, 2)
+    around = math.pi * (3 * 112 - math.sqrt((3 * 60 + 52) * (60 + 3 * 52)))
+    assert float(row["circumference_mm"]) == pytest.approx(0.2 * around, rel=0.01)
+    assert row["warning"] == ""
+    # Another size and other values, the same angle.
+    assert float(rows["large.png"]["aop_deg"]) == pytest.approx(found.aop_deg, abs=0.2)
+    assert float(rows["large.png"]["hsd_px"]) == pytest.approx(2 * found.hsd_px, abs=0.4)
+    assert rows["parts.png"]["aop_deg"] == row["aop_deg"]
+    assert rows["parts.png"]["warning"] == "symphysis in 2 parts, the largest is measured"
+    assert rows["cut.png"]["warning"] == "head touches the border of the image"
+
+
+def test_a_declared_mirror(command):
+    right, left = (command("--head-side", side)[1] for side in ("right", "left"))
+    assert left["mirrored.png"]["aop_deg"] == right["good.png"]["aop_deg"]
+    assert right["mirrored.png"]["aop_deg"] != right["good.png"]["aop_deg"]
+
+
+def test_named_values(command):
+    _, rows, _ = command("--values", "40", "80")
+    assert rows["other.png"]["error"] == "" and "holds the values 1, 2; expected are 40" in rows["good.png"]["error"]
+
+
+def test_overlays_show_the_image_and_the_lines(command, folder):
+    images = folder / "images"
+    images.mkdir()
+    Image.fromarray(np.full(MASK.shape, 90, np.uint8)).save(images / "good.bmp")
+    Image.fromarray(np.full((20, 20), 90, np.uint8)).save(images / "cut.png")
+    _, rows, out = command("--images", images)
+    picture = np.asarray(Image.open(out / "overlays/good.png"))
+    assert picture.shape == (512, 512, 3) and (picture[400:, :40] == 90).all()
+    # The middle of the axis, at twice the size, is drawn over the image.
+    assert (picture[119:123, 180] == (120, 255, 120)).all(axis=-1).any()
+    assert rows["cut.png"]["error"] == "mask 'cut.png' has 256 x 200 pixels, its image 20 x 20; " + (
+        "export both at the same size"
+    )
+    assert not rows["large.png"]["error"]
+
+
+def test_bad_usage(command, folder):
+    empty = folder / "empty"
+    empty.mkdir()
+    assert command(masks=empty)[0] == command("--values", "2", "2")[0] == command("--pixel-mm", "9")[0] == 2
+    with pytest.raises(InputError, match="--values is 2 twice"):
+        measure.run(frame.build_parser(measure.add_arguments).parse_args(
+            ["--masks", str(empty), "--out", str(folder / "new"), "--values", "2", "2"]
+        ))  # fmt: skip
