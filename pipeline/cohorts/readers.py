@@ -20,6 +20,7 @@ from pipeline.cohorts.plausibility import Finding, implausible
 from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case, check_case
+from pipeline.data.schema import TARGETS
 from pipeline.data.structures import Structure, names
 from pipeline.decoding.decode import class_indices, decode_image
 from pipeline.run.errors import InputError
@@ -68,7 +69,7 @@ def read_cohort(
 ) -> Iterator[Case]:
     """The checked cases of a raw cohort, in natural order of their ids.
 
-    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training.
+    Of a cohort of role ``unlabelled`` no mask is opened and no measurement kept; its cases are for training.
 
     Args:
         cohort: name given to the cases.
@@ -186,7 +187,7 @@ def _cases(
             note = partial(account.note, entry.case_id)
             case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window)
             if images_only:
-                case = replace(case, hc_mm=None, split="train")
+                case = replace(case, split="train", **dict.fromkeys(TARGETS))
             account.findings += implausible(case, structures)
             yield case
     account.refuse()

@@ -12,7 +12,10 @@ DIRECTIONS = 360
 
 @dataclass(frozen=True)
 class Ellipse:
-    """centre_mm: (x, z). long_mm, short_mm: semi-axes. rotation_rad: of the long axis to x, positive towards the depth."""
+    """centre_mm: (x, z). long_mm, short_mm: semi-axes.
+
+    rotation_rad: angle of the long axis to x, positive towards the depth.
+    """
 
     centre_mm: tuple[float, float]
     long_mm: float

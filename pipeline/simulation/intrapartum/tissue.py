@@ -65,15 +65,17 @@ def _soft_tissue(grid: PolarGrid, anatomy: np.random.Generator, rng: np.random.G
     broad = sample(smooth_noise(anatomy, 5.0), x * np.float32(0.3) + 11, z * np.float32(0.3))
     arc = (grid.radius_mm + grid.depth_mm).astype(np.float32)[:, None] * grid.angle_rad.astype(np.float32)[None, :]
     streak = sample(smooth_noise(rng, 1.6), arc * np.float32(0.3), depth * np.float32(1.3) + 2.5 * coarse)
-    near = np.exp(-((depth / np.float32(anatomy.uniform(38, 60))) ** 2))
-    level = -41 + anatomy.normal(0, 2) + 12 * near + 4 * broad + 1.5 * coarse + 3.0 * streak
-    level = level - np.float32(anatomy.uniform(0.02, 0.1)) * np.maximum(depth - 60, 0)
-    specular = 10 ** (rng.uniform(-30, -20) / 20) * np.maximum(streak - 0.9, 0) * (0.3 + near)
+    near = np.exp(-(((depth - 20) / np.float32(anatomy.uniform(26, 42))) ** 2))
+    level = -40 + anatomy.normal(0, 2) + anatomy.uniform(12, 18) * near + 3.5 * broad + 1.5 * coarse + 4.0 * streak
+    level = level - np.float32(anatomy.uniform(0.02, 0.12)) * np.maximum(depth - 60, 0)
+    specular = 10 ** (rng.uniform(-27, -17) / 20) * np.maximum(streak - 0.9, 0) * (0.2 + near)
     skin_mm = anatomy.uniform(1.5, 3.5)
-    level = blend(level, np.float32(-22), np.exp(-((depth / np.float32(skin_mm)) ** 4)))
-    # The front of the probe touches less: the mother's thigh and pubic hair shade the outer left beams.
-    shade = smooth_curve(rng, grid.shape[1], 0.1)[None, :] * 0.15
-    attenuation = np.zeros_like(level) + np.maximum(shade, 0) * (depth < 25)
+    level = blend(level, np.float32(-26), np.exp(-((depth / np.float32(skin_mm)) ** 4)))
+    # Beside the symphysis the pubic bone shades the outer beams of the mother's front, here and there the others.
+    share = np.linspace(-1, 1, grid.shape[1], dtype=np.float32)[None, :]
+    front = np.float32(rng.uniform(0, 22)) / (1 + np.exp((share + np.float32(rng.uniform(0.35, 0.75))) * 9))
+    shade_db = front + 2.5 * np.maximum(smooth_curve(rng, grid.shape[1], 0.05)[None, :], 0)
+    attenuation = np.float32(1 / 25) * shade_db * ((depth > 15) & (depth < 40))
     return _Maps(level, specular, attenuation, x, z, depth, coarse, broad, streak)
 
 
@@ -91,16 +93,16 @@ def _behind_the_head(
     where = np.float32(anatomy.uniform(-0.5, 0.15))
     side = 1 / (1 + np.exp(np.clip(-6 * (np.cos(bearing - where) - np.float32(anatomy.uniform(0.1, 0.55))), -30, 30)))
     thick = np.float32(anatomy.uniform(9, 26)) * (1 + 0.25 * maps.coarse)
-    band = side * np.exp(-np.clip((out - 2) / np.maximum(thick, 3), 0, 5) ** 3) * (out > 0)
+    band = side * np.exp(-(np.clip((out - 2) / np.maximum(thick, 3), 0, 5) ** 3)) * (out > 0)
     layers = sample(smooth_noise(rng, 2.0), bearing * 28 + 5, out * np.float32(1.4) + 1.5 * maps.coarse)
     tone = np.float32(anatomy.uniform(-27, -17))
     maps.level = blend(maps.level, tone + 4.5 * layers + 1.5 * maps.coarse, band * np.float32(anatomy.uniform(0.5, 1)))
     maps.specular = maps.specular + 10 ** (rng.uniform(-22, -10) / 20) * band * np.maximum(layers - 0.8, 0)
-    # Gas in the rectum shadows what is behind it, in some.
+    # Gas in the rectum: a thin bright line, and nothing behind it.
     if anatomy.random() < 0.4:
-        gas = np.exp(-(((out - anatomy.uniform(14, 30)) / 4) ** 2)) * (np.cos(bearing - where) > anatomy.uniform(0.6, 0.9))
-        maps.specular = maps.specular + 0.5 * gas * np.maximum(maps.coarse + 0.3, 0)
-        maps.attenuation = maps.attenuation + np.float32(1.2) * gas
+        gas = np.exp(-(((out - thick - 2) / np.float32(1.2)) ** 2)) * np.clip(2 * maps.broad + layers, 0, 1) * side
+        maps.specular = maps.specular + 0.15 * gas * np.clip(1 + maps.streak, 0, 2)
+        maps.attenuation = maps.attenuation + np.float32(2.0) * gas
     # The sacrum and the cavity behind the head: bright patches below it.
     below = np.exp(-(((out - np.float32(anatomy.uniform(2, 9))) / 5) ** 2)) * np.clip(np.sin(bearing), 0, 1) ** 4
     patches = np.maximum(maps.coarse + 0.6 * maps.broad - 0.2, 0)
@@ -127,9 +129,7 @@ def _scalp(
     maps.specular = maps.specular + 10 ** (anatomy.uniform(-26, -9) / 20) * line * np.clip(1 + maps.coarse, 0, 2)
 
 
-def _passages(
-    maps: _Maps, to_head: Around, symphysis: Ellipse, bladder: bool, anatomy: np.random.Generator
-) -> None:
+def _passages(maps: _Maps, to_head: Around, symphysis: Ellipse, bladder: bool, anatomy: np.random.Generator) -> None:
     """Urethra and vagina as dark slits from the probe towards the head, and the bladder behind the symphysis."""
     x0, z0 = inferior_end(symphysis)
     out = to_head.outside_mm
@@ -137,7 +137,9 @@ def _passages(
         at = (np.float32(x0 + anatomy.uniform(1, 22)), np.float32(z0 + anatomy.uniform(-6, 14)))
         tilt, half = anatomy.uniform(-0.35, 0.5), np.float32(anatomy.uniform(4, 13))
         slit = stroke(maps.x, maps.z, at, half, np.float32(anatomy.uniform(0.8, 2.2)), tilt, anatomy.normal(0, 0.008))
-        maps.level = blend(maps.level, np.float32(anatomy.uniform(-54, -42)), slit * anatomy.uniform(0.3, 1) * (out > 1))
+        maps.level = blend(
+            maps.level, np.float32(anatomy.uniform(-54, -42)), slit * anatomy.uniform(0.3, 1) * (out > 1)
+        )
     along, across = symphysis.pose.own_coordinates(maps.x, maps.z)
     place = (anatomy.uniform(-0.9, 0.2) * symphysis.long_mm, symphysis.short_mm + anatomy.uniform(7, 16))
     size = (anatomy.uniform(7, 15), anatomy.uniform(3, 7))
@@ -157,15 +159,20 @@ def _inside_the_head(
     u, v = to_head.along / np.float32(head.long_mm), to_head.across / np.float32(head.short_mm)
     turn = anatomy.normal(0, 0.5)
     u, v = u * np.cos(turn) - v * np.sin(turn), u * np.sin(turn) + v * np.cos(turn)
-    grain = sample(smooth_noise(anatomy, 1.7), 26 * u + 9, 40 * v + 3)
+    # Gyri and vessels shine where they lie across the beam: short arcs, not blobs.
+    arcs = sample(smooth_noise(anatomy, 1.6), 13 * u + 6 * v + 9, 44 * v - 20 * u + 3 + 2 * maps.coarse)
+    dots = sample(smooth_noise(rng, 1.5), maps.x * np.float32(0.55) + maps.coarse, maps.z * np.float32(1.3))
     lumps = sample(smooth_noise(anatomy, 3.0), 22 * u + 50, 24 * v + 17)
-    central = np.exp(-(((u - anatomy.normal(0, 0.15)) / 0.6) ** 4) - ((v - anatomy.normal(-0.05, 0.15)) / 0.45) ** 2)
-    level = np.float32(anatomy.uniform(-51, -43)) + 3 * lumps + 2 * grain + np.float32(anatomy.uniform(3, 11)) * central
-    specular = 10 ** (anatomy.uniform(-30, -17) / 20) * central * np.maximum(grain - 0.7, 0)
-    if anatomy.random() < 0.5:
-        midline = stroke(u, v, (anatomy.normal(0, 0.1), anatomy.normal(0, 0.12)), anatomy.uniform(0.2, 0.6), 0.02,
+    central = np.exp(-(((u - anatomy.normal(0, 0.15)) / 0.65) ** 4) - ((v - anatomy.normal(-0.05, 0.2)) / 0.5) ** 2)
+    level = (
+        np.float32(anatomy.uniform(-52, -44)) + 3 * lumps + 1.5 * arcs + np.float32(anatomy.uniform(3, 13)) * central
+    )
+    shine = central * (np.maximum(dots + 0.5 * lumps - 0.8, 0) + 0.5 * np.maximum(arcs - 0.9, 0))
+    specular = 10 ** (anatomy.uniform(-36, -19) / 20) * shine
+    if anatomy.random() < 0.4:
+        midline = stroke(u, v, (anatomy.normal(0, 0.1), anatomy.normal(0, 0.12)), anatomy.uniform(0.2, 0.6), 0.025,
                          anatomy.normal(0, 0.15), anatomy.normal(0, 0.15))  # fmt: skip
-        specular = specular + 10 ** (anatomy.uniform(-26, -12) / 20) * midline * np.clip(1 + grain, 0, 2)
+        specular = specular + 10 ** (anatomy.uniform(-32, -17) / 20) * midline * np.clip(dots + lumps, 0, 2)
     rim = -to_head.outside_mm
     veil = np.float32(rng.uniform(-42, -31)) - rim * np.float32(rng.uniform(0.5, 1.4))
     level = 10 * np.log10(10 ** (level / 10) + 10 ** (veil / 10))
@@ -180,18 +187,20 @@ def _symphysis(
     """A thin bright capsule around a darker disc with a brighter core; it shadows what is below it."""
     out = to_symphysis.outside_mm
     u, v = to_symphysis.along / np.float32(symphysis.long_mm), to_symphysis.across / np.float32(symphysis.short_mm)
-    grain = sample(smooth_noise(anatomy, 1.6), 16 * u + 4, 11 * v + 8)
-    inside = 1 / (1 + np.exp(np.clip(out / 0.4, -30, 30)))
-    core = np.exp(-((u / np.float32(anatomy.uniform(0.5, 0.75))) ** 4) - ((v - anatomy.normal(0.15, 0.2)) / 0.45) ** 2)
-    tone = np.float32(anatomy.uniform(-37, -28)) + np.float32(anatomy.uniform(0, 11)) * core + 3.5 * grain
+    fibre = sample(smooth_noise(anatomy, 1.6), 9 * u + 4, 13 * v + 8)
+    lumps = sample(smooth_noise(anatomy, 2.5), 12 * u + 40, 9 * v + 60)
+    inside = 1 / (1 + np.exp(np.clip((out + 0.8 * lumps) / 0.7, -30, 30)))
+    core_at, core_size = anatomy.normal((0.05, 0.1), (0.2, 0.2)), anatomy.uniform((0.45, 0.3), (0.75, 0.6))
+    core = np.exp(-(((u - core_at[0]) / core_size[0]) ** 4) - ((v - core_at[1]) / core_size[1]) ** 2)
+    tone = np.float32(anatomy.uniform(-34, -26)) + np.float32(anatomy.uniform(0, 10)) * core + 3 * fibre + 2 * lumps
     maps.level = blend(maps.level, tone, inside)
     maps.specular = maps.specular * (1 - inside)
-    maps.specular = maps.specular + 10 ** (anatomy.uniform(-24, -9) / 20) * inside * core * np.maximum(grain - 0.6, 0)
-    # The capsule: thick and bright in some, hardly seen in others, never closed.
-    gain_db = 4.0 * smooth_curve(anatomy, N_ANGLES, 0.04, True)[to_symphysis.entry] - 8 * (1 - to_symphysis.facing)
-    capsule = np.exp(-(((out + 0.6) / np.float32(anatomy.uniform(0.5, 0.9))) ** 2))
-    maps.specular = maps.specular + 10 ** ((np.float32(anatomy.uniform(-21, -8)) + gain_db) / 20) * capsule
-    maps.level = blend(maps.level, np.float32(-24), 0.6 * capsule)
-    maps.attenuation = blend(maps.attenuation, np.float32(rng.uniform(0.15, 0.7)), inside)
+    echoes = core * np.maximum(fibre + 0.4 * lumps - 0.7, 0)
+    maps.specular = maps.specular + 10 ** (anatomy.uniform(-24, -8) / 20) * inside * echoes
+    # The capsule: bright where it faces the beam, hardly seen elsewhere, never closed.
+    gain_db = 6.0 * smooth_curve(anatomy, N_ANGLES, 0.05, True)[to_symphysis.entry] - 16 * (1 - to_symphysis.facing)
+    capsule = np.exp(-(((out + 0.8 + 0.5 * lumps) / np.float32(anatomy.uniform(0.6, 1.3))) ** 2))
+    maps.specular = maps.specular + 10 ** ((np.float32(anatomy.uniform(-25, -11)) + gain_db) / 20) * capsule
+    maps.attenuation = blend(maps.attenuation, np.float32(rng.uniform(0.2, 1.0)), inside)
     maps.level, maps.specular = maps.level.astype(np.float32), maps.specular.astype(np.float32)
     maps.attenuation = maps.attenuation.astype(np.float32)
