@@ -21,7 +21,7 @@ class Case:
     mask: uint8, HxW, class indices (0 is background), or None where the case is unlabelled.
     pixel_mm: edge of a (square) pixel in millimetres, where the publisher gives it.
     hc_mm: head circumference in millimetres as published (not derived from the mask), where given.
-    aop_deg, hsd_mm: angle of progression in degrees and shortest head-symphysis distance in mm, where known exactly.
+    aop_deg, hsd_mm: angle of progression in degrees and shortest distance from symphysis to head in mm, where given.
     parent, seed, transform: synthetic cases only; see ``data/README.md``.
     """
 

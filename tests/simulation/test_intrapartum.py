@@ -88,9 +88,7 @@ def test_masks_measure_the_true_angle(height: int) -> None:
         factor = height / plan.frame.height
         width = round(plan.frame.width * factor)
         frame = replace(plan.frame, height=height, width=width, pixel_mm=plan.frame.pixel_mm / factor)
-        if not _touches_border(mask := plan.anatomy.mask(frame)):
-            errors.append(abs(_measured_angle(mask) - plan.anatomy.targets()["aop_deg"]))
-    assert len(errors) > 60
+        errors.append(abs(_measured_angle(plan.anatomy.mask(frame)) - plan.anatomy.targets()["aop_deg"]))
     assert np.mean(errors) < 0.3 * 256 / height and np.percentile(errors, 95) < 0.6 * 256 / height
 
 

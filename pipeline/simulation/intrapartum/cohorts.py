@@ -86,7 +86,7 @@ COHORTS = {
     ),
     "phantom_b": IntrapartumCohort(
         replace(WOMEN, aop_deg=(116, 24, 70, 165), slope_deg=(12, 13), bladder=0.5, caput_mm=(2, 11)),
-        Field(radius_mm=(38, 52), half_angle_deg=(30, 38), depth_mm=(125, 150), top=(0.02, 0.05), bottom=(0.93, 0.98)),
+        Field(radius_mm=(38, 52), half_angle_deg=(32, 40), depth_mm=(140, 165), top=(0.02, 0.05), bottom=(0.93, 0.98)),
         Device(
             name="simulated-intrapartum-b",
             sizes=((320, 256),),
