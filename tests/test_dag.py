@@ -129,7 +129,7 @@ EDITS = {
     "decoding/dicom.py": {"prepare", "sample"},
     "cohorts/psfhs.py": {"prepare"},
     "cohorts/doubles.py": {"prepare", "check_cohorts"},
-    "simulation/tissue.py": {"phantom"},
+    "simulation/head/tissue.py": {"phantom"},
     "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", "finetune_sam", "finetune_unet",
                        "compare"},
     "config/params.py": set(),

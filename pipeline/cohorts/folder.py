@@ -2,8 +2,8 @@
 
 ``images/`` and ``masks/`` hold, at any depth, files of the suffixes that ``pipeline.decoding.decode`` lists; a mask
 has the name of its image, and pixels that are class indices. ``cases.csv`` is optional: a column ``id`` (the image's
-name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``country``, ``device``; a number, country or device may be left
-empty, a patient may not. Without the column ``patient`` every image is its own patient.
+name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``aop_deg``, ``hsd_mm``, ``country``, ``device``; a number,
+country or device may be left empty, a patient may not. Without the column ``patient`` every image is its own patient.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.cohorts.source import Files, Note, Source, by_id, case_table, folders, stem, suffix
+from pipeline.data.schema import TARGETS
 from pipeline.data.tables import Row
 from pipeline.decoding import decode
 from pipeline.decoding.decode import IMAGE_SUFFIXES, MASK_SUFFIXES
@@ -18,7 +19,8 @@ from pipeline.run.errors import InputError
 
 CLASSES = None
 """The owner's affair: the parameter ``classes``, else the structures of the task."""
-COLUMNS = ("id", "patient", "pixel_mm", "hc_mm", "country", "device")
+NUMBERS = ("pixel_mm", *TARGETS)
+COLUMNS = ("id", "patient", *NUMBERS, "country", "device")
 _TEXTS, _SPREADSHEETS = (".csv", ".tsv", ".txt"), (".xlsx", ".xls", ".ods")
 
 
@@ -67,7 +69,7 @@ def _fields(row: Row) -> dict:
         if not row["patient"]:
             raise InputError(f"{row.place('patient')}: the patient is empty; fill it in or drop the column")
         fields["patient"] = row["patient"]
-    for column in ("pixel_mm", "hc_mm"):
+    for column in NUMBERS:
         if row.get(column):
             fields[column] = row.positive(column)
     for column in ("country", "device"):

@@ -23,6 +23,7 @@ from pipeline.cohorts.plausibility import Finding, implausible
 from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
 from pipeline.data.case import Case, check_case
+from pipeline.data.schema import TARGETS
 from pipeline.data.structures import Structure, names
 from pipeline.decoding.decode import class_indices, decode_image
 from pipeline.run.errors import InputError
@@ -77,7 +78,7 @@ def read_cohort(
 ) -> Iterator[Case]:
     """The checked cases of a raw cohort, in natural order of their ids.
 
-    Of a cohort of role ``unlabelled`` no mask is opened and no circumference kept; its cases are for training. Nor is a
+    Of a cohort of role ``unlabelled`` no mask is opened and no measurement kept; its cases are for training. Nor is a
     mask opened of one that need not be labelled and whose classes leave out a structure of the task.
 
     Args:
@@ -209,7 +210,7 @@ def _cases(
             note = partial(account.note, entry.case_id)
             case = decode_entry(source, reader, entry, cohort, lookup, note, settings.window, settings.values)
             if unlabelled:
-                case = replace(case, hc_mm=None, split="train")
+                case = replace(case, split="train", **dict.fromkeys(TARGETS))
             account.findings += implausible(case, structures)
             for name in _absent(case, structures):
                 account.note(case.id, f"its mask holds no {name}")

@@ -82,6 +82,13 @@ class Cohort(Section):
 
 
 class Phantom(Section):
+    """What the simulator makes.
+
+    view: head, the fetal head in the womb (mask: 1), or intrapartum, the view during labour (symphysis 1, head 2).
+    cases: how many of each cohort.
+    """
+
+    view: Literal["head", "intrapartum"]
     cases: dict[Name, Positive]
 
 

@@ -14,6 +14,10 @@ RESERVED = {"synthetic", "training", "oracle_box"}
 """Keys that stand beside the cohorts in ``results/metrics.json``."""
 
 
+PHANTOMS = "data/raw/phantom/"
+"""Where the stage `phantom` writes, by ``dvc.yaml``."""
+
+
 def complaints(config) -> Iterator[str]:
     """A sentence for every name that stands for nothing, and for every pair of sections that contradict each other."""
     names = list(_unknown_names(config))
@@ -120,6 +124,12 @@ def _kinds(config) -> Iterator[str]:
 
 def _structures(config) -> Iterator[str]:
     count, primary = len(config.task.structures), config.task.primary
+    simulated = [name for name, one in config.cohorts.items() if one.raw.startswith(PHANTOMS) and one.classes is None]
+    if config.phantom.view == "intrapartum" and simulated and count != 2:
+        yield (
+            "phantom.view is 'intrapartum', whose masks hold a symphysis (1) and a head (2), and task.structures names "
+            f"{count}; name both, or cohorts.{simulated[0]}.classes"
+        )
     if primary.startswith("hc_") and "head" not in config.task.structures.values():
         yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"
     if config.kinds.sam and count > MASK_TOKENS:

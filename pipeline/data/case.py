@@ -21,6 +21,7 @@ class Case:
     mask: uint8, HxW, class indices (0 is background), or None where the case is unlabelled.
     pixel_mm: edge of a (square) pixel in millimetres, where the publisher gives it.
     hc_mm: head circumference in millimetres as published (not derived from the mask), where given.
+    aop_deg, hsd_mm: angle of progression in degrees and shortest distance from symphysis to head in mm, where given.
     parent, seed, transform: synthetic cases only; see ``data/README.md``.
     """
 
@@ -32,6 +33,8 @@ class Case:
     split: str = "test"
     pixel_mm: float | None = None
     hc_mm: float | None = None
+    aop_deg: float | None = None
+    hsd_mm: float | None = None
     country: str | None = None
     device: str | None = None
     mask_source: str | None = None

@@ -19,7 +19,7 @@ from PIL import Image
 
 from pipeline.data.case import Case, check_case, pixel_hash
 from pipeline.data.chunks import chunks
-from pipeline.data.schema import RELATED, ROLES, SCHEMA, SCHEMA_VERSION, Relations, shard_name
+from pipeline.data.schema import RELATED, ROLES, SCHEMA, SCHEMA_VERSION, TARGETS, Relations, shard_name
 from pipeline.data.structures import Structure, from_json
 from pipeline.run import files
 from pipeline.run.errors import InputError
@@ -132,9 +132,9 @@ class LazyCases(Sequence[Case]):
 
 
 def read_images(path: Path, splits: Sequence[str] | None = None) -> list[Case]:
-    """The cases without masks and circumferences: those columns are never read, so no answer reaches the caller."""
+    """The cases without masks and measurements: those columns are never read, so no answer reaches the caller."""
     _read_index(path)
-    columns = [name for name in SCHEMA.names if not name.startswith(("mask", "hc_mm"))]
+    columns = [name for name in SCHEMA.names if not name.startswith("mask") and name not in TARGETS]
     rows = (row for shard in _shards(path) for row in _read_shard(shard, columns).to_pylist())
     return [_decode_case(path, row, None) for row in rows if splits is None or row["split"] in splits]
 

@@ -6,10 +6,9 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.simulation.acoustics import PointSpread, compounded_db, shadow_db
-from pipeline.simulation.patient import Aperture
 from pipeline.simulation.scan import PolarGrid
+from pipeline.simulation.scene import Scene
 from pipeline.simulation.texture import smooth_curve
-from pipeline.simulation.tissue import Scene
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,6 @@ class Device:
 
     name: str
     sizes: tuple[tuple[int, int], ...]
-    aperture: Aperture
     axial_mm: tuple[float, float]
     lateral_mm: tuple[float, float]
     looks: int

@@ -70,9 +70,12 @@ def _yaml():
 
 
 def _merge(base, change) -> None:
-    """Write the values of ``change`` into ``base``; a mapping of another kind takes the place of the old one whole."""
+    """Write the values of ``change`` into ``base``; a mapping of another kind takes the place of the old one whole.
+
+    So do cohorts and structures, where any of the new names is not among the old.
+    """
     for key, value in change.items():
-        if key == "cohorts" and not set(value) <= set(base[key]):
+        if key in ("cohorts", "structures") and not set(value) <= set(base.get(key) or ()):
             base[key] = value
         elif isinstance(value, dict) and isinstance(base.get(key), dict) and _alike(base[key], value):
             _merge(base[key], value)

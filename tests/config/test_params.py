@@ -153,6 +153,12 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: p["segmenters"]["unet"].update(prompt="none"), ["'segmenters.unet.prompt' of 'unet'"]),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (lambda p: p["phantom"].update(view="brain"), ["'phantom.view' is 'brain'", "'head' or 'intrapartum'"]),
+        (lambda p: p["phantom"].pop("view"), ["'phantom.view' is missing"]),
+        (
+            lambda p: p["phantom"].update(view="intrapartum"),
+            ["a symphysis (1) and a head (2)", "task.structures names 1"],
+        ),
         (lambda p: p["cohorts"]["phantom_b"].update(labelled=False), ["'cohorts.phantom_b'", "may be unlabelled"]),
         (lambda p: p["cohorts"]["phantom_d"].update(role="unlabelled", labelled=True), ["no mask is read"]),
         (lambda p: p["cohorts"]["phantom_d"].update(reader="psfhs", classes=["background", "head"]), ["map them"]),

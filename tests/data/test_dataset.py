@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data.dataset import check_structures, open_dataset, read_dataset, read_images
-from pipeline.data.schema import SCHEMA
+from pipeline.data.schema import SCHEMA, TARGETS
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
@@ -70,6 +70,14 @@ def test_read_images_never_touches_masks(dataset):
     assert all(case.mask is None for case in read_images(dataset))
     with pytest.raises(InputError, match="cannot be decoded"):
         read_dataset(dataset)
+
+
+def test_measurements_are_kept_and_not_shown_with_images_alone(tmp_path, ring):
+    known = {"hc_mm": 200.0, "aop_deg": 121.5, "hsd_mm": 9.25}
+    folder = write(tmp_path / "set", [ring(0, split="train", **known)])
+    (case,), (image,) = read_dataset(folder).cases, read_images(folder)
+    assert {name: getattr(case, name) for name in TARGETS} == known
+    assert {getattr(image, name) for name in TARGETS} == {None}
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ from scipy.special import ellipe
 from skimage.measure import find_contours, label
 
 from pipeline.simulation import Plan, plan_case, simulate_case
-from pipeline.simulation.head import HeadPose, head_circumference_mm, head_contour, rasterise
+from pipeline.simulation.head.contour import head_circumference_mm, head_contour, rasterise
+from pipeline.simulation.outline import Pose
 from pipeline.simulation.scan import inside_sector, polar_positions
 
 
 def _mask(plan: Plan) -> np.ndarray:
-    return rasterise(plan.patient.contour, plan.pose, *plan.frame.pixel_centres_mm())
+    return plan.anatomy.mask(plan.frame)
 
 
 def _touches_border(mask: np.ndarray) -> bool:
@@ -41,7 +42,7 @@ def test_mask_circumference_and_pixel_size_agree_to_a_pixel(cohort: str) -> None
         assert label(mask).max() == 1
         if _touches_border(mask):
             continue
-        pixel, contour = plan.frame.pixel_mm, plan.patient.contour
+        pixel, contour = plan.frame.pixel_mm, plan.anatomy.patient.contour
         assert mask.sum() * pixel**2 == pytest.approx(contour.area_mm2(), abs=0.1 * pixel * contour.circumference_mm)
         edge = find_contours(ndimage.gaussian_filter(np.pad(mask, 4).astype(float), 1.5), 0.5)[0]
         perimeter = np.hypot(*np.diff(edge, axis=0).T).sum() * pixel
@@ -55,14 +56,14 @@ def test_mask_lies_where_the_pose_says() -> None:
     plan = plan_case("phantom_a", 5, seed=3)
     contour = head_contour(200.0, 0.78)
     x, z = plan.frame.pixel_centres_mm()
-    pose = HeadPose(float(x[200]), float(z[130]), 0.3)
+    pose = Pose(float(x[200]), float(z[130]), 0.3)
     row, column = ndimage.center_of_mass(rasterise(contour, pose, x, z))
     assert (row, column) == (pytest.approx(130, abs=0.1), pytest.approx(200, abs=0.1))
 
 
 def test_case_carries_the_exact_geometry() -> None:
     plan, case = plan_case("phantom_b", 4, seed=9), simulate_case("phantom_b", 4, seed=9)
-    assert case.hc_mm == plan.patient.contour.circumference_mm
+    assert case.hc_mm == plan.anatomy.patient.contour.circumference_mm
     assert case.pixel_mm == plan.frame.pixel_mm
     assert np.array_equal(case.mask, _mask(plan))
 
@@ -96,15 +97,15 @@ def test_some_heads_are_cut_by_the_frame_or_the_sector_and_the_mask_by_the_frame
 
 def test_heads_span_gestation_shapes_and_angles() -> None:
     plans = [plan_case("phantom_a", index, seed=0) for index in range(220)]
-    circumference = np.array([plan.patient.contour.circumference_mm for plan in plans])
+    circumference = np.array([plan.anatomy.patient.contour.circumference_mm for plan in plans])
     assert circumference.min() < 100 and circumference.max() > 290
     misfit = []
     for plan in plans:
-        contour = plan.patient.contour
+        contour = plan.anatomy.patient.contour
         angle = np.arange(len(contour.radius_mm)) * (2 * np.pi / len(contour.radius_mm))
         a, b = contour.half_length_mm, contour.half_width_mm
         ellipse = 1 / np.hypot(np.cos(angle) / a, np.sin(angle) / b)
         misfit.append(np.abs(contour.radius_mm / ellipse - 1).max())
     assert np.mean(np.array(misfit) > 0.03) > 0.2
-    tilt = np.array([np.abs(np.sin(plan.pose.rotation_rad)) for plan in plans])
+    tilt = np.array([np.abs(np.sin(plan.anatomy.pose.rotation_rad)) for plan in plans])
     assert np.median(tilt) < 0.3 and tilt.max() > 0.8

@@ -2,40 +2,10 @@
 
 import numpy as np
 
+from pipeline.simulation.scene import FLUID_DB, blend, blob, stroke
 from pipeline.simulation.texture import sample, smooth_noise
 
 PARENCHYMA_DB = -38.0
-FLUID_DB = -58.0
-
-
-def stroke(
-    u: np.ndarray,
-    v: np.ndarray,
-    centre: tuple[float, float],
-    half_length: float,
-    half_width: float,
-    tilt: float = 0.0,
-    bend: float = 0.0,
-) -> np.ndarray:
-    """Weight 0..1 of a short, thin, slightly bent line along ``u``."""
-    du = u - np.float32(centre[0])
-    dv = v - np.float32(centre[1]) - du * np.float32(tilt) - du * du * np.float32(bend)
-    return np.exp(-(np.abs(du / np.float32(half_length)) ** 3) - (dv / np.float32(half_width)) ** 2)
-
-
-def blob(
-    u: np.ndarray, v: np.ndarray, centre: tuple[float, float], radii: tuple[float, float], tilt: float = 0.0
-) -> np.ndarray:
-    """Weight 0..1 of a soft-edged ellipse."""
-    du = u - np.float32(centre[0])
-    dv = v - np.float32(centre[1]) - du * np.float32(tilt)
-    inside = 1 - (du / np.float32(radii[0])) ** 2 - (dv / np.float32(radii[1])) ** 2
-    return 1 / (1 + np.exp(np.clip(-5 * inside, -30, 30)))
-
-
-def blend(level_db: np.ndarray, target_db: float | np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Move a level towards another where ``weight`` (0..1) says so; all dB."""
-    return level_db + (target_db - level_db) * weight
 
 
 def brain_echo(

@@ -1,63 +1,24 @@
 """The scene on the polar grid: abdominal wall, uterus, placenta, amniotic fluid, fetal body, skull and brain."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from pipeline.simulation.brain import FLUID_DB, blend, brain_echo
-from pipeline.simulation.head import N_ANGLES, HeadPose
-from pipeline.simulation.patient import Patient
+from pipeline.simulation.bone import add_skull
+from pipeline.simulation.head.brain import brain_echo
+from pipeline.simulation.head.patient import Patient
+from pipeline.simulation.outline import Pose, around
 from pipeline.simulation.scan import PolarGrid
-from pipeline.simulation.texture import sample, smooth_curve, smooth_noise
+from pipeline.simulation.scene import FLUID_DB, Scene, SkullEcho, blend
+from pipeline.simulation.texture import sample, smooth_noise
 
 
-@dataclass(frozen=True)
-class Scene:
-    """Acoustic maps on the polar grid, float32 (n_depth, n_beam).
-
-    backscatter_db: level of the diffuse echo, dB re the echo of a skull wall that faces the beam.
-    specular: coherent amplitude, same reference, linear.
-    attenuation_db_per_mm: two-way, relative to the soft tissue that time-gain compensation expects.
-    """
-
-    backscatter_db: np.ndarray
-    specular: np.ndarray
-    attenuation_db_per_mm: np.ndarray
-
-
-@dataclass(frozen=True)
-class SkullEcho:
-    """How a device and an angle of view show bone.
-
-    facing_power: how fast the echo falls as the wall turns away from the beam.
-    floor_db: echo of a wall along the beam, relative to one that faces it.
-    level_db: echo of a wall that faces the beam.
-    gap_db: depth of the widest drop-outs.
-    attenuation_db_per_mm: two-way loss in bone.
-    """
-
-    facing_power: float
-    floor_db: float
-    level_db: float
-    gap_db: float
-    attenuation_db_per_mm: float
-
-
-def scene(grid: PolarGrid, patient: Patient, pose: HeadPose, skull: SkullEcho, rng: np.random.Generator) -> Scene:
+def scene(grid: PolarGrid, patient: Patient, pose: Pose, skull: SkullEcho, rng: np.random.Generator) -> Scene:
     """Everything the beam meets. ``rng`` belongs to the image; anatomy is drawn from the patient's own seed."""
     anatomy = np.random.default_rng(np.random.SeedSequence(patient.entropy))
     x, z = grid.positions_mm()
-    along, across = (part.astype(np.float32) for part in pose.head_coordinates(x, z))
-    distance, bearing = np.hypot(along, across), np.arctan2(across, along)
-    entry = (bearing * np.float32(N_ANGLES / (2 * np.pi))).astype(np.int32) % N_ANGLES
-    radius, slant, normal = _contour_tables(patient)
-    outside_mm = (distance - radius[entry]) * slant[entry]
-
-    beam = grid.angle_rad.astype(np.float32)[None, :]
-    # Both angles from the lateral axis: a beam at theta points along pi/2 - theta.
-    facing_skull = np.abs(np.cos(normal[entry] + np.float32(pose.rotation_rad) - (np.float32(np.pi / 2) - beam)))
+    along, across, outside_mm, entry, facing_skull = around(grid, patient.contour.radius_mm, pose)
     level, specular, attenuation = _surroundings(grid, patient, pose, outside_mm, x, z, anatomy, rng)
 
+    beam = grid.angle_rad.astype(np.float32)[None, :]
     inner = outside_mm < -patient.bone_mm
     facing_midline = np.abs(np.cos(np.float32(pose.rotation_rad) + beam) * np.ones_like(x))[inner]
     level[inner], specular[inner] = brain_echo(
@@ -76,23 +37,14 @@ def scene(grid: PolarGrid, patient: Patient, pose: HeadPose, skull: SkullEcho, r
         20 / patient.contour.half_width_mm
     )
     level[inner] = 10 * np.log10(10 ** (level[inner] / 10) + 10 ** (veil_db[inner] / 10))
-    _add_skull(level, specular, attenuation, outside_mm, entry, facing_skull, patient, skull, anatomy, rng)
+    add_skull(level, specular, attenuation, outside_mm, entry, facing_skull, patient.bone_mm, skull, anatomy, rng)
     return Scene(level, specular, attenuation)
-
-
-def _contour_tables(patient: Patient) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Per polar angle: radius (mm), cosine between radius and normal, direction of the normal (head coordinates)."""
-    radius = patient.contour.radius_mm
-    slope = (np.roll(radius, -1) - np.roll(radius, 1)) / (2 * 2 * np.pi / N_ANGLES)
-    lean = np.arctan2(slope, radius)
-    angle = np.arange(N_ANGLES) * (2 * np.pi / N_ANGLES)
-    return radius.astype(np.float32), np.cos(lean).astype(np.float32), (angle - lean).astype(np.float32)
 
 
 def _surroundings(
     grid: PolarGrid,
     patient: Patient,
-    pose: HeadPose,
+    pose: Pose,
     outside_mm: np.ndarray,
     x: np.ndarray,
     z: np.ndarray,
@@ -212,34 +164,3 @@ def _wall_layers(wall_mm: float, anatomy: np.random.Generator) -> tuple[np.ndarr
     for edge in edges[:4]:
         line += 10 ** (anatomy.uniform(-26, -15) / 20) * np.exp(-(((depth - edge) / 0.5) ** 2))
     return level.astype(np.float32), line.astype(np.float32)
-
-
-def _add_skull(
-    level: np.ndarray,
-    specular: np.ndarray,
-    attenuation: np.ndarray,
-    outside_mm: np.ndarray,
-    entry: np.ndarray,
-    facing: np.ndarray,
-    patient: Patient,
-    skull: SkullEcho,
-    anatomy: np.random.Generator,
-    rng: np.random.Generator,
-) -> None:
-    """Write the bone into the maps, in place: angle-dependent echo, sutures, loss."""
-    gain_db = 1.5 * smooth_curve(anatomy, N_ANGLES, 0.012, True) + 3.0 * smooth_curve(rng, N_ANGLES, 0.045, True)
-    position = np.arange(N_ANGLES) / N_ANGLES
-    for _ in range(anatomy.integers(1, 4)):
-        away = np.abs((position - anatomy.random() + 0.5) % 1 - 0.5)
-        gain_db = gain_db - anatomy.uniform(4, 14) * np.exp(-((away / anatomy.uniform(0.006, 0.014)) ** 2))
-    thickness = patient.bone_mm * np.clip(1 + 0.3 * smooth_curve(anatomy, N_ANGLES, 0.04, True), 0.4, 1.0)
-    for _ in range(3):  # Poor coupling or a bad angle takes out whole stretches of the wall, ends of the head first.
-        away = np.abs((position - rng.choice([0.0, 0.5, rng.random()]) + rng.normal(0, 0.05) + 0.5) % 1 - 0.5)
-        gain_db = gain_db - skull.gap_db * rng.uniform(0, 1) * np.exp(-((away / rng.uniform(0.02, 0.09)) ** 4))
-    bone = (outside_mm <= 0) & (outside_mm >= -thickness[entry])
-    floor = 10 ** (skull.floor_db / 20)
-    turned = floor + (1 - floor) * facing[bone] ** skull.facing_power
-    amplitude = turned * 10 ** ((skull.level_db + gain_db[entry[bone]]) / 20)
-    specular[bone] = amplitude
-    level[bone] = 20 * np.log10(amplitude) - 9
-    attenuation[bone] = skull.attenuation_db_per_mm

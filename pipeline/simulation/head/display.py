@@ -2,13 +2,14 @@
 
 import numpy as np
 
-from pipeline.simulation.head import HeadContour, HeadPose
+from pipeline.simulation.head.contour import HeadContour
+from pipeline.simulation.outline import Pose
 from pipeline.simulation.overlay import black_box, burn_text, calipers, dotted_curve, grey_bar, ruler
 from pipeline.simulation.scan import Frame
 
 
 def burn_in(
-    image: np.ndarray, overlay: str, frame: Frame, contour: HeadContour, pose: HeadPose, rng: np.random.Generator
+    image: np.ndarray, overlay: str, frame: Frame, contour: HeadContour, pose: Pose, rng: np.random.Generator
 ) -> None:
     """Draw the graphics named by ``Device.overlay`` in place."""
     if overlay == "hc18":
@@ -45,7 +46,7 @@ def _text_heavy(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> No
         grey_bar(image, 0, 8, 16, 30)
 
 
-def _low_cost(image: np.ndarray, frame: Frame, contour: HeadContour, pose: HeadPose, rng: np.random.Generator) -> None:
+def _low_cost(image: np.ndarray, frame: Frame, contour: HeadContour, pose: Pose, rng: np.random.Generator) -> None:
     if rng.random() < 0.45:
         # People place calipers by eye: a millimetre or so off the edge.
         axes = np.array([0, np.pi / 2, np.pi, -np.pi / 2])
@@ -64,7 +65,7 @@ def _foreign(image: np.ndarray, frame: Frame, rng: np.random.Generator) -> None:
     burn_text(image, ("OB 3.5M", f"G{rng.integers(40, 99)} D{rng.integers(10, 20)}cm", "FR 14"), 0.01, 0.01, 255, False)
 
 
-def _to_pixels(angle_rad: np.ndarray, scale: float, frame: Frame, contour: HeadContour, pose: HeadPose) -> np.ndarray:
+def _to_pixels(angle_rad: np.ndarray, scale: float, frame: Frame, contour: HeadContour, pose: Pose) -> np.ndarray:
     """Points of the scaled skull contour as (column, row), (n, 2)."""
     radius = contour.radius_at(angle_rad) * scale
     direction = angle_rad + pose.rotation_rad

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-N_ANGLES = 4096
+from pipeline.simulation.outline import N_ANGLES, Pose
 
 
 @dataclass(frozen=True)
@@ -67,27 +67,9 @@ def head_contour(
     )
 
 
-@dataclass(frozen=True)
-class HeadPose:
-    """Where the head lies in the image plane. x: lateral, z: depth below the probe face, both in millimetres.
-
-    rotation_rad: angle of the midline to the lateral axis (positive turns the forehead deeper).
-    """
-
-    centre_x_mm: float
-    centre_z_mm: float
-    rotation_rad: float
-
-    def head_coordinates(self, x_mm: np.ndarray, z_mm: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Image-plane positions in head coordinates (along, across the midline), in millimetres."""
-        dx, dz = x_mm - self.centre_x_mm, z_mm - self.centre_z_mm
-        cosine, sine = np.cos(self.rotation_rad), np.sin(self.rotation_rad)
-        return dx * cosine + dz * sine, dz * cosine - dx * sine
-
-
-def rasterise(contour: HeadContour, pose: HeadPose, x_mm: np.ndarray, z_mm: np.ndarray) -> np.ndarray:
+def rasterise(contour: HeadContour, pose: Pose, x_mm: np.ndarray, z_mm: np.ndarray) -> np.ndarray:
     """Filled mask, uint8 (HxW) with 1 where the pixel centre lies inside; cut by the frame only, as HC18 annotates."""
-    along, across = pose.head_coordinates(x_mm[None, :], z_mm[:, None])
+    along, across = pose.own_coordinates(x_mm[None, :], z_mm[:, None])
     distance = np.hypot(along, across)
     mask = distance <= contour.radius_mm.min()
     unsure = ~mask & (distance <= contour.radius_mm.max())

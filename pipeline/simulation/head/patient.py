@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.head import HeadContour, HeadPose, head_circumference_mm, head_contour
+from pipeline.simulation.head.contour import HeadContour, head_circumference_mm, head_contour
+from pipeline.simulation.outline import Pose
 from pipeline.simulation.scan import Frame, Sector
 
 
@@ -88,7 +89,7 @@ def sample_patient(population: Population, entropy: tuple[int, ...]) -> Patient:
 
 def sample_view(
     population: Population, aperture: Aperture, size: tuple[int, int], patient: Patient, rng: np.random.Generator
-) -> tuple[Frame, Sector, HeadPose]:
+) -> tuple[Frame, Sector, Pose]:
     """Place the head in a frame of ``size`` (width, height) pixels and the frame in the sector of the probe."""
     width, height = size
     contour = patient.contour
@@ -112,4 +113,4 @@ def sample_view(
     half_angle = np.arctan(0.5 * rng.uniform(*aperture.cover) * width * pixel / (radius + centre_z))
     depth = (top + height * pixel) * rng.uniform(*aperture.depth_cover)
     sector = Sector(float(radius), float(np.clip(half_angle, 0.3, 0.85)), float(depth))
-    return frame, sector, HeadPose(float(centre_x), float(centre_z), float(rotation))
+    return frame, sector, Pose(float(centre_x), float(centre_z), float(rotation))

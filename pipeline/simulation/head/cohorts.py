@@ -1,22 +1,23 @@
-"""Definitions of the four simulated cohorts: who is scanned with what."""
+"""Definitions of the four cohorts of fetal heads: who is scanned with what."""
 
 from dataclasses import dataclass
 
 from pipeline.simulation.device import Device
-from pipeline.simulation.patient import Aperture, Population
+from pipeline.simulation.head.patient import Aperture, Population
 
 
 @dataclass(frozen=True)
-class CohortDefinition:
+class HeadCohort:
     """images_per_patient: consecutive indices go to patients in this pattern, repeated for ever."""
 
     population: Population
+    aperture: Aperture
     device: Device
     images_per_patient: tuple[int, ...]
     annotated: bool = True
 
 
-PHANTOM_A = CohortDefinition(
+PHANTOM_A = HeadCohort(
     Population(
         trimester_weights=(0.12, 0.66, 0.22),
         cephalic_index=(0.79, 0.04),
@@ -30,10 +31,10 @@ PHANTOM_A = CohortDefinition(
         fluid=(0.2, 1.3),
         clutter=0.35,
     ),
+    Aperture(radius_mm=(42, 62), cover=(0.65, 1.25), depth_cover=(0.95, 1.35)),
     Device(
         name="simulated-convex-a",
         sizes=((400, 270),),
-        aperture=Aperture(radius_mm=(42, 62), cover=(0.65, 1.25), depth_cover=(0.95, 1.35)),
         axial_mm=(0.19, 0.28),
         lateral_mm=(0.48, 0.72),
         looks=3,
@@ -58,7 +59,7 @@ PHANTOM_A = CohortDefinition(
     images_per_patient=(1, 1, 2, 1, 1, 1, 3),
 )
 
-PHANTOM_B = CohortDefinition(
+PHANTOM_B = HeadCohort(
     Population(
         trimester_weights=(0.0, 0.75, 0.25),
         cephalic_index=(0.77, 0.045),
@@ -72,10 +73,10 @@ PHANTOM_B = CohortDefinition(
         fluid=(0.2, 1.4),
         clutter=0.85,
     ),
+    Aperture(radius_mm=(38, 58), cover=(0.85, 1.6), depth_cover=(1.0, 1.4)),
     Device(
         name="simulated-convex-b",
         sizes=((384, 264),),
-        aperture=Aperture(radius_mm=(38, 58), cover=(0.85, 1.6), depth_cover=(1.0, 1.4)),
         axial_mm=(0.2, 0.28),
         lateral_mm=(0.45, 0.75),
         looks=2,
@@ -100,7 +101,7 @@ PHANTOM_B = CohortDefinition(
     images_per_patient=(1, 1, 2),
 )
 
-PHANTOM_C = CohortDefinition(
+PHANTOM_C = HeadCohort(
     Population(
         trimester_weights=(0.06, 0.3, 0.64),
         cephalic_index=(0.82, 0.055),
@@ -114,10 +115,10 @@ PHANTOM_C = CohortDefinition(
         fluid=(0.0, 0.7),
         clutter=0.5,
     ),
+    Aperture(radius_mm=(35, 55), cover=(0.7, 1.15), depth_cover=(0.92, 1.1)),
     Device(
         name="simulated-low-cost-c",
         sizes=((350, 301), (350, 280), (304, 342), (320, 320)),
-        aperture=Aperture(radius_mm=(35, 55), cover=(0.7, 1.15), depth_cover=(0.92, 1.1)),
         axial_mm=(0.25, 0.42),
         lateral_mm=(0.65, 1.15),
         looks=2,
@@ -142,7 +143,7 @@ PHANTOM_C = CohortDefinition(
     images_per_patient=(1, 2, 1),
 )
 
-PHANTOM_D = CohortDefinition(
+PHANTOM_D = HeadCohort(
     Population(
         trimester_weights=(0.0, 0.3, 0.7),
         cephalic_index=(0.78, 0.06),
@@ -156,10 +157,10 @@ PHANTOM_D = CohortDefinition(
         fluid=(0.0, 0.5),
         clutter=0.5,
     ),
+    Aperture(radius_mm=(8, 14), cover=(1.0, 1.5), depth_cover=(0.96, 1.02)),
     Device(
         name="simulated-phased-array-d",
         sizes=((256, 256),),
-        aperture=Aperture(radius_mm=(8, 14), cover=(1.0, 1.5), depth_cover=(0.96, 1.02)),
         axial_mm=(0.8, 1.1),
         lateral_mm=(2.0, 3.0),
         looks=1,
@@ -185,7 +186,7 @@ PHANTOM_D = CohortDefinition(
     annotated=False,
 )
 
-DEFINITIONS = {
+COHORTS = {
     "phantom_a": PHANTOM_A,
     "phantom_b": PHANTOM_B,
     "phantom_c": PHANTOM_C,
