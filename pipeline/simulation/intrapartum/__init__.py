@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.intrapartum.anatomy import Patient, sample_patient
+from pipeline.simulation.intrapartum.anatomy import Patient, inferior_end, sample_patient
 from pipeline.simulation.intrapartum.cohorts import COHORTS, Field, IntrapartumCohort
 from pipeline.simulation.intrapartum.display import burn_in
 from pipeline.simulation.intrapartum.ellipse import Ellipse, gap_mm
@@ -44,8 +44,11 @@ class Labour:
         return mask
 
     def targets(self) -> dict[str, float]:
-        """Angle of progression in degrees, shortest distance from the symphysis to the head in mm; both analytic."""
-        return {"aop_deg": self.patient.aop_deg, "hsd_mm": gap_mm(self.symphysis, self.head)}
+        """Angle of progression in degrees, shortest distance from the symphysis' inferior end to the head in mm; both
+        analytic.
+        """
+        end = Ellipse(inferior_end(self.symphysis), 0, 0, 0)
+        return {"aop_deg": self.patient.aop_deg, "hsd_mm": gap_mm(end, self.head)}
 
     def burn_in(self, image: np.ndarray, overlay: str, frame: Frame, rng: np.random.Generator) -> None:
         burn_in(image, overlay, frame, rng)
