@@ -258,8 +258,8 @@ def main() -> None:
             done = [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
             if any(all(row[part] == value for part, value in key.items()) for row in done):
                 continue
-            words = [name, str(args.labels), str(replicate), *(change.replace("/", "_") for change in args.changes)]
-            folder = args.out / "-".join(words)
+            words = [name, args.labels, replicate, f"{args.seconds:g}s", *args.changes]
+            folder = args.out / "-".join(str(word).replace("/", "_") for word in words)
             folder.mkdir(exist_ok=True)
             row = key | run(args, changed(base, name, args.changes), name, replicate, folder)
             with rows.open("a") as file:
