@@ -180,7 +180,7 @@ class World:
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(config))
+        (self.root / "params.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out if self.held_out else 0)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]

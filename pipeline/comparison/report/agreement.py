@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
 from pipeline.comparison.report.drawing import INK, figure_of, inline_svg
+from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import series
 from pipeline.comparison.statistics.angles import Angles
 from pipeline.comparison.statistics.summary import Result
 from pipeline.config.arms import Arm
+from pipeline.tasks.metrics import METRICS
 
 SYNTHETIC = 2
 """Arms with synthetic data beside the baseline, those with the best mean primary."""
@@ -52,7 +52,7 @@ def _panel(panel, one: Angles, spec: Arm) -> None:
     panel.axhline(0, color=INK, lw=0.8, zorder=1)
     panel.grid(axis="y")
     panel.tick_params(labelbottom=True)
-    panel.scatter(own.means, own.differences, s=14, marker=marker, color=colour, alpha=0.55, lw=0, zorder=2)
+    panel.scatter(own.means, own.differences, s=22, marker=marker, color=colour, alpha=0.55, lw=0, zorder=2)
     if own.bias is None:
         panel.text(0.5, 0.5, "nothing could be measured", transform=panel.transAxes, ha="center", color=INK)
         return
@@ -62,8 +62,5 @@ def _panel(panel, one: Angles, spec: Arm) -> None:
     beside = panel.get_yaxis_transform()
     for value, style in lines:
         panel.axhline(value, color=colour, lw=1.5, ls=style, zorder=3)
-        text = f"{value:+.1f}".replace("-", "−")
+        text = Display(METRICS["aop_deg"]).difference(value)
         panel.text(1.01, value, text, transform=beside, ha="left", va="center", color=INK, fontsize=9)
-    # Room for the numbers at the ends even where there is one case.
-    reach = np.abs([value for value, _ in lines]).max()
-    panel.update_datalim([(panel.dataLim.x0, -1.1 * reach), (panel.dataLim.x1, 1.1 * reach)])
