@@ -132,6 +132,11 @@ def _structures(config) -> Iterator[str]:
         )
     if primary.startswith("hc_") and "head" not in config.task.structures.values():
         yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"
+    for name in (name for name, one in config.segmenters.items() if one.outputs == "exclusive" and count == 1):
+        yield (
+            f"segmenters.{name}.outputs is 'exclusive', and task.structures names one, which nothing excludes; say "
+            "independent"
+        )
     if config.kinds.sam and count > MASK_TOKENS:
         yield f"task.structures names {count}, segmenter '{config.kinds.sam[0]}' tells {MASK_TOKENS} apart; merge some"
     if config.diffusion.needs_masks and count > MAX_CONTOURS:

@@ -151,6 +151,18 @@ def test_unknown_preset_lists_the_known_ones():
             ["'segmenters.unet", "weights 'lite0' are of the backbone tu-tf_efficientnet_lite0, not mobilenet_v2"],
         ),
         (lambda p: p["segmenters"]["unet"].update(prompt="none"), ["'segmenters.unet.prompt' of 'unet'"]),
+        (
+            lambda p: p["segmenters"]["unet"].update(outputs="softmax"),
+            ["'segmenters.unet.outputs' is 'softmax'", "'independent' or 'exclusive'"],
+        ),
+        (
+            lambda p: p["segmenters"]["unet"].update(outputs="exclusive"),
+            ["segmenters.unet.outputs is 'exclusive', and task.structures names one"],
+        ),
+        (
+            lambda p: two_sided(p) or p["segmenters"]["sam"].update(outputs="exclusive", prompt="whole_box"),
+            ["'segmenters.sam", "each has a pass of its own", "prompt: none"],
+        ),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
         (lambda p: p["phantom"].update(view="brain"), ["'phantom.view' is 'brain'", "'head' or 'intrapartum'"]),

@@ -115,7 +115,7 @@ def build(base: Path, settings: Settings, n_structures: int) -> Sam:
     drawn from torch's global generator, because the initialisation is part of a replicate.
     """
     network = load_base(base, settings.base, n_structures)
-    network.prompt = settings.prompt
+    network.prompt, network.outputs = settings.prompt, settings.outputs
     choose_trained(network, settings.train, getattr(settings, "lora_rank", None))
     on_lite0 = settings.base.weights == LITE0
     if on_lite0 or (settings.base.weights is None and settings.train == "full"):
