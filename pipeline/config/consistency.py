@@ -91,6 +91,11 @@ def _generator(diffusion, views, sample) -> Iterator[str]:
 def _handedness(config) -> Iterator[str]:
     """Symphysis and head have sides: the angle between them is told from its mirror image."""
     if not {"symphysis", "head"} <= set(config.task.structures.values()):
+        for name in (name for name, cohort in config.cohorts.items() if cohort.mirrored is not None):
+            yield (
+                f"cohorts.{name}.mirrored is of a task with a symphysis and a head, and task.structures has not both; "
+                "leave it out"
+            )
         return
     for key, section in (
         ("augment", config.augment),

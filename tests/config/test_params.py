@@ -165,6 +165,18 @@ def test_unknown_preset_lists_the_known_ones():
         ),
         (lambda p: p["cohorts"]["phantom_b"].update(role="train"), ["'cohorts.phantom_b'", "splits"]),
         (lambda p: p["cohorts"]["phantom_a"]["splits"].update(test=0.5), ["add up to 1"]),
+        (
+            lambda p: p["cohorts"]["phantom_b"].update(mirrored=False),
+            ["cohorts.phantom_b.mirrored is of a task with a symphysis and a head", "leave it out"],
+        ),
+        (
+            lambda p: two_sided(p) or p["cohorts"]["phantom_d"].update(mirrored=True),
+            ["'cohorts.phantom_d'", "role 'foreign'; leave mirrored out"],
+        ),
+        (
+            lambda p: two_sided(p) or p["cohorts"]["phantom_b"].update(mirrored="left"),
+            ["'cohorts.phantom_b.mirrored' is 'left'", "valid boolean"],
+        ),
         (lambda p: p["phantom"].update(view="brain"), ["'phantom.view' is 'brain'", "'head' or 'intrapartum'"]),
         (lambda p: p["phantom"].pop("view"), ["'phantom.view' is missing"]),
         (
@@ -315,6 +327,11 @@ def test_bad_parameters_name_the_key_and_what_is_allowed(edited, change, words):
 def test_without_flips_a_task_may_have_sides(edited):
     assert edited(two_sided).task.structures == {"pubic_symphysis": "symphysis", "fetal_head": "head"}
     assert edited(lambda p: stable(p) or two_sided(p)).diffusion.flip is False
+
+
+def test_a_cohort_may_be_mirrored(edited):
+    cohorts = edited(lambda p: two_sided(p) or p["cohorts"]["phantom_b"].update(mirrored=True)).cohorts
+    assert [cohorts[name].head_side for name in ("phantom_a", "phantom_b", "phantom_c")] == ["right", "left", "right"]
 
 
 @pytest.mark.parametrize("roles", [{"head": "head"}, {"symphysis": "symphysis"}, {"a": None, "head": "head"}])
