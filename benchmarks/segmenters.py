@@ -5,10 +5,11 @@
     python -m benchmarks.segmenters ... --encoder mobilenet_v2.npz --models unet:scratch unet:all unet:decoder
 
 A model is ``small_unet`` (the U-Net of ``filter``), or a name under ``segmenters`` in the parameters; ``unet:decoder``
-changes what of it is trained, ``--image-size`` the size of all of them. Every cell trains on n labels alone, for as
-many steps as fit into the processor time of ``--steps`` steps of the first model, measured on a few steps of each
-before; with ``--equal-steps`` for ``--steps``. Scores are per case at native resolution; printed per cell and, at the
-end, as means over replicates with the least and the most. ``--val-only`` opens no test case.
+changes what of it is trained, ``unet:exclusive`` what its logits stand for, ``--image-size`` the size of all of them.
+Every cell trains on n labels alone, for as many steps as fit into the processor time of ``--steps`` steps of the first
+model, measured on a few steps of each before; with ``--equal-steps`` for ``--steps``. Scores are per case at native
+resolution; printed per cell and, at the end, as means over replicates with the least and the most. ``--val-only`` opens
+no test case. Several structures have their own Dice and HD95, and with a symphysis and a head the angle is scored too.
 """
 
 import argparse
@@ -16,27 +17,33 @@ import json
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
 
 from pipeline.config.params import load_params
+from pipeline.config.section import Outputs
 from pipeline.data.dataset import read_dataset
 from pipeline.data.labels import label_subset
 from pipeline.data.stacking import stack_images, stack_masks
+from pipeline.data.structures import Structure
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, fit
 from pipeline.networks.parameters import count_parameters
 from pipeline.networks.small_unet import build_unet
 from pipeline.run import seeds
+from pipeline.tasks.metrics import PAIR
 from pipeline.tasks.segmentation.inference import predict_native
-from pipeline.tasks.segmentation.scores import score_region
+from pipeline.tasks.segmentation.scores import pair_of, regions_of, score_case
 
 CPU = torch.device("cpu")
-METRICS = ("dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent")
+METRICS = {"dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent", "aop_error_deg", "aop_official_error_deg",
+           "aop_failed"}  # fmt: skip
 TRIAL = 6
 
 
@@ -48,42 +55,47 @@ class Model:
         if name == "small_unet":
             self.size = image_size or config.filter.image_size
             return
-        segmenter, _, train = name.partition(":")
+        segmenter, *changed = name.split(":")
         settings = config.segmenters[segmenter]
         of_base = {"weights": encoder} if encoder and settings.kind == "unet" else {}
         of_base |= {"image_size": image_size} if image_size else {}
-        changes = {"base": settings.base.model_copy(update=of_base)} | ({"train": train} if train else {})
+        changes = {"base": settings.base.model_copy(update=of_base)}
+        changes |= {"outputs" if word in get_args(Outputs) else "train": word for word in changed}
         self.settings = settings.model_copy(update=changes)
         self.size = self.settings.base.image_size
         self.base = bases / name.replace(":", "-")
         self.kind = import_module(f"pipeline.networks.{settings.kind}.checkpoint")
         self.kind.save_base(self.base, self.settings, *([config.seed] if settings.kind == "sam" else []))
 
-    def build(self):
+    def build(self, n_structures: int):
         if self.settings is None:
-            return build_unet(self.config.filter.channels, 1)
-        return self.kind.build(self.base, self.settings, 1)
+            return build_unet(self.config.filter.channels, n_structures)
+        return self.kind.build(self.base, self.settings, n_structures)
 
     def recipe(self, steps: int) -> Recipe:
         return replace(Recipe.of(self.settings or self.config.filter), steps=steps)
 
 
-def seconds_per_step(model: Model, pool: ImagePool) -> float:
+def seconds_per_step(model: Model, pool: ImagePool, n_structures: int) -> float:
     """Processor time of a step, from a few; what comes before the first one is not counted."""
     marks: list[float] = []
-    fit(model.build(), pool, model.recipe(TRIAL), n_structures=1, seed=0, device=CPU,
+    fit(model.build(n_structures), pool, model.recipe(TRIAL), n_structures=n_structures, seed=0, device=CPU,
         on_step=lambda step, loss: marks.append(time.process_time()))  # fmt: skip
     return statistics.median(np.diff(marks))
 
 
-def scores_of(network, cases, size: int) -> dict[str, float | None]:
-    found = [score_region(predicted == 1, case.mask == 1, case.pixel_mm, is_head=True)
-             for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True)]  # fmt: skip
-    means = {}
-    for name in METRICS:
-        known = [value for one in found if (value := one.get(name)) is not None]
-        means[name] = round(float(np.mean(known)), 4) if known else None
-    return means
+def scores_of(network, cases, size: int, structures: Sequence[Structure]) -> dict[str, float]:
+    """Means over the cases by metric, of several structures with the name of each before it."""
+    regions, pair = regions_of(structures, {}), pair_of(structures)
+    values: dict[str, list[float]] = {}
+    for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True):
+        for row in score_case(predicted, case, regions, pair):
+            if row["metric"] in METRICS:
+                name = (
+                    row["metric"] if len(regions) == 1 or row["region"] == PAIR else f"{row['region']} {row['metric']}"
+                )
+                values.setdefault(name, []).append(row["value"])
+    return {name: round(float(np.mean(known)), 4) for name, known in values.items()}
 
 
 def main() -> None:
@@ -109,13 +121,14 @@ def main() -> None:
     cohorts = {f"{args.train.name} {split}": dataset.split(split) for split in splits}
     cohorts |= {path.name: read_dataset(path, splits=["test"]).cases for path in args.held_out}
     with tempfile.TemporaryDirectory() as folder:
+        structures, count = dataset.structures, dataset.n_structures
         models = [Model(name, config, args.encoder, args.image_size, Path(folder)) for name in args.models]
 
         def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
             cases = label_subset(dataset.cases, n, replicate, config.seed)
             return ImagePool(stack_images(cases, model.size), stack_masks(cases, model.size), augmentation)
 
-        cost = {model.name: seconds_per_step(model, pool_of(model, args.labels[0], 0)) for model in models}
+        cost = {model.name: seconds_per_step(model, pool_of(model, args.labels[0], 0), count) for model in models}
         first = cost[models[0].name]
         steps = {name: args.steps if args.equal_steps else round(args.steps * first / s) for name, s in cost.items()}
         print(json.dumps({"seconds_per_step": {k: round(v, 3) for k, v in cost.items()}, "steps": steps}), flush=True)
@@ -126,13 +139,13 @@ def main() -> None:
                     seed = seeds.derive(config.seed, "finetune", n, replicate)
                     torch.manual_seed(seed)
                     pool = pool_of(model, n, replicate)
-                    network = model.build()
+                    network = model.build(count)
                     about = {"labels": n, "model": model.name, **count_parameters(network)}
                     start = time.process_time()
-                    fit(network, pool, model.recipe(steps[model.name]), n_structures=1, seed=seed, device=CPU)
+                    fit(network, pool, model.recipe(steps[model.name]), n_structures=count, seed=seed, device=CPU)
                     seconds = time.process_time() - start
                     for cohort, cases in cohorts.items():
-                        scores = scores_of(network, cases, model.size)
+                        scores = scores_of(network, cases, model.size, structures)
                         table.setdefault((n, model.name, cohort), []).append(scores)
                         cell = about | {"replicate": replicate, "cohort": cohort}
                         print(json.dumps({**cell, **scores, "cpu_s": round(seconds)}), flush=True)
@@ -144,10 +157,9 @@ def main() -> None:
             "cases": len(cohorts[cohort]),
             "replicates": len(cells),
         }
-        for metric in METRICS:
-            values = [cell[metric] for cell in cells if cell[metric] is not None]
-            if values:
-                summary[metric] = [round(statistics.mean(values), 4), min(values), max(values)]
+        for metric in cells[0]:
+            values = [cell[metric] for cell in cells]
+            summary[metric] = [round(statistics.mean(values), 4), min(values), max(values)]
         print(json.dumps(summary))
 
 

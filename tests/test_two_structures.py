@@ -72,7 +72,7 @@ def params(tmp_path_factory):
     changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
     changed["segmenters"]["sam"]["views"] = 2
     del changed["segmenters"]["sam"]["checkpointing"]
-    changed["segmenters"]["unet"].update(deep_supervision=True)
+    changed["segmenters"]["unet"].update(deep_supervision=True, outputs="exclusive")
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     rare = {"real": 0.5, "curated": True, "generous": True}
     changed["arms"]["generous"] = changed["arms"]["synthetic"] | rare

@@ -88,6 +88,11 @@ def _generator(diffusion, views, sample) -> Iterator[str]:
 def _handedness(config) -> Iterator[str]:
     """Symphysis and head have sides: the angle between them is told from its mirror image."""
     if not {"symphysis", "head"} <= set(config.task.structures.values()):
+        for name in (name for name, cohort in config.cohorts.items() if cohort.mirrored is not None):
+            yield (
+                f"cohorts.{name}.mirrored is of a task with a symphysis and a head, and task.structures has not both; "
+                "leave it out"
+            )
         return
     for key, section in (
         ("augment", config.augment),
@@ -129,6 +134,11 @@ def _structures(config) -> Iterator[str]:
         )
     if primary.startswith("hc_") and "head" not in config.task.structures.values():
         yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"
+    for name in (name for name, one in config.segmenters.items() if one.outputs == "exclusive" and count == 1):
+        yield (
+            f"segmenters.{name}.outputs is 'exclusive', and task.structures names one, which nothing excludes; say "
+            "independent"
+        )
     if config.kinds.sam and count > MASK_TOKENS:
         yield f"task.structures names {count}, segmenter '{config.kinds.sam[0]}' tells {MASK_TOKENS} apart; merge some"
     if config.diffusion.needs_masks and count > MAX_CONTOURS:

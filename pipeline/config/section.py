@@ -12,6 +12,8 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 """A part of something that is not the whole."""
 Name = Annotated[str, Field(pattern=r"^[a-z0-9_]+$")]
 Precision = Literal["no", "fp16", "bf16"]
+Outputs = Literal["independent", "exclusive"]
+"""What a segmenter's logits stand for, see networks/outputs.py."""
 
 
 class Section(BaseModel):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from pipeline.config.section import NonNegative, Positive, PositiveFloat, Precision, Section
+from pipeline.config.section import NonNegative, Outputs, Positive, PositiveFloat, Precision, Section
 from pipeline.run.errors import InputError
 
 MASK_TOKENS = 4
@@ -80,8 +80,12 @@ SamBase = Annotated[
 
 
 class Tuning(Section):
-    """How long and how fast a segmenter is fine-tuned."""
+    """How long and how fast a segmenter is fine-tuned, and on what.
 
+    outputs: independent, a sigmoid a structure; or exclusive, one softmax over background and structures.
+    """
+
+    outputs: Outputs = "independent"
     mixed_precision: Precision
     steps: Positive
     batch: Positive
@@ -96,6 +100,15 @@ class Sam(Tuning):
     kind: Literal["sam"]
     base: SamBase
     prompt: Literal["none", "whole_box", "predicted_box"]
+
+    @model_validator(mode="after")
+    def _masks_share_a_prompt(self):
+        if self.outputs == "exclusive" and self.prompt != "none":
+            raise ValueError(
+                f"outputs 'exclusive' weighs the structures of one pass against each other, and with prompt "
+                f"'{self.prompt}' each has a pass of its own; say outputs: independent, or prompt: none"
+            )
+        return self
 
 
 class SamDecoder(Sam):

@@ -1,4 +1,7 @@
-"""The objective of every segmenter: Dice + cross-entropy on cases drawn at random, augmented anew in every batch."""
+"""The objective of every segmenter: Dice + cross-entropy on cases drawn at random, augmented anew in every batch.
+
+The cross-entropy is binary for independent structures, categorical with the background for exclusive ones.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +13,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pipeline.config.augmentation import Augment, StrongAugment
+from pipeline.config.section import Outputs
 from pipeline.imaging.augment import augment, degrade
 from pipeline.learning.loop import train
 from pipeline.learning.objective import Batch
 from pipeline.learning.recipe import Recipe
+from pipeline.networks.outputs import outputs_of, structure_probabilities, with_background
 
 
 class Examples(Protocol):
@@ -59,7 +64,7 @@ def augmented(
 @dataclass(frozen=True)
 class Segmentation:
     """network: the inputs of ``examples`` → logits [B, n_structures, S, S], or a tuple of several such in training: the
-    loss is their mean, weighted where it has ``loss_weights``.
+    loss is their mean, weighted where it has ``loss_weights``; what they stand for it says by ``outputs``.
 
     cases: step → the numbers of the examples that its batch is drawn from.
     """
@@ -78,7 +83,7 @@ class Segmentation:
     def loss(self, model: nn.Module, *batch: Tensor | None) -> Tensor:
         *inputs, masks = batch
         weights = getattr(self.network, "loss_weights", None)
-        return mean_loss(model(*inputs), one_hot(masks, self.n_structures), weights)
+        return mean_loss(model(*inputs), one_hot(masks, self.n_structures), weights, outputs_of(self.network))
 
 
 def fit(
@@ -117,26 +122,43 @@ def extra_first(real: int, total: int, steps: int, pretrain: float) -> Callable[
     return cases
 
 
-def mean_loss(outputs: Tensor | tuple[Tensor, ...], target: Tensor, weights: Sequence[float] | None = None) -> Tensor:
-    """Dice + binary cross-entropy of logits; of several outputs the mean, or the sum with ``weights``."""
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    losses = [
-        dice_loss(logits, target) + functional.binary_cross_entropy_with_logits(logits, target) for logits in outputs
-    ]
-    losses = torch.stack(losses)
+def mean_loss(
+    logits: Tensor | tuple[Tensor, ...],
+    target: Tensor,
+    weights: Sequence[float] | None = None,
+    outputs: Outputs = "independent",
+) -> Tensor:
+    """Dice + cross-entropy of logits; of several the mean, or the sum with ``weights``.
+
+    Args:
+        logits: float [B, K, S, S]. target: float [B, K, S, S] of zeros and ones, without the background.
+        outputs: what the logits stand for; see :func:`cross_entropy`.
+    """
+    every = logits if isinstance(logits, tuple) else (logits,)
+    losses = torch.stack([dice_loss(one, target, outputs) + cross_entropy(one, target, outputs) for one in every])
     return losses.mean() if weights is None else losses @ losses.new_tensor(weights)
 
 
-def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft Dice of sigmoid outputs, mean over batch and structures (Milletari et al. 2016).
+def cross_entropy(logits: Tensor, target: Tensor, outputs: Outputs) -> Tensor:
+    """Independent: binary, mean over pixels and structures. Exclusive: over background and structures, mean over
+    pixels."""
+    if outputs == "independent":
+        return functional.binary_cross_entropy_with_logits(logits, target)
+    background = 1 - target.sum(dim=1, keepdim=True)
+    return functional.cross_entropy(with_background(logits), torch.cat([background, target], dim=1))
 
-    MONAI's ``DiceLoss(sigmoid=True)``, without the ten seconds its import would add to every fine-tuning process.
+
+def dice_loss(logits: Tensor, target: Tensor, outputs: Outputs = "independent") -> Tensor:
+    """One minus the soft Dice of the structures, mean over batch and structures (Milletari et al. 2016).
+
+    MONAI's ``DiceLoss(sigmoid=True)``, of exclusive outputs ``DiceLoss(softmax=True, include_background=False)``,
+    without the ten seconds its import would add to every fine-tuning process.
 
     Args:
         logits: float [B, K, S, S].
         target: float [B, K, S, S] of zeros and ones.
     """
-    probability = logits.sigmoid()
+    probability = structure_probabilities(logits, outputs)
     overlap = (probability * target).sum(dim=(2, 3))
     total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
     return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()

@@ -12,7 +12,6 @@ from pipeline.data.dataset import Dataset, LazyCases
 from pipeline.data.structures import names
 from pipeline.features import extractors
 from pipeline.features.extraction import Extractor, domain_extractor, extract
-from pipeline.features.timm_models import open_lite0
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import SmallUNet, bottleneck
 from pipeline.quality import assessment
@@ -56,8 +55,11 @@ def score_set(
     structures, foreign = names(real["reference"].structures), real["foreign"].path.name
     size = max(generated.cases[0].image.shape)
     features = {extractors.DOMAIN: _domain_features(cases | {"several": several}, network, network_size, device)}
+    lite0 = None
     for name, opened in extractors.chosen(settings.extractors):
-        features[name] = _features(cases, opened(device), size, device)
+        extractor = opened(device)
+        features[name] = _features(cases, extractor, size, device)
+        lite0 = extractor if name == extractors.LITE0 else lite0
     measures = [
         measure
         for name, found in features.items()
@@ -71,9 +73,10 @@ def score_set(
     options = {"n_structures": len(structures), "network_size": network_size, "threads": params.compute.threads}
     measured = {name: measure(some, size=size, segment=segment, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
-    if settings.extractors.lite0:
+    if lite0 is not None:
         log.info("classifier two-sample test")
-        measures += _two_sample(real["reference"].cases, features[extractors.LITE0], measured, size, device, seed)
+        found = features[extractors.LITE0]
+        measures += _two_sample(real["reference"].cases, found, lite0, measured, size, device, seed)
     log.info("distance to training images")
     places = [i for i, case_id in enumerate(reference.ids) if case_id in shown]
     descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
@@ -139,6 +142,7 @@ def _features(
 def _two_sample(
     reference: LazyCases,
     features: Mapping[str, torch.Tensor],
+    extractor: Extractor,
     measured: Mapping[str, Measured],
     size: int,
     device: torch.device,
@@ -152,7 +156,7 @@ def _two_sample(
         name: (features[name].numpy()[rows[name]], [measured[name].patients[i] for i in rows[name]]) for name in names
     }
     ids = {measured["reference"].ids[i] for i in rows["reference"]}
-    cases, extractor = reference.where(lambda row: row["id"] in ids), open_lite0(device)
+    cases = reference.where(lambda row: row["id"] in ids)
     degraded = {
         view: extract(extractor, (letterbox(change(case.image, size), size)[0] for case in cases), device).numpy()
         for view, change in degradations(size).items()

@@ -1,5 +1,6 @@
 """What a view of the body gives the simulator: cohorts by name, and the anatomy of a case with its truth."""
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -25,12 +26,16 @@ class Anatomy(Protocol):
         """Draw the graphics named by ``Device.overlay`` in place."""
 
 
-class CohortDefinition(Protocol):
-    """images_per_patient: consecutive indices go to patients in this pattern, repeated for ever."""
+@dataclass(frozen=True, kw_only=True)
+class CohortDefinition:
+    """Who is scanned with what; a view adds the people and how they are scanned.
+
+    images_per_patient: consecutive indices go to patients in this pattern, repeated for ever.
+    """
 
     device: Device
     images_per_patient: tuple[int, ...]
-    annotated: bool
+    annotated: bool = True
 
 
 class Placed(NamedTuple):

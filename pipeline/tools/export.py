@@ -81,7 +81,8 @@ def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
     """Write ``out`` after ONNX Runtime has computed from it what torch computes.
 
     Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
-    structures' names and S are in the file's metadata.
+    structures' names, S and what the logits stand for (``independent``: a sigmoid each; ``exclusive``: a softmax with 0
+    for the background) are in the file's metadata.
 
     Args:
         base: of a SAM decoder on Lite0, the folder that it started from; None for ``models/base/<its name>``.
@@ -96,6 +97,7 @@ def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
 
     from pipeline.data.structures import from_json, names
     from pipeline.networks.kinds import kind_of
+    from pipeline.networks.outputs import outputs_of
     from pipeline.networks.segmenter import load_segmenter
 
     network, about = load_segmenter(kind_of(model), model, "cpu", base)
@@ -107,7 +109,7 @@ def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
     how = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}, "dynamo": True, "verbose": False}
     written = torch.onnx.export(network, (images[:2],), **named, **how).model_proto
     known = ",".join(names(from_json(about["structures"])))
-    onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size)})
+    onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size), "outputs": outputs_of(network)})
     data = written.SerializeToString()
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -18,10 +18,10 @@ from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
-from pipeline.tools.segment import PAIR_COLUMNS, pair_row
+from pipeline.tools.measurements import HEAD_COLUMNS, PAIR_COLUMNS, head_cells, pair_cells
 
 log = logging.getLogger("pipeline.measure")
-COLUMNS = ("file", *PAIR_COLUMNS, "circumference_px", "circumference_mm", "warning", "error")
+COLUMNS = ("file", *PAIR_COLUMNS, *HEAD_COLUMNS, "warning", "error")
 CONVENTIONS = {(1, 2): "PSFHS", (7, 8): "IUGC"}
 """Values of symphysis and head → whose they are."""
 OVERLAY_PX = 512
@@ -93,7 +93,6 @@ def measured(path: Path, image_path: Path | None, pixel_mm: float | None, args: 
 
     from pipeline.decoding.decode import decode_image, decode_mask
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
     from pipeline.tasks.segmentation.biometry.progression import measure_progression
     from pipeline.tasks.segmentation.progression_drawing import draw_progression
 
@@ -107,12 +106,11 @@ def measured(path: Path, image_path: Path | None, pixel_mm: float | None, args: 
             here, there = ("{1} x {0}".format(*one.shape) for one in (mask, image))
             raise InputError(f"mask '{path.name}' has {here} pixels, its image {there}; export both at the same size")
     progression = measure_progression(mask == 1, mask == 2, args.head_side)
-    row = pair_row(progression, pixel_mm)
+    cells = head_cells(mask == 2, pixel_mm)
+    warnings = [*progression.notes, *filter(None, [cells.pop("warning", None)])]
+    row = pair_cells(progression, pixel_mm) | cells | {"warning": "; ".join(warnings)}
     if progression.failure is not None:
-        row |= {"error": str(progression.failure), "warning": "; ".join(progression.notes)}
-    if circumference := head_circumference_px(mask == 2):
-        row["circumference_px"] = round(circumference, 2)
-        row["circumference_mm"] = round(circumference * pixel_mm, 2) if pixel_mm else None
+        row["error"] = str(progression.failure)
     height = max(OVERLAY_PX, len(mask))
     return row, draw_progression(with_contour(image, mask, height), progression, height / len(mask))
 

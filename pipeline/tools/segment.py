@@ -15,21 +15,17 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.cohorts.bounds import BOUNDS
 from pipeline.data.tables import write_table
 from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
+from pipeline.tools.measurements import HEAD_COLUMNS, PAIR_COLUMNS, head_cells, pair_cells
 from pipeline.tools.pixel_sizes import choose_pixel_size
 
 log = logging.getLogger("pipeline.segment")
-COLUMNS = ("file", "structure", "area_px", "area_share", "circumference_px", "circumference_mm", "warning", "error")
-PAIR_COLUMNS = ("aop_deg", "hsd_px", "hsd_mm", "hsd_infrapubic_px", "hsd_infrapubic_mm", "head_direction_deg")
-"""Of the row of the pair, where the segmenter has a symphysis and a head."""
-HEAD_MM = BOUNDS["measured circumference"].refuse
-"""Plausible circumferences of a fetal head, in millimetres."""
+COLUMNS = ("file", "structure", "area_px", "area_share", *HEAD_COLUMNS, "warning", "error")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,7 +59,6 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.segmenter import load_segmenter
     from pipeline.run.compute import setup
-    from pipeline.tasks.metrics import PAIR
     from pipeline.tasks.segmentation.biometry.progression import measure_progression
     from pipeline.tasks.segmentation.inference import predict_native
     from pipeline.tasks.segmentation.progression_drawing import draw_progression
@@ -85,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
                 rows, overlay = measure(mask, structures, pixel_mm), with_contour(image, mask, height=len(mask))
                 if pair is not None:
                     progression = measure_progression(mask == pair.symphysis, mask == pair.head, args.head_side)
-                    rows.append({"structure": PAIR} | pair_row(progression, pixel_mm))
+                    rows.append(pair_row(progression, pixel_mm))
                     overlay = draw_progression(overlay, progression)
                 pictures = {"masks": mask, "overlays": overlay}
             # Decoders raise all kinds, and no image may stop the others.
@@ -123,30 +118,20 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
     The structure of role ``head`` has a circumference too, in pixels and, with the edge of a pixel ``pixel_mm``, in
     millimetres, with a warning where no head has it.
     """
-    from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
-
     rows = []
     for index, structure in enumerate(structures, start=1):
         region = mask == index
         row = {"structure": structure.name, "area_px": int(region.sum()), "area_share": round(float(region.mean()), 6)}
-        if structure.role == "head" and row["area_px"]:
-            row["circumference_px"] = round(circumference := head_circumference_px(region), 2)
-            row["circumference_mm"] = mm = round(circumference * pixel_mm, 2) if pixel_mm else None
-            if mm is not None and not HEAD_MM[0] <= mm <= HEAD_MM[1]:
-                row["warning"] = f"no fetal head measures {mm:g} mm around; check the mask and the pixel size"
-        rows.append(row)
+        rows.append(row | (head_cells(region, pixel_mm) if structure.role == "head" else {}))
     return rows
 
 
 def pair_row(progression, pixel_mm: float | None) -> dict:
-    """``PAIR_COLUMNS`` of a measurement of symphysis and head; why there is none, and its notes, in ``warning``."""
-    values = {name: getattr(progression, name, None) for name in PAIR_COLUMNS}
-    if pixel_mm is not None:
-        for name in ("hsd", "hsd_infrapubic"):
-            values[f"{name}_mm"] = None if (px := values[f"{name}_px"]) is None else px * pixel_mm
-    known = {name: None if one is None else round(one, 2) for name, one in values.items()}
+    """The row of symphysis and head; why there is no angle, and what to know of one, in ``warning``."""
+    from pipeline.tasks.metrics import PAIR
+
     said = [f"no angle of progression: {progression.failure}"] if progression.failure else []
-    return known | {"warning": "; ".join([*said, *progression.notes])}
+    return {"structure": PAIR, **pair_cells(progression, pixel_mm), "warning": "; ".join([*said, *progression.notes])}
 
 
 if __name__ == "__main__":

@@ -108,9 +108,8 @@ def test_without_a_prompt_it_repeats_itself_and_a_box_changes_the_mask(bases):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("train", ["full", "decoder"])
-def test_saved_and_loaded_it_is_the_same(bases, tmp_path, train):
-    folder, base = bases["lite0"]
+def test_saved_and_loaded_it_is_the_same(bases, tmp_path):
+    (folder, base), train = bases["lite0"], "decoder"
     network = built(bases, 2, train, prompt="predicted_box")
     for weight in trained_state(network).values():
         weight.add_(0.02 * torch.randn_like(weight))

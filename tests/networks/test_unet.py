@@ -30,7 +30,7 @@ def unet(backbone="mobilenet_v2", n_structures=1, seed=0, **options):
     torch.manual_seed(seed)
     size, channels = options.pop("image_size", 64), options.pop("input_channels", 3)
     base = SimpleNamespace(backbone=backbone, image_size=size, input_channels=channels)
-    options = {"decoder_channels": SMALL, "deep_supervision": False} | options
+    options = {"decoder_channels": SMALL, "deep_supervision": False, "outputs": "independent"} | options
     return BackboneUNet(SimpleNamespace(base=base, **options), n_structures)
 
 

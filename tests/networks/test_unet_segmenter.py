@@ -133,7 +133,7 @@ def test_onnx_computes_the_same_for_any_batch_or_is_not_written(tmp_path, settin
         (logits,) = session.run(None, {"image": x.numpy()})
         np.testing.assert_allclose(logits, network(x).detach(), atol=1e-3)
     about = session.get_modelmeta().custom_metadata_map
-    assert about == {"structures": "symphysis,head", "image_size": "32"}
+    assert about == {"structures": "symphysis,head", "image_size": "32", "outputs": "independent"}
     exported = SimpleNamespace(model_proto=onnx.load(tmp_path / "m.onnx"))
     monkeypatch.setattr("torch.onnx.export", lambda *arguments, **options: exported)
     monkeypatch.setattr("pipeline.tools.export.TOLERANCE", -1)

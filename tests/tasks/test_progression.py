@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pipeline.decoding.decode import decode_mask
-from pipeline.tasks.segmentation.biometry.progression import Failure, measure_progression
+from pipeline.tasks.segmentation.biometry.progression import measure_progression
+from tests.tasks.bad_masks import FAILURES, NOTES
 from tests.tasks.scenes import Oval, Scene, random_scene, resampled
 
 SHAPE = (256, 256)
@@ -103,44 +104,9 @@ def test_dents_and_holes_of_the_head_do_not_move_the_tangent():
     assert measure(spoilt).aop_deg == pytest.approx(found.aop_deg, abs=0.3)
 
 
-def empty():
-    return np.zeros(SHAPE, np.uint8)
-
-
-def only(index):
-    mask = scene().class_map()
-    return np.where(mask == index, mask, 0).astype(np.uint8)
-
-
-def with_symphysis(rows, columns):
-    mask = only(2)
-    mask[rows, columns] = 1
-    return mask
-
-
-def with_head(rows, columns):
-    mask = only(1)
-    mask[rows, columns] = 2
-    return mask
-
-
-FAILURES = [
-    (empty(), Failure.NEITHER),
-    (only(2), Failure.NO_SYMPHYSIS),
-    (only(1), Failure.NO_HEAD),
-    (with_symphysis(60, slice(90, 95)), Failure.SMALL_SYMPHYSIS),
-    (with_symphysis(60, 90), Failure.SMALL_SYMPHYSIS),
-    (with_head(150, slice(90, 95)), Failure.SMALL_HEAD),
-    # A line one pixel wide has pixels enough and no contour.
-    (with_head(150, slice(60, 200)), Failure.SMALL_HEAD),
-    (scene(symphysis=Oval((90, 60), 20, 19, 0.3)).class_map(), Failure.ROUND_SYMPHYSIS),
-    (with_symphysis(slice(50, 62), slice(80, 92)), Failure.ROUND_SYMPHYSIS),
-    (scene(symphysis=Oval((110, 100), 30, 14, 0.9)).class_map(), Failure.END_IN_HEAD),
-]
-
-
-@pytest.mark.parametrize(("mask", "failure"), FAILURES)
-def test_a_bad_mask_has_a_named_failure(mask, failure):
+@pytest.mark.parametrize("name", FAILURES)
+def test_a_bad_mask_has_a_named_failure(name):
+    mask, failure = FAILURES[name]
     found = measure(mask)
     assert found.failure == failure
     assert found.aop_deg is found.hsd_px is found.hsd_infrapubic_px is found.head_direction_deg is found.tangent is None
@@ -179,10 +145,14 @@ def test_a_structure_at_the_border_is_measured_and_it_is_said():
     assert measure(mask[:, 65:]).notes == ("symphysis touches the border of the image",)
 
 
-def test_an_infrapubic_line_beside_the_head_is_said():
-    found = measure(scene(head=Oval((190, 140), 50, 50, 0.0)).class_map())
-    assert found.hsd_infrapubic_px is None and found.hsd_px is not None
-    assert found.notes == ("the infrapubic line does not meet the head",)
+@pytest.mark.parametrize("name", NOTES)
+def test_what_is_measured_all_the_same_and_what_is_said_of_it(name):
+    mask, note = NOTES[name]
+    found = measure(mask)
+    assert found.failure is None and "; ".join(found.notes) == note
+    assert (found.hsd_infrapubic_px is None) == (name == "beside")
+    # A head as good as round has a circumference and no direction.
+    assert (found.head_direction_deg is None) == (name in ("round_head", "beside"))
 
 
 @pytest.fixture(scope="module")

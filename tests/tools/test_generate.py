@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.config.params import parse_params
 from pipeline.tools import command, generate
+from pipeline.tools.preset import compose
 from tests.diffusion.test_sampling import random_generator
 
 
@@ -38,6 +40,16 @@ def made(model, ring, tmp_path, monkeypatch, caplog):
         return status, caplog.text, pairs[0]
 
     return masks, head, call
+
+
+@pytest.mark.parametrize("preset", ["quick", "hc18", "smoke"])
+def test_the_sampler_is_that_of_the_presets(preset, root):
+    """The command works without a parameter file; what it takes of a sampler is not to drift from the presets."""
+    sample = parse_params(compose(root / "presets", preset), root / "params.yaml").sample
+    assert {name: getattr(sample, name) for name in generate.SAMPLER} == generate.SAMPLER
+    arguments = ["--model", "m", "--masks", "masks", "--out", "not_there"]
+    options = command.build_parser(generate.add_arguments).parse_args(arguments)
+    assert preset == "smoke" or (options.steps, options.guidance) == (sample.steps, sample.guidance)
 
 
 def test_masks_in_every_form_become_the_same_pair(made, tmp_path):

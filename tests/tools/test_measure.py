@@ -8,13 +8,12 @@ import pytest
 from PIL import Image
 
 from pipeline.run.errors import InputError
-from pipeline.tasks.segmentation.biometry.progression import Failure, measure_progression
+from pipeline.tasks.segmentation.biometry.progression import measure_progression
 from pipeline.tools import command as frame
 from pipeline.tools import measure
-from tests.tasks.scenes import Oval, Scene
+from tests.tasks.bad_masks import FAILURES, GOOD, NOTES, SCENE
 
-SCENE = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4))
-MASK = SCENE.class_map()
+MASK = GOOD
 
 
 def large():
@@ -23,51 +22,31 @@ def large():
     return np.where(doubled > 0, doubled + 6, 0).astype(np.uint8)
 
 
-def speck():
-    mask = np.where(MASK == 1, 0, MASK)
-    mask[60, 90:95] = 1
-    return mask
-
-
-def overlapping():
-    mask = MASK.copy()
-    mask[100:110, 120:130] = 3
-    return mask
-
-
-def two_parts():
-    mask = MASK.copy()
-    mask[5:10, 5:10] = 1
+def overlapping(values, summed):
+    mask = np.where(MASK == 1, values[0], np.where(MASK == 2, values[1], 0)).astype(np.uint8)
+    mask[100:110, 120:130] = summed
     return mask
 
 
 FILES = {
-    "good.png": MASK,
-    "large.png": large(),
-    "mirrored.png": MASK[:, ::-1],
-    "parts.png": two_parts(),
-    "cut.png": MASK[:200],
-    "empty.png": MASK * 0,
-    "no_bone.png": np.where(MASK == 1, 0, MASK),
-    "no_head.png": np.where(MASK == 2, 0, MASK),
-    "speck.png": speck(),
-    "round.png": Scene(Oval((90, 60), 20, 20, 0.0), SCENE.head).class_map(),
-    "inside.png": Scene(Oval((110, 100), 30, 14, 0.9), SCENE.head).class_map(),
-    "summed.png": overlapping(),
-    "other.png": MASK * 40,
+    "good": MASK,
+    "large": large(),
+    "mirrored": MASK[:, ::-1],
+    "summed": overlapping((1, 2), 3),
+    "summed_iugc": overlapping((7, 8), 15),
+    "mixed": overlapping((1, 2), 7),
+    "other": MASK * 40,
+    **{name: mask for name, (mask, _) in (FAILURES | NOTES).items()},
 }
-ERRORS = {
-    "empty.png": Failure.NEITHER,
-    "no_bone.png": Failure.NO_SYMPHYSIS,
-    "no_head.png": Failure.NO_HEAD,
-    "speck.png": Failure.SMALL_SYMPHYSIS,
-    "round.png": Failure.ROUND_SYMPHYSIS,
-    "inside.png": Failure.END_IN_HEAD,
+UNREAD = {
     "summed.png": "mask 'summed.png' holds the value 3, the mark of masks that were added up where symphysis",
+    "summed_iugc.png": "mask 'summed_iugc.png' holds the values 7, 8, 15; expected are 1 (symphysis) and 2 (head) or 7",
+    "mixed.png": "mask 'mixed.png' holds the values 1, 2, 7; expected are 1 (symphysis) and 2 (head) or 7 (symphysis)",
     "other.png": "mask 'other.png' holds the values 40, 80; expected are 1 (symphysis) and 2 (head) or 7 (symphysis)",
     "smeared.jpg": "mask 'smeared.jpg' is a JPEG",
     "torn.png": "file 'torn.png' is not a readable image",
 }
+ERRORS = {f"{name}.png": failure for name, (_, failure) in FAILURES.items()} | UNREAD
 
 
 @pytest.fixture
@@ -75,7 +54,7 @@ def folder(tmp_path):
     masks = tmp_path / "masks"
     masks.mkdir()
     for name, mask in FILES.items():
-        Image.fromarray(mask).save(masks / name)
+        Image.fromarray(mask).save(masks / f"{name}.png")
     Image.fromarray(MASK).save(masks / "smeared.jpg")
     (masks / "torn.png").write_bytes((masks / "good.png").read_bytes()[:100])
     return tmp_path
@@ -104,14 +83,16 @@ def command(folder, caplog):
 def test_no_mask_stops_the_folder(command):
     status, rows, out = command()
     assert status == 1
-    assert set(rows) == {*FILES, "smeared.jpg", "torn.png"}
+    assert set(rows) == {*(f"{name}.png" for name in FILES), "smeared.jpg", "torn.png"}
     for name, text in ERRORS.items():
         assert rows[name]["error"].startswith(str(text)) and rows[name]["aop_deg"] == rows[name]["hsd_px"] == ""
     measured = set(rows) - set(ERRORS)
     assert not any(rows[name]["error"] for name in measured)
+    for name, (_, note) in NOTES.items():
+        assert float(rows[f"{name}.png"]["aop_deg"]) > 0 and rows[f"{name}.png"]["warning"] == note
+    assert rows["round_head.png"]["head_direction_deg"] == "" != rows["round_head.png"]["circumference_px"]
     # A failure is drawn too; only what cannot be read has no picture.
-    unread = {"summed.png", "other.png", "smeared.jpg", "torn.png"}
-    assert {path.name for path in (out / "overlays").iterdir()} == set(rows) - unread
+    assert {path.name for path in (out / "overlays").iterdir()} == set(rows) - set(UNREAD)
 
 
 def test_the_table_holds_the_measurement(command):
@@ -128,9 +109,7 @@ def test_the_table_holds_the_measurement(command):
     # Another size and other values, the same angle.
     assert float(rows["large.png"]["aop_deg"]) == pytest.approx(found.aop_deg, abs=0.2)
     assert float(rows["large.png"]["hsd_px"]) == pytest.approx(2 * found.hsd_px, abs=0.4)
-    assert rows["parts.png"]["aop_deg"] == row["aop_deg"]
-    assert rows["parts.png"]["warning"] == "symphysis in 2 parts, the largest is measured"
-    assert rows["cut.png"]["warning"] == "head touches the border of the image"
+    assert rows["two_symphyses.png"]["aop_deg"] == rows["two_heads.png"]["aop_deg"] == row["aop_deg"]
 
 
 def test_a_declared_mirror(command):
@@ -148,13 +127,13 @@ def test_overlays_show_the_image_and_the_lines(command, folder):
     images = folder / "images"
     images.mkdir()
     Image.fromarray(np.full(MASK.shape, 90, np.uint8)).save(images / "good.bmp")
-    Image.fromarray(np.full((20, 20), 90, np.uint8)).save(images / "cut.png")
+    Image.fromarray(np.full((20, 20), 90, np.uint8)).save(images / "cut_head.png")
     _, rows, out = command("--images", images)
     picture = np.asarray(Image.open(out / "overlays/good.png"))
     assert picture.shape == (512, 512, 3) and (picture[400:, :40] == 90).all()
     # The middle of the axis, at twice the size, is drawn over the image.
     assert (picture[119:123, 180] == (120, 255, 120)).all(axis=-1).any()
-    assert rows["cut.png"]["error"] == "mask 'cut.png' has 256 x 200 pixels, its image 20 x 20; " + (
+    assert rows["cut_head.png"]["error"] == "mask 'cut_head.png' has 256 x 200 pixels, its image 20 x 20; " + (
         "export both at the same size"
     )
     assert not rows["large.png"]["error"]

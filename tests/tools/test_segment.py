@@ -1,4 +1,8 @@
-import csv
+"""Masks, overlays and measurements for a folder of images."""
+
+# Fixtures are imported.
+# ruff: noqa: F811
+
 import math
 import shutil
 
@@ -12,96 +16,11 @@ from pipeline.data.structures import Structure, names
 from pipeline.imaging.contact_sheet import CONTOUR_COLOURS
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.segmenter import load_segmenter, save_segmenter
-from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import PAIR
 from pipeline.tasks.segmentation import inference
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
-from pipeline.tools import command as frame
-from pipeline.tools import segment
-from pipeline.tools.pixel_sizes import read_pixel_sizes
 from pipeline.tools.segment import COLUMNS, PAIR_COLUMNS, measure
-
-STRUCTURES = (Structure("pubic_symphysis"), Structure("head", "head"))
-HC18_HEADER = "filename,pixel size(mm),head circumference (mm)"
-# Width and height, mode: landscape, portrait, larger and smaller than the network's input, a line of pixels.
-PICTURES = {
-    "wide.png": (80, 50, "L"),
-    "tall.bmp": (31, 64, "RGB"),
-    "palette.tif": (48, 48, "P"),
-    "alpha.PNG": (40, 44, "RGBA"),
-    "small.jpg": (20, 17, "RGB"),
-    "line.jpeg": (60, 1, "L"),
-}
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, smoke_config):
-    """A small SAM with random weights that says both structures and background."""
-    folder = tmp_path_factory.mktemp("segmenter")
-    settings = smoke_config.segmenters["sam"]
-    checkpoint.save_base(folder / "sam", settings, 0)
-    network = checkpoint.build(folder / "sam", settings, 2)
-    about = {"name": "sam", "base": folder / "sam", "settings": settings, "trained_on": {}}
-    save_segmenter(checkpoint, folder / "model", network, STRUCTURES, **about)
-    return folder / "model"
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch):
-    """The command sets these for its process, which is ours here."""
-    for library in ("OMP", "MKL", "OPENBLAS"):
-        monkeypatch.setenv(f"{library}_NUM_THREADS", "1")
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-
-
-@pytest.fixture
-def images(tmp_path):
-    folder = tmp_path / "images"
-    folder.mkdir()
-    rng = np.random.default_rng(0)
-    for name, (width, height, mode) in PICTURES.items():
-        pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
-        Image.fromarray(pixels).convert(mode).save(folder / name)
-    return folder
-
-
-@pytest.fixture
-def command(tmp_path, images, model, caplog, capsys):
-    """Run the command on the images; its exit status and messages."""
-
-    def call(*options, model=model, images=images):
-        caplog.clear()
-        capsys.readouterr()
-        arguments = [
-            "--model",
-            model,
-            "--base",
-            model.parent / "sam",
-            "--images",
-            images,
-            "--out",
-            tmp_path / "out",
-            "--threads",
-            "1",
-        ]
-        status = 0
-        with caplog.at_level("INFO"):
-            try:
-                frame.main(segment.add_arguments, segment.run, [*map(str, arguments), "--device", "cpu", *options])
-            except SystemExit as left:
-                status = left.code
-        return status, caplog.text + capsys.readouterr().err
-
-    return call
-
-
-def table(folder) -> list[dict[str, str]]:
-    with (folder / "out/measurements.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def picture(folder, kind, name):
-    return np.asarray(Image.open(folder / "out" / kind / f"{name.rsplit('.', 1)[0]}.png"))
+from tests.tools.segmenting import PICTURES, STRUCTURES, command, environment, images, model, picture, table  # noqa: F401
 
 
 def native_masks(model, images) -> dict[str, np.ndarray]:
@@ -232,69 +151,6 @@ def test_images_are_segmented_one_by_one_and_a_run_that_is_ended_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_one_pixel_size_for_all(command, tmp_path):
-    assert command("--pixel-mm", "0.5")[0] == 0
-    heads = [row for row in table(tmp_path) if row["circumference_px"]]
-    assert len(heads) > 1
-    for row in heads:
-        assert float(row["circumference_mm"]) == pytest.approx(0.5 * float(row["circumference_px"]), abs=0.011)
-
-
-def test_pixel_sizes_of_hc18(command, images, tmp_path):
-    path = tmp_path / "sizes.csv"
-    path.write_text(
-        f"{HC18_HEADER}\nwide.png,0.25,44.3\ntall.png,2,70.1\nelsewhere.png,0.06,50\n", encoding="utf-8-sig"
-    )
-    status, messages = command("--pixel-sizes", str(path))
-    assert status == 0 and f"no pixel size for {len(PICTURES) - 2} images, e.g. 'alpha.PNG'" in messages
-    heads = {row["file"]: row for row in table(tmp_path) if row["circumference_px"]}
-    assert {"wide.png", "tall.bmp"} < set(heads)
-    for name, row in heads.items():
-        mm = {"wide.png": 0.25, "tall.bmp": 2}.get(name)
-        if mm:
-            expected = mm * float(row["circumference_px"])
-            assert float(row["circumference_mm"]) == pytest.approx(expected, abs=0.0051 * (1 + mm))
-        else:
-            assert row["circumference_mm"] == ""
-
-
-def test_published_pixel_sizes(shared_data):
-    sizes = read_pixel_sizes(shared_data / "hc18/training_set_pixel_size_and_HC.csv")
-    assert sizes["000_HC"] == 0.0691358041432
-    assert all(0.03 < size < 0.5 for size in sizes.values())
-
-
-def test_dots_in_a_name_without_suffix(tmp_path):
-    (tmp_path / "sizes.csv").write_text("pixel_mm, id\n0.1, 1.2.840\n0.2,1.2.841\n0.3,sub/a.b.JPG\n")
-    assert read_pixel_sizes(tmp_path / "sizes.csv") == {"1.2.840": 0.1, "1.2.841": 0.2, "a.b": 0.3}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("filename,size\na.png,0.1\n", "row 1 below the header lacks 'filename'/'file'/'id' and 'pixel size"),
-        ("filename,pixel_mm\na.png,0.1\nb.png\n", "row 2 below the header has 1 fields, not 2"),
-        ("filename,pixel_mm\na.png,0.1\n,\nb.png,\n", "row 3 below the header lacks"),
-        (
-            "filename,pixel_mm\na.png,0\n",
-            "row 1 .*column 'pixel_mm' is '0'; it must be a number above 0",
-        ),
-        ("filename,pixel_mm\na.png,nan\n", "is 'nan'; it must be"),
-        ("filename,pixel_mm\na.png,69\n", "row 1 .*column 'pixel_mm' is 69; the edge of a pixel must be from 0.005"),
-        ("filename,pixel_mm\na.png,wide\n", "is 'wide'; it must be"),
-        ("filename,pixel_mm\na.png,0.1\na.bmp,0.2\n", "two rows for 'a.bmp' differ"),
-        ('filename,pixel_mm\n"a.png,0.1\n', "cannot be read as CSV"),
-        ("filename,pixel_mm\n\xe4.png,0.1\n", "cannot be read as CSV"),
-        (None, "no such file; name a table of pixel sizes"),
-    ],
-)
-def test_bad_pixel_sizes(tmp_path, text, message):
-    if text is not None:
-        (tmp_path / "sizes.csv").write_bytes(text.encode("latin-1"))
-    with pytest.raises(InputError, match="sizes.csv.*" + message):
-        read_pixel_sizes(tmp_path / "sizes.csv")
-
-
 def test_bad_usage(command, images, model, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
@@ -353,46 +209,6 @@ def test_a_folder_and_images_that_are_links(command, images, tmp_path):
     (images / "linked.png").symlink_to(images / "wide.png")
     assert command(images=tmp_path / "link")[0] == 0
     np.testing.assert_array_equal(picture(tmp_path, "masks", "linked.png"), picture(tmp_path, "masks", "wide.png"))
-
-
-def write_volume(path, array, spacing):
-    import SimpleITK
-
-    image = SimpleITK.GetImageFromArray(array)
-    image.SetSpacing((spacing, spacing))
-    SimpleITK.WriteImage(image, str(path))
-
-
-@pytest.fixture
-def volumes(tmp_path):
-    """One head-like image in formats that say their pixel size."""
-    folder = tmp_path / "volumes"
-    folder.mkdir()
-    array = np.random.default_rng(1).integers(0, 256, (50, 80), dtype=np.uint8)
-    for name, spacing in {"a.mha": 0.5, "b.nrrd": 0.25, "c.nii.gz": 0.5, "d.nii": 1.0, "e.mha": 30.0}.items():
-        write_volume(folder / name, array, spacing)
-    return folder
-
-
-def test_the_pixel_size_of_the_file_is_used(command, volumes, tmp_path):
-    status, messages = command(images=volumes)
-    rows = {row["file"]: row for row in table(tmp_path) if row["circumference_px"] or row["error"]}
-    assert status == 1 and "1 failed" in messages
-    assert "its pixel size is 30; the edge of a pixel must be from 0.005 to 2 mm" in rows.pop("e.mha")["error"]
-    for name, mm in {"a.mha": 0.5, "b.nrrd": 0.25, "c.nii.gz": 0.5}.items():
-        expected = mm * float(rows[name]["circumference_px"])
-        assert float(rows[name]["circumference_mm"]) == pytest.approx(expected, abs=0.011)
-    assert rows["d.nii"]["circumference_mm"] == ""
-    assert sorted(path.name for path in (tmp_path / "out/masks").iterdir()) == ["a.png", "b.png", "c.png", "d.png"]
-
-
-def test_a_pixel_size_that_contradicts_the_file_is_refused(command, volumes, tmp_path):
-    (tmp_path / "sizes.csv").write_text("file,pixel_mm\na.mha,0.504\nb.nrrd,0.3\nc.nii.gz,0.49\nd.nii,0.3\n")
-    assert command("--pixel-sizes", str(tmp_path / "sizes.csv"), images=volumes)[0] == 1
-    rows = {row["file"]: row for row in table(tmp_path) if row["circumference_px"] or row["error"]}
-    assert rows["a.mha"]["circumference_mm"] and rows["d.nii"]["circumference_mm"]
-    for name, said, given in (("b.nrrd", "0.25", "0.3"), ("c.nii.gz", "0.5", "0.49")):
-        assert f"'{name}' says its pixels are {said} mm, and {given} mm is given" in rows[name]["error"]
 
 
 def test_a_head_that_no_fetus_has_is_marked(command, tmp_path):

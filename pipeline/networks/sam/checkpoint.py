@@ -38,24 +38,25 @@ def save_base(folder: Path, settings: Settings, seed: int) -> None:
         InputError: no such weights, or ``settings`` that do not go with them.
     """
     base = settings.base
-    if base.weights is None:
+    architecture = _architecture(base)
+    if architecture == COMPACT:
         torch.manual_seed(seed)
         state = build_compact_sam(base.compact, base.image_size, 1).state_dict()
-        about = {"architecture": COMPACT, "compact": base.compact.model_dump(mode="json")}
+        about = {"architecture": architecture, "compact": base.compact.model_dump(mode="json")}
         origin = {"image_size": base.image_size, "trained_on": "nothing: random weights", "licence": "Apache-2.0"}
-    elif base.weights == LITE0:
+    elif architecture == ON_LITE0:
         torch.manual_seed(seed)
         network = build_lite0_sam(base, 1)
         load_imagenet(network)
         state = network.state_dict()
-        about = {"architecture": ON_LITE0, "decoder_size": base.decoder_size, "encoder_sha256": lite0.SHA256}
+        about = {"architecture": architecture, "decoder_size": base.decoder_size, "encoder_sha256": lite0.SHA256}
         trained_on = "its encoder on ImageNet; the rest on nothing: random weights"
         origin = {"image_size": base.image_size, "trained_on": trained_on, "licence": lite0.LICENCE}
     else:
         config, state = read_pretrained(Path(base.weights))
         # What does not go together is refused here, before anything is trained.
         Sam(at_resolution(config, state, base.image_size, base.window), 1, detail=base.detail)
-        about = {"architecture": OFFICIAL, "sam": _without_versions(config.to_diff_dict())}
+        about = {"architecture": architecture, "sam": _without_versions(config.to_diff_dict())}
         origin = {"image_size": config.vision_config.image_size, "licence": LICENCE}
     save_tensors(folder, "sam", state, about | origin)
 
@@ -80,14 +81,14 @@ def load_base(folder: Path, settings: CompactBase | Lite0Base | PretrainedBase, 
         InputError: no base there, or one of another architecture than ``settings`` describe.
     """
     about, again = read_config(folder, "sam", "architecture"), "run `dvc repro base_sam`"
-    if about["architecture"] != _architecture(settings):
+    if about["architecture"] != (architecture := _architecture(settings)):
         raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
-    if settings.weights is None or settings.weights == LITE0:
+    if architecture != OFFICIAL:
         found = about.get("compact", about) | {"image_size": about["image_size"]}
-        own = settings.compact if settings.weights is None else settings
+        own = settings.compact if architecture == COMPACT else settings
         wanted = own.model_dump(mode="json", exclude={"weights"}) | {"image_size": settings.image_size}
         if differs := [f"{key} {found.get(key)}" for key in wanted if wanted[key] != found.get(key)]:
-            what = f"{folder}: a {about['architecture']} with {', '.join(differs)}"
+            what = f"{folder}: a {architecture} with {', '.join(differs)}"
             raise InputError(f"{what}, unlike the segmenter's base; {again}")
         network = _drawn(settings, n_structures)
         load_weights(folder, "sam", network)
@@ -103,7 +104,7 @@ def _architecture(base: CompactBase | Lite0Base | PretrainedBase) -> str:
 
 def _drawn(base: CompactBase | Lite0Base, n_structures: int) -> Sam:
     """A SAM of random weights from torch's global generator."""
-    if base.weights is None:
+    if _architecture(base) == COMPACT:
         return build_compact_sam(base.compact, base.image_size, n_structures)
     return build_lite0_sam(base, n_structures)
 
@@ -115,12 +116,12 @@ def build(base: Path, settings: Settings, n_structures: int) -> Sam:
     drawn from torch's global generator, because the initialisation is part of a replicate.
     """
     network = load_base(base, settings.base, n_structures)
-    network.prompt = settings.prompt
+    network.prompt, network.outputs = settings.prompt, settings.outputs
     choose_trained(network, settings.train, getattr(settings, "lora_rank", None))
-    on_lite0 = settings.base.weights == LITE0
-    if on_lite0 or (settings.base.weights is None and settings.train == "full"):
+    architecture = _architecture(settings.base)
+    if architecture == ON_LITE0 or (architecture == COMPACT and settings.train == "full"):
         drawn = _drawn(settings.base, n_structures).state_dict()
-        kept = "sam.vision_encoder." if on_lite0 else ()
+        kept = "sam.vision_encoder." if architecture == ON_LITE0 else ()
         fresh = {name: drawn[name] for name in trained_state(network) if not name.startswith(kept)}
         network.load_state_dict(fresh, strict=False)
     if settings.train != "decoder" and settings.checkpointing:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamModel
 
+from pipeline.config.section import Outputs
 from pipeline.networks.sam.detail import DetailHead, Pyramid
 from pipeline.networks.sam.prompts import boxes_around, whole_boxes
 from pipeline.run.errors import InputError
@@ -47,6 +48,7 @@ class Sam(nn.Module):
                 f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge task.structures"
             )
         self.sam, self.n_structures, self.prompt = sam, n_structures, prompt
+        self.outputs: Outputs = "independent"
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
         # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.
         positions = sam.shared_image_embedding.positional_embedding.requires_grad_(False)

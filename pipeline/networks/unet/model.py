@@ -26,8 +26,8 @@ class BackboneUNet(nn.Module):
         settings: ``base.backbone``, an encoder of segmentation-models-pytorch (``tu-<name>`` for one of timm);
             ``base.input_channels``, 1 to 3 copies of the grey value, normalised as the classifier's training images
             were; ``decoder_channels``, features of the five decoder blocks, the coarsest first; ``deep_supervision``,
-            in training, masks of the coarser decoder blocks too, the final one last. An encoder that takes one size
-            only, such as Swin's, is built for ``base.image_size``.
+            in training, masks of the coarser decoder blocks too, the final one last; ``outputs``, what the logits
+            stand for. An encoder that takes one size only, such as Swin's, is built for ``base.image_size``.
 
     Raises:
         InputError: no such encoder, or one without five levels.
@@ -50,7 +50,7 @@ class BackboneUNet(nn.Module):
             raise InputError(
                 f"base.backbone '{backbone}' makes no U-Net of five levels ({in_one_line(error)}); name another"
             ) from None
-        self.backbone, self.n_structures = backbone, n_structures
+        self.backbone, self.n_structures, self.outputs = backbone, n_structures, settings.outputs
         mean, std = normalisation(backbone)
         self.register_buffer("mean", torch.tensor(_channels(mean, inputs))[:, None, None], persistent=False)
         self.register_buffer("std", torch.tensor(_channels(std, inputs))[:, None, None], persistent=False)

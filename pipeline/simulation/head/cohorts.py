@@ -4,17 +4,15 @@ from dataclasses import dataclass
 
 from pipeline.simulation.device import Device
 from pipeline.simulation.head.patient import Aperture, Population
+from pipeline.simulation.view import CohortDefinition
 
 
 @dataclass(frozen=True)
-class HeadCohort:
-    """images_per_patient: consecutive indices go to patients in this pattern, repeated for ever."""
+class HeadCohort(CohortDefinition):
+    """population: the heads. aperture: how the sector shows them."""
 
     population: Population
     aperture: Aperture
-    device: Device
-    images_per_patient: tuple[int, ...]
-    annotated: bool = True
 
 
 PHANTOM_A = HeadCohort(
@@ -32,7 +30,7 @@ PHANTOM_A = HeadCohort(
         clutter=0.35,
     ),
     Aperture(radius_mm=(42, 62), cover=(0.65, 1.25), depth_cover=(0.95, 1.35)),
-    Device(
+    device=Device(
         name="simulated-convex-a",
         sizes=((400, 270),),
         axial_mm=(0.19, 0.28),
@@ -74,7 +72,7 @@ PHANTOM_B = HeadCohort(
         clutter=0.85,
     ),
     Aperture(radius_mm=(38, 58), cover=(0.85, 1.6), depth_cover=(1.0, 1.4)),
-    Device(
+    device=Device(
         name="simulated-convex-b",
         sizes=((384, 264),),
         axial_mm=(0.2, 0.28),
@@ -116,7 +114,7 @@ PHANTOM_C = HeadCohort(
         clutter=0.5,
     ),
     Aperture(radius_mm=(35, 55), cover=(0.7, 1.15), depth_cover=(0.92, 1.1)),
-    Device(
+    device=Device(
         name="simulated-low-cost-c",
         sizes=((350, 301), (350, 280), (304, 342), (320, 320)),
         axial_mm=(0.25, 0.42),
@@ -158,7 +156,7 @@ PHANTOM_D = HeadCohort(
         clutter=0.5,
     ),
     Aperture(radius_mm=(8, 14), cover=(1.0, 1.5), depth_cover=(0.96, 1.02)),
-    Device(
+    device=Device(
         name="simulated-phased-array-d",
         sizes=((256, 256),),
         axial_mm=(0.8, 1.1),

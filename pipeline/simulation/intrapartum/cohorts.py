@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from pipeline.simulation.device import Device
 from pipeline.simulation.intrapartum.anatomy import Population
+from pipeline.simulation.view import CohortDefinition
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,11 @@ class Field:
 
 
 @dataclass(frozen=True)
-class IntrapartumCohort:
-    """images_per_patient: consecutive indices go to patients in this pattern, repeated for ever."""
+class IntrapartumCohort(CohortDefinition):
+    """population: symphyses and heads. field: what the picture shows of them."""
 
     population: Population
     field: Field
-    device: Device
-    images_per_patient: tuple[int, ...]
-    annotated: bool = True
 
 
 WOMEN = Population(
@@ -58,7 +56,7 @@ COHORTS = {
     "phantom_a": IntrapartumCohort(
         WOMEN,
         Field(radius_mm=(34, 44), half_angle_deg=(34, 44), depth_mm=(138, 158)),
-        Device(
+        device=Device(
             name="simulated-intrapartum-a",
             sizes=((256, 256),),
             axial_mm=(0.22, 0.34),
@@ -87,7 +85,7 @@ COHORTS = {
     "phantom_b": IntrapartumCohort(
         replace(WOMEN, aop_deg=(116, 24, 70, 165), slope_deg=(12, 13), bladder=0.5, caput_mm=(2, 11)),
         Field(radius_mm=(38, 52), half_angle_deg=(32, 40), depth_mm=(140, 165), top=(0.02, 0.05), bottom=(0.93, 0.98)),
-        Device(
+        device=Device(
             name="simulated-intrapartum-b",
             sizes=((320, 256),),
             axial_mm=(0.2, 0.3),
@@ -116,7 +114,7 @@ COHORTS = {
     "phantom_c": IntrapartumCohort(
         replace(WOMEN, symphysis_mm=(20, 2.5), head_mm=(52, 4), head_ratio=(0.84, 0.05), gap_mm=(3, 20)),
         Field(radius_mm=(28, 40), half_angle_deg=(30, 36), depth_mm=(150, 190), top=(0.03, 0.06), bottom=(0.9, 0.98)),
-        Device(
+        device=Device(
             name="simulated-intrapartum-low-cost-c",
             sizes=((300, 280), (320, 320), (280, 256)),
             axial_mm=(0.35, 0.55),
@@ -145,7 +143,7 @@ COHORTS = {
     "phantom_d": IntrapartumCohort(
         replace(WOMEN, head_turn_deg=(8, 18), slope_deg=(17, 16)),
         Field(radius_mm=(9, 15), half_angle_deg=(40, 46), depth_mm=(140, 170), top=(0.01, 0.03), bottom=(0.95, 0.99)),
-        Device(
+        device=Device(
             name="simulated-intrapartum-phased-array-d",
             sizes=((256, 256),),
             axial_mm=(0.8, 1.1),

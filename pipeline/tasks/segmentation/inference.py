@@ -6,10 +6,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.config.section import Outputs
 from pipeline.data.case import Case
 from pipeline.data.stacking import stack_images
 from pipeline.imaging.letterbox import Letterbox
 from pipeline.imaging.overlap import overlap
+from pipeline.networks.outputs import outputs_of, structure_probabilities
 
 BATCH = 32
 Encoded = Callable[[np.ndarray], np.ndarray]
@@ -27,14 +29,18 @@ def probabilities(network: nn.Module, images: np.ndarray, device, embeddings: np
         part = slice(start, start + BATCH)
         x = torch.from_numpy(images[part]).to(device, memory_format=torch.channels_last)
         known = [] if embeddings is None else [torch.from_numpy(embeddings[part]).float().to(device)]
-        outputs.append(network(x, *known).sigmoid().float().cpu().numpy())
+        outputs.append(structure_probabilities(network(x, *known), outputs_of(network)).float().cpu().numpy())
     return np.concatenate(outputs)
 
 
-def class_map(probability: np.ndarray) -> np.ndarray:
-    """float (n_structures, H, W) → uint8 (H, W): the likeliest structure where one reaches 0.5, else background."""
+def class_map(probability: np.ndarray, outputs: Outputs = "independent") -> np.ndarray:
+    """float (n_structures, H, W) → uint8 (H, W): the likeliest structure where it is at least as likely as background.
+
+    Of independent structures that is from 0.5 on; of exclusive ones the background has what they leave of 1.
+    """
+    background = 0.5 if outputs == "independent" else 1 - probability.sum(axis=0)
     winner = probability.argmax(axis=0)
-    return np.where(probability.max(axis=0) >= 0.5, winner + 1, 0).astype(np.uint8)
+    return np.where(probability.max(axis=0) >= background, winner + 1, 0).astype(np.uint8)
 
 
 def predict_native(
@@ -53,7 +59,7 @@ def predict_native(
         found = probabilities(network, images, device, None if encoded is None else encoded(images))
         for case, probability in zip(chunk, found, strict=True):
             box = Letterbox.fit(case.image.shape, size)
-            maps.append(class_map(np.stack([box.restore(plane) for plane in probability])))
+            maps.append(class_map(np.stack([box.restore(plane) for plane in probability]), outputs_of(network)))
     return maps
 
 
@@ -64,5 +70,5 @@ def dice(a: np.ndarray, b: np.ndarray, n_structures: int) -> np.ndarray:
 
 def mean_dice(network: nn.Module, images: np.ndarray, masks: np.ndarray, n_structures: int, device) -> np.ndarray:
     """Dice of each image, mean over structures, at model resolution: float (N,)."""
-    maps = (class_map(p) for p in probabilities(network, images, device))
+    maps = (class_map(p, outputs_of(network)) for p in probabilities(network, images, device))
     return np.array([dice(a, b, n_structures).mean() for a, b in zip(maps, masks, strict=True)])
