@@ -72,7 +72,8 @@ def run(
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
-    pair = pair_of(of_task(params.task.structures))
+    structures = of_task(params.task.structures)
+    pairs = {name: pair for name in cases if (pair := pair_of(structures, bool(params.cohorts[name].mirrored)))}
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
@@ -90,8 +91,8 @@ def run(
         sets=worth,
         cohorts=load_cohorts(cohorts),
         sheets=sample_sheets(grid, samples, synthetic, test),
-        medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pair),
-        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pair),
+        medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pairs, test.name),
+        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pairs),
         **provenance(params, read),
     )
     files.write_bytes(report, html.encode())

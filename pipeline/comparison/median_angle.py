@@ -34,18 +34,20 @@ GEOMETRIES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def median_angles(
-    train: Sequence[Case], evaluated: Mapping[str, Sequence[Case]], pair: Pair | None
+    train: Sequence[Case], evaluated: Mapping[str, Sequence[Case]], pairs: Mapping[str, Pair], cohort: str
 ) -> dict[str, dict[str, MedianAngle]]:
     """Cohort → metric of the geometry → what the median is worth, over the reference masks that can be measured.
 
-    Nothing without a pair; no entry where nothing could be measured.
+    Args:
+        train: training cases of ``cohort``. pairs: of every cohort, or empty where a task has none: then nothing is
+            returned. There is no entry where nothing could be measured.
     """
-    if pair is None:
+    if not pairs:
         return {}
     found: dict[str, dict[str, MedianAngle]] = {name: {} for name in evaluated}
-    own = _measured(train, pair)
+    own = _measured(train, pairs[cohort])
     for name, cases in evaluated.items():
-        for metric, true in _measured(cases, pair).items():
+        for metric, true in _measured(cases, pairs[name]).items():
             if len(own[metric]) and len(true):
                 median = float(np.median(own[metric]))
                 error = float(np.abs(true - median).mean())
@@ -56,7 +58,8 @@ def median_angles(
 def _measured(cases: Sequence[Case], pair: Pair) -> dict[str, np.ndarray]:
     rows = []
     for case in cases:
-        symphysis, head = case.mask == pair.symphysis, case.mask == pair.head
+        mask = case.mask[:, ::-1] if pair.mirrored else case.mask
+        symphysis, head = mask == pair.symphysis, mask == pair.head
         rows.append([geometry(symphysis, head) for geometry in GEOMETRIES.values()])
     columns = np.array(rows, float).reshape(-1, len(GEOMETRIES)).T
     return {name: values[np.isfinite(values)] for name, values in zip(GEOMETRIES, columns, strict=True)}
