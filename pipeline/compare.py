@@ -34,6 +34,7 @@ def run(
     """
     from pipeline.comparison import exports
     from pipeline.comparison.budgets import load_budgets
+    from pipeline.comparison.median_angle import median_angles
     from pipeline.comparison.oracle import load_oracle
     from pipeline.comparison.quality import load_quality
     from pipeline.comparison.report import page
@@ -44,10 +45,12 @@ def run(
     from pipeline.comparison.scores import load_scores
     from pipeline.comparison.statistics.comparison import compare_arms
     from pipeline.config.cohorts import held_out_names
-    from pipeline.data.dataset import read_dataset
+    from pipeline.data.dataset import open_dataset, read_dataset
+    from pipeline.data.structures import of_task
     from pipeline.data.tables import write_table
     from pipeline.run import files
     from pipeline.run.cells import cell_name, prune_cells
+    from pipeline.tasks.segmentation.scores import pair_of
 
     grid, boxed = params.grid, params.oracle
     sets = [cell_name(*one) for one in grid.sets()]
@@ -69,6 +72,7 @@ def run(
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
+    pair = pair_of(of_task(params.task.structures))
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
@@ -86,7 +90,8 @@ def run(
         sets=worth,
         cohorts=load_cohorts(cohorts),
         sheets=sample_sheets(grid, samples, synthetic, test),
-        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0]),
+        medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pair),
+        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pair),
         **provenance(params, read),
     )
     files.write_bytes(report, html.encode())

@@ -91,6 +91,14 @@ def test_cohorts_with_nothing_in_common_pass(tmp_path):
     assert other.run()[1] == passed, "what is trained would run again"
 
 
+def test_there_may_be_no_held_out_cohort(tmp_path):
+    run = Run(tmp_path)
+    for name in "bc":
+        del run.cohorts[name]
+    (tmp_path / "held_out").mkdir()
+    assert set(run.run()[0]["cohorts"]) == {"a", "d", "e"}
+
+
 @pytest.mark.parametrize("change", [None, "jpeg 30", "half, jpeg 75", "squashed"])
 @pytest.mark.parametrize(
     ("one", "other"),

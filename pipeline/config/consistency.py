@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from pipeline.config.cohorts import held_out_names
 from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.config.grid import kinds_of
 from pipeline.config.sample import DENOISER_ONLY
@@ -90,8 +89,6 @@ def _cohorts(config) -> Iterator[str]:
             yield f"{key} names '{name}', which is no cohort with role '{role}' under cohorts"
     if len(trained := [name for name, cohort in cohorts.items() if cohort.role == "train"]) != 1:
         yield f"exactly one cohort may have role 'train', found {', '.join(trained) or 'none'}"
-    if not held_out_names(cohorts):
-        yield "no cohort has role 'held_out'; the comparison needs at least one"
     for name in sorted(set(cohorts) & RESERVED):
         yield f"cohort '{name}': results/metrics.json needs this name for itself; choose another"
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.comparison.pair_world import pair_world
 from tests.comparison.world import World
 
 GAIN = {"synthetic": 0.05, "synthetic_1": 0.03, "shuffled": -0.2}
@@ -37,3 +38,14 @@ def large(tmp_path_factory):
 @pytest.fixture(scope="session")
 def large_html(large):
     return large.run()
+
+
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory):
+    """Symphysis and head, two replicates of two arms, no held-out cohort."""
+    return pair_world(tmp_path_factory.mktemp("pair"), replicates=[0, 1]).build()
+
+
+@pytest.fixture(scope="session")
+def pair_html(pair):
+    return pair.run()

@@ -12,7 +12,8 @@ from pipeline.comparison.statistics.estimates import Estimate, Verdict
 from pipeline.comparison.statistics.learning_curve import Worth
 from pipeline.comparison.statistics.resampling import Interval
 from pipeline.config.arms import Arm
-from pipeline.tasks.metrics import METRICS
+from pipeline.config.task import PAIRED
+from pipeline.tasks.metrics import METRICS, PAIR
 
 
 def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, patients=None, both=None, metric="dice"):
@@ -45,6 +46,21 @@ def result(word, mean=0.01, replicates=5, extra="synthetic", shuffled=False, pat
 )
 def test_headline_says_no_more_than_the_verdicts(words, head):
     assert answers.answer([result(word) for word in words], "real")[0].startswith(head)
+
+
+@pytest.mark.parametrize(
+    ("words", "head"),
+    [
+        (["helps"], "Yes, on the test split of psfhs"),
+        (["hurts"], "No: it hurt on the test split of psfhs"),
+        (["helps", "helps"], "Yes, in all 2 comparisons on the test split of psfhs"),
+        (["helps", "not shown"], "It helped in 1 of 2 comparisons on the test split of psfhs; in the others"),
+        (["not shown", "not shown"], "No difference shown on the test split of psfhs"),
+    ],
+)
+def test_a_run_without_a_held_out_cohort_claims_nothing_of_one(words, head):
+    found, lead = answers.answer([result(word) for word in words], "real", "the test split of psfhs")
+    assert found.startswith(head) and "held-out" not in found + lead and "on the test split of psfhs, " in lead
 
 
 @pytest.mark.parametrize("word", ["too few"])
@@ -85,6 +101,38 @@ def test_the_shuffled_control_has_to_lose_beyond_chance(patients, both, lost):
 )
 def test_phantoms_are_known_by_name_or_folder(name, raw, phantom):
     assert report.is_phantom(name, raw) is phantom
+
+
+@pytest.mark.parametrize(
+    ("metric", "regions", "sentence"),
+    [
+        ("dice", ("bone", "skull"), "A case counts with its mean over structures (bone, skull)."),
+        ("hc_error_mm", ("skull",), "A case counts with the value of skull."),
+        ("hd_px", ("bone", "skull"), "A case counts with its mean over structures (bone, skull)."),
+        ("aop_error_deg", (PAIR,), "measured between symphysis and head; a prediction that cannot be measured counts "
+         "with an error of 180°."),
+        ("challenge_score", (PAIR,), "a missing structure counts with Dice 0"),
+    ],
+)  # fmt: skip
+def test_the_page_says_how_a_case_comes_by_its_value(metric, regions, sentence):
+    one = SimpleNamespace(metric=METRICS[metric], regions={region: {metric: (1.0, 9)} for region in (*regions, "all")})
+    assert sentence in answers.counted(one, ("bone", "skull"))
+
+
+def test_of_one_structure_the_sentence_names_none():
+    one = SimpleNamespace(metric=METRICS["dice"], regions={"head": {"dice": (1.0, 9)}})
+    assert answers.counted(one, ("head",)) == "A case counts with its mean over structures."
+
+
+def test_every_metric_of_the_pair_that_may_decide_says_what_a_failure_costs():
+    of_pair = {name for name in PAIRED if name not in ("hd_px", "asd_official_px")}
+    assert set(answers._FAILED) == of_pair
+
+
+def test_degrees_follow_their_number_at_once():
+    angle, error, dice = (numbers.Display(METRICS[name]) for name in ("aop_error_deg", "hc_error_mm", "dice"))
+    assert [one.with_unit("+1.20") for one in (angle, error, dice)] == ["+1.20°", "+1.20 mm", "+1.20 points"]
+    assert (angle.unit_in_words, error.unit_in_words) == ("degrees", "mm")
 
 
 def test_a_metric_is_written_in_the_unit_it_is_shown_in():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.comparison.statistics.summary import families, in_question, patients_of, summarise
+from pipeline.comparison.statistics.summary import asked_cohorts, families, in_question, patients_of, summarise
 from pipeline.config.arms import Arm
 from tests.comparison.cells import ARMS, grid, load, row, write_cells
 
@@ -39,6 +39,13 @@ def test_only_what_is_asked_is_corrected_with_what_is_asked(tmp_path):
     results = summarise(scores, arms, "real", ["far"], patients_of(scores, 50, 0))
     named = [[(results[place].cohort, results[place].arm) for place in ones] for ones in families(results, ["far"])]
     assert named == [[("far", "synthetic")], [("far", "strong"), ("own", "synthetic"), ("own", "strong")]]
+
+
+def test_without_a_held_out_cohort_the_test_split_of_the_training_cohort_is_asked(smoke_config):
+    cohorts = smoke_config.cohorts
+    assert asked_cohorts(cohorts) == ["phantom_b", "phantom_c"]
+    own = {name: one for name, one in cohorts.items() if one.role != "held_out"}
+    assert asked_cohorts(own) == ["phantom_a"]
 
 
 @pytest.mark.parametrize(

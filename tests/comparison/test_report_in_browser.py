@@ -123,3 +123,24 @@ def test_a_screenshot_shows_pictures_with_outlines(opened):
     shot = np.asarray(Image.open(io.BytesIO(opened.get_screenshot_as_png())).convert("RGB")).astype(int)
     for colour in ((255, 196, 0), (25, 211, 255)):
         assert (np.abs(shot - colour).sum(axis=2) < 40).sum() > 50, f"no outline of colour {colour} in sight"
+
+
+def test_the_angle_of_progression_is_drawn_and_can_be_hidden(browser, pair, pair_html):  # noqa: F811
+    browser.set_window_size(1280, 900)
+    browser.get((pair.root / "out/report.html").as_uri())
+
+    def drawn(name):
+        return len(browser.find_elements("css selector", f"#ex-cases path.{name}-angle"))
+
+    # In one case the baseline has no symphysis.
+    assert (drawn("truth"), drawn("base"), drawn("own")) == (6, 5, 6)
+    choose(browser, "ex-sort", "base")
+    assert "AoP error 180.0 → " in cards(browser)[0] and "not measured: no symphysis (real)" in cards(browser)[0]
+    browser.find_element("id", "ex-base").click()
+    assert (drawn("truth"), drawn("base"), drawn("own")) == (6, 0, 6)
+    browser.find_element("id", "ex-angle").click()
+    assert (drawn("truth"), drawn("base"), drawn("own")) == (0, 0, 0)
+    assert browser.find_elements("css selector", "#ex-cases path.truth")
+    assert browser.execute_script(CONTRAST.read_text()) == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 1280
+    assert complaints(browser) == []

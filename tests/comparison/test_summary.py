@@ -58,13 +58,27 @@ def test_known_means_and_paired_differences(folder):
 def test_missing_predictions_are_counted_and_scored(folder):
     synthetic = summarised(load(folder, GRID))[1]
     assert synthetic.counts == {"missing": 1}
-    assert synthetic.regions["head"]["missing"][1] == 2
+    assert synthetic.regions["head"]["missing"][1] == 4
     assert synthetic.score.mean == pytest.approx((0.9 + 0.8 + 0.9 + 0.0) / 4)
 
 
 def test_millimetres_are_means_of_the_cases_that_have_them(folder):
     result = summarised(load(folder, GRID))[0]
-    assert (result.regions["head"]["hd95_mm"], result.score.n_cases) == ((pytest.approx(5.0), 1), 2)
+    assert (result.regions["head"]["hd95_mm"], result.score.n_cases) == ((pytest.approx(5.0), 2), 2)
+
+
+def test_what_is_known_is_counted_in_every_replicate(tmp_path):
+    """An error over the measured cases alone is known in one of four, in the second replicate."""
+    nan = math.nan
+    write_cells(
+        tmp_path,
+        {
+            "sam-10-0-real": [row("a", 0.8, aop_error_valid_deg=nan), row("b", 0.6, aop_error_valid_deg=nan)],
+            "sam-10-3-real": [row("a", 0.9, aop_error_valid_deg=3.0), row("b", 0.7, aop_error_valid_deg=nan)],
+        },
+    )
+    (real,) = summarised(load(tmp_path, grid(replicates=(0, 3), arms=("real",))))
+    assert real.regions["head"]["aop_error_valid_deg"] == (3.0, 1) and real.regions["head"]["dice"][1] == 4
 
 
 def test_unknown_pixel_sizes_give_no_millimetres(tmp_path):

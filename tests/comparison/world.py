@@ -24,6 +24,7 @@ from pipeline.quality.selection.curation import CRITERIA
 from pipeline.run.cells import cell_name
 from pipeline.run.files import write_json
 from pipeline.tasks.metrics import METRICS
+from pipeline.tasks.segmentation.scores import pair_of, regions_of, score_case
 from pipeline.tools.preset import compose
 
 STRUCTURES = (Structure("head", "head"),)
@@ -146,7 +147,8 @@ class World:
     root: Path
     replicates: Sequence[int] = field(default_factory=lambda: [0])
     gain: dict[str, float] = field(default_factory=lambda: {"synthetic": 0.05, "warped": 0.01, "shuffled": -0.2})
-    held_out: str = "phantom_b"
+    held_out: str | None = "phantom_b"
+    preset: str = "smoke"
     chosen_on: int = 0
     oracle: list[str] = field(default_factory=list)
     segmenters: list[str] = field(default_factory=lambda: ["sam"])
@@ -158,11 +160,14 @@ class World:
     bootstrap: int = 100
     task: dict = field(default_factory=dict)
     make_case: Callable[[str, int, str], Case] = case
+    structures: Sequence[Structure] = STRUCTURES
+    predict: Callable[[Case, str, str, int], np.ndarray] | None = None
+    """Class map by case, segmenter, arm and replicate, to be scored as `evaluate` does; None: made-up scores."""
 
     def build(self):
         presets = Path(__file__).parents[2] / "presets"
-        config = yaml.safe_load(compose(presets, "smoke"))
-        keep = {"phantom_a", "phantom_b", "phantom_d"}
+        config = yaml.safe_load(compose(presets, self.preset))
+        keep = {"phantom_a", "phantom_d"} | ({"phantom_b"} if self.held_out else set())
         config["cohorts"] = {name: one for name, one in config["cohorts"].items() if name in keep}
         config["grid"] |= {"labels": self.labels, "replicates": list(self.replicates), "arms": list(self.arms)}
         config["grid"]["segmenters"] = self.segmenters
@@ -175,21 +180,25 @@ class World:
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(config))
+        (self.root / "params.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
-        away = [self.make_case("b", i, "test") for i in range(self.n_held_out)]
+        away = [self.make_case("b", i, "test") for i in range(self.n_held_out if self.held_out else 0)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=STRUCTURES)
-        write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=STRUCTURES)
-        told = {"phantom_a": ("train", len(train)), self.held_out: ("held_out", len(away))}
+        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=self.structures)
+        told, scored = {"phantom_a": ("train", len(train))}, [("phantom_a", train[8:])]
+        (self.root / "held_out").mkdir()
+        if self.held_out:
+            write_dataset(self.root / "held_out" / self.held_out, away, role="held_out", structures=self.structures)
+            told[self.held_out] = "held_out", len(away)
+            scored.append((self.held_out, away))
         rows = {
             name: {"role": role, "cases": n, "patients": n, **(FOUND if role == "train" else {})}
             for name, (role, n) in told.items()
         }
-        near = {"cohorts": list(rows), "kind": "near", "count": 4, "first": [["a-1", "b-2"]] * 4}
-        write_json(self.root / "cohorts.json", {"cohorts": rows, "between": [near]})
+        near = [{"cohorts": list(rows), "kind": "near", "count": 4, "first": [["a-1", "b-2"]] * 4}]
+        write_json(self.root / "cohorts.json", {"cohorts": rows, "between": near if self.held_out else []})
         for n, r in product(self.labels, self.replicates):
-            self._cell(n, r, train, [("phantom_a", train[8:]), (self.held_out, away)], config["seed"])
+            self._cell(n, r, train, scored, config["seed"])
         return self
 
     def _cell(self, n, r, train, cohorts, seed):
@@ -201,7 +210,7 @@ class World:
             )
             for i in range(16)
         ]
-        shared = {"role": "synthetic", "structures": STRUCTURES, "labels": [one.id for one in own]}
+        shared = {"role": "synthetic", "structures": self.structures, "labels": [one.id for one in own]}
         origin = {"cohort": "phantom_a", "unlabelled": 3}
         write_dataset(self.root / "synthetic" / name, made, **shared, provenance=origin)
         empty = dict.fromkeys(COLUMNS, "") | {"copy": False, "imprinted": False, "distance": 1.0}
@@ -227,6 +236,9 @@ class World:
             facts = {"parameters": 9000, "trainable_parameters": 4321 if segmenter == "unet" else 1234}
             facts |= training_facts(self.arms[arm], n, max(self.labels), self.chosen_on)
             write_json(self.root / "training" / f"{cell}.json", facts)
+            if self.predict is not None:
+                self._predicted(cell, cohorts, lambda case, of=(segmenter, arm, r): self.predict(case, *of))
+                continue
             level = 0.8 + self.gain.get(arm, 0) + 0.002 * r * len(arm) + (0.03 if segmenter == "unet" else 0)
             write_table(
                 self.root / "evaluation" / f"{cell}.csv",
@@ -246,6 +258,16 @@ class World:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.hardlink_to(shifted)
 
+    def _predicted(self, cell, cohorts, predict):
+        unions, found = self.task["unions"], []
+        for cohort, cases in cohorts:
+            maps = [predict(one) for one in cases]
+            write_predictions(self.root / "predictions" / cell / f"{cohort}.parquet", [one.id for one in cases], maps)
+            about = regions_of(self.structures, unions), pair_of(self.structures)
+            for one, class_map in zip(cases, maps, strict=True):
+                found += [{"cell": cell, "cohort": cohort} | scored for scored in score_case(class_map, one, *about)]
+        write_table(self.root / "evaluation" / f"{cell}.csv", found)
+
     def params(self):
         return View(load_params(self.root / "params.yaml"), compare.PARAMS)
 
@@ -256,7 +278,8 @@ class World:
 
     def scores(self):
         """What `compare` reads of the cells."""
-        folders = (self.root / "held_out" / self.held_out, self.root / "cohorts/phantom_a")
+        away = [self.root / "held_out" / self.held_out] if self.held_out else []
+        folders = (*away, self.root / "cohorts/phantom_a")
         cases = {path.name: read_dataset(path, splits=["test"]).cases for path in folders}
         params = self.params()
         return load_scores(self.root / "evaluation", params.grid, cases, params.task)

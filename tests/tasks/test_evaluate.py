@@ -29,7 +29,8 @@ def stage(tmp_path, monkeypatch, smoke_config, ring):
     task = Task(structures=roles, unions={"all": tuple(roles)}, primary="dice")
     config = smoke_config.model_copy(update={"task": task})
 
-    def run(structures=PSFHS):
+    def run(structures=PSFHS, config=config):
+        Path("held_out").mkdir()
         for name in ("phantom_a", *held_out_names(config.cohorts)):
             cases = []
             for i in (10, 9):
@@ -75,6 +76,14 @@ def test_rows_are_long_and_in_order(stage):
     assert np.isnan(values["case-009", PAIR, "aop_error_valid_deg"])
     # The reference of the other case has no symphysis, so there is no angle to compare with.
     assert ("case-010", PAIR, "aop_error_deg") not in values and ("case-010", PAIR, "challenge_score") in values
+
+
+def test_without_a_held_out_cohort_the_test_split_alone_is_scored(stage, smoke_config):
+    about = Task(structures={one.name: one.role for one in PSFHS}, unions={}, primary="dice")
+    own = {name: one for name, one in smoke_config.cohorts.items() if one.role != "held_out"}
+    rows = stage(config=smoke_config.model_copy(update={"task": about, "cohorts": own}))
+    assert {row["cohort"] for row in rows} == {"phantom_a"}
+    assert {row["case"] for row in rows} == {"case-010", "case-009"}
 
 
 def test_a_cohort_of_other_structures_is_refused(stage):

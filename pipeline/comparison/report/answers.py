@@ -1,6 +1,6 @@
 """The answers of the report in words: did it help, by how much, which ratio to use, did the controls behave."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -9,6 +9,16 @@ from pipeline.comparison.report.series import WITHOUT_GENERATOR, arm_in_words
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES
 from pipeline.comparison.statistics.learning_curve import Worth
 from pipeline.comparison.statistics.summary import Result
+from pipeline.tasks.metrics import PAIR
+
+_FAILED = {
+    "aop_error_deg": "a prediction that cannot be measured counts with an error of 180°",
+    "aop_official_error_deg": "a prediction that cannot be measured counts with an angle of 0°, as in the challenge",
+    "hsd_error_px": "a prediction that cannot be measured counts with the image diagonal",
+    "hsd_error_mm": "a prediction that cannot be measured counts with the image diagonal",
+    "challenge_score": "a missing structure counts with Dice 0, distances of 100 px and an angle of 0°",
+}
+"""What failure costs, by the metrics of the pair that may decide."""
 
 
 def asked(results: Sequence[Result]) -> list[Result]:
@@ -16,29 +26,34 @@ def asked(results: Sequence[Result]) -> list[Result]:
     return [one for one in results if one.asked and one.difference is not None]
 
 
-def answer(results: Sequence[Result], baseline: str) -> tuple[str, str]:
-    """The headline and one sentence below it, from the held-out results in question."""
+def answer(results: Sequence[Result], baseline: str, own_split: str | None = None) -> tuple[str, str]:
+    """The headline and one sentence below it, from the results in question.
+
+    Args:
+        own_split: of a run without a held-out cohort, what it is asked on instead: ``the test split of psfhs``.
+    """
     ones = asked(results)
     if not ones:
         lead = f"It takes an arm with synthetic data that is in all else like the arm “{baseline}”."
         return "Not asked in this run", lead
+    kind, where = ("held-out comparison", "") if own_split is None else ("comparison", f" on {own_split}")
     words = [one.verdict.word for one in ones if one.verdict.word != "too few"]
     total, helps, hurts = len(words), words.count("helps"), words.count("hurts")
     if not words:
         head = "Too few replicates to say" if ones[0].score.n_replicates < MIN_REPLICATES else "Too few patients to say"
     elif helps == total:
-        head = "Yes, on the held-out cohort" if total == 1 else f"Yes, in all {total} held-out comparisons"
+        head = f"Yes, on {own_split or 'the held-out cohort'}" if total == 1 else f"Yes, in all {total} {kind}s{where}"
     elif hurts == total:
-        head = "No: it hurt" if total == 1 else f"No: it hurt in all {total} held-out comparisons"
+        head = f"No: it hurt{where}" if total == 1 else f"No: it hurt in all {total} {kind}s{where}"
     elif helps and hurts:
-        head = f"Mixed: it helped in {helps} and hurt in {hurts} of {total} held-out comparisons"
+        head = f"Mixed: it helped in {helps} and hurt in {hurts} of {total} {kind}s{where}"
     elif helps:
-        head = f"It helped in {helps} of {total} held-out comparisons; in the others no difference was shown"
+        head = f"It helped in {helps} of {total} {kind}s{where}; in the others no difference was shown"
     elif hurts:
-        head = f"No: it hurt in {hurts} of {total} held-out comparisons, and no gain was shown in the others"
+        head = f"No: it hurt in {hurts} of {total} {kind}s{where}, and no gain was shown in the others"
     else:
-        head = "No difference shown"
-    lead = f"Over {_count(len(ones), 'held-out comparison')}, {_span(ones)} from the arm “{baseline}”, case by case."
+        head = f"No difference shown{where}"
+    lead = f"Over {_count(len(ones), kind)}{where}, {_span(ones)} from the arm “{baseline}”, case by case."
     if 0 < total < len(ones):
         lead += f" {len(ones) - total} of them had too few patients to be tested."
     return head, lead
@@ -54,12 +69,12 @@ def claim(result: Result) -> str:
     limits = "" if one.both is None else f", 95 % interval {interval(one.both, display.difference)}"
     if found.word in ("helps", "hurts"):
         return f"{found.word}: {size}{limits}, {counts}"
-    detectable = f"{display.size(found.detectable)} {display.unit_of_differences}".rstrip()
+    detectable = display.with_unit(display.size(found.detectable))
     return f"no evidence: {size}{limits}, {counts}; smallest detectable difference {detectable}"
 
 
 def advice(results: Sequence[Result], baseline: str, worths: Sequence[Worth] = ()) -> list[tuple[str, int, str]]:
-    """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from held-out results.
+    """(segmenter, labels, sentence): which synthetic arm to use with so many labels, from the results in question.
 
     The smallest ratio that helps in every cohort, and what it is worth in labels where it helps and there is a learning
     curve; the baseline where none is shown to help.
@@ -101,7 +116,19 @@ def _gain(result: Result, worths: Sequence[Worth]) -> str:
 def _difference(result: Result) -> str:
     """``+2.00 points``."""
     display = Display(result.metric)
-    return f"{display.difference(result.difference.mean)} {display.unit_of_differences}".rstrip()
+    return display.with_unit(display.difference(result.difference.mean))
+
+
+def counted(result: Result, structures: Collection[str]) -> str:
+    """How a case comes by its one value of the primary, as a sentence."""
+    metric = result.metric
+    own = [name for name, values in result.regions.items() if metric.name in values and name in (*structures, PAIR)]
+    if own == [PAIR]:
+        return f"A case has one value, measured between symphysis and head; {_FAILED[metric.name]}."
+    if len(own) < len(structures):
+        return f"A case counts with the value of {', '.join(own)}."
+    listed = f" ({', '.join(structures)})" if len(structures) > 1 else ""
+    return f"A case counts with its mean over structures{listed}."
 
 
 def _count(n: int, noun: str) -> str:
@@ -109,7 +136,7 @@ def _count(n: int, noun: str) -> str:
 
 
 def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
-    """(as it should be, sentence) for every kind of control in the held-out results."""
+    """(as it should be, sentence) for every kind of control in these results."""
     sentences, compared = [], [one for one in results if one.difference is not None]
     shuffled = [one for one in compared if one.spec.shuffled]
     if shuffled:
@@ -129,4 +156,4 @@ def _span(results: Sequence[Result]) -> str:
     ordered = sorted(results, key=lambda one: one.difference.mean)
     display = Display(ordered[0].metric)
     ends = dict.fromkeys(display.difference(one.difference.mean) for one in (ordered[0], ordered[-1]))
-    return f"{ordered[0].metric.title} changed by {' to '.join(ends)} {display.unit_of_differences}".rstrip()
+    return f"{ordered[0].metric.title} changed by {display.with_unit(' to '.join(ends))}"

@@ -1,35 +1,19 @@
 """Charts of the report as inline SVG whose bytes repeat."""
 
-import html
-import io
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.comparison.report.drawing import INK, figure_of, inline_svg
 from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import GREY, series
 from pipeline.comparison.statistics.summary import Result
 from pipeline.tasks.metrics import Metric
 
-_INK = "#33414b"
-_STYLE = Path(__file__).with_name("charts.mplstyle")
 _COLUMNS = 3
 """Panels side by side in a chart: more would be too small to read."""
 _CURVES = 5
 _DASHES = ("-", (0, (5, 2)), (0, (2, 2)), (0, (6, 2, 1, 2)), (0, (1, 1)))
-
-
-@contextmanager
-def _figure(width: float, height: float) -> Iterator:
-    """A figure of that size in inches, to be drawn and saved in the report's style."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
-    with rc_context(fname=_STYLE):
-        yield Figure(figsize=(width, height), layout="constrained")
 
 
 def charts_of(results: Sequence[Result], baseline: str) -> dict[str, str]:
@@ -56,7 +40,7 @@ def score_against_ratio(results: Sequence[Result], baseline: str) -> str:
     values = [value for one in others for value in (one.score.mean, *one.of_replicates)]
     limits = _limits(values, [one.score.patients for one in others], 0.08, metric)
     rows = -(-len(panels) // columns)
-    with _figure(1.7 + 3.4 * columns, 3.3 * rows) as figure:
+    with figure_of(1.7 + 3.4 * columns, 3.3 * rows) as figure:
         grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
         grid[0, 0].set_ylim(*limits)
         for panel, ((segmenter, labels), own) in zip(grid.flat, panels.items(), strict=False):
@@ -67,7 +51,7 @@ def score_against_ratio(results: Sequence[Result], baseline: str) -> str:
             panel.remove()
         for panel in grid[:, 0]:
             panel.set_ylabel(_axis_title(metric))
-        return _svg(figure, results, "ratio", f"Mean {metric.title} against ratio")
+        return inline_svg(figure, results[0].cohort, "ratio", f"Mean {metric.title} against ratio")
 
 
 def _several(results: Sequence[Result]) -> bool:
@@ -139,7 +123,7 @@ def differences(results: Sequence[Result], baseline: str) -> str:
     shown = [one.difference for one in rows if not one.spec.shuffled] or [one.difference for one in rows]
     intervals = [interval for one in shown for interval in (one.patients, one.replicates)]
     low, high = _limits([0.0, *(one.mean for one in shown)], intervals, 0.12, metric)
-    with _figure(5.1, 1.15 + 0.34 * len(rows)) as figure:
+    with figure_of(5.1, 1.15 + 0.34 * len(rows)) as figure:
         panel = figure.subplots()
         panel.set_xlim(low, high)
         for y, one in enumerate(rows):
@@ -154,14 +138,14 @@ def differences(results: Sequence[Result], baseline: str) -> str:
                     panel.hlines(y, factor * limits.low, factor * limits.high, color=colour, lw=width, alpha=alpha)
             panel.plot(mean, y, marker, color=colour, ms=6, zorder=3)
         names = [f"{one.segmenter} · " * _several(results) + f"{one.arm} · {one.labels}" for one in rows]
-        panel.axvline(0, color=_INK, lw=1)
+        panel.axvline(0, color=INK, lw=1)
         panel.set_yticks(range(len(rows)), names)
         panel.set_ylim(len(rows) - 0.5, -0.5)
         panel.tick_params(axis="y", length=0)
         lower = f", {display.better_side}" * (metric.better == "lower")
         panel.set_xlabel(f"difference in {metric.title}, {display.unit_of_differences}".rstrip(", ") + lower)
         panel.grid(axis="x")
-        return _svg(figure, results, "difference", f"{metric.title} differences from {baseline}")
+        return inline_svg(figure, results[0].cohort, "difference", f"{metric.title} differences from {baseline}")
 
 
 def learning_curves(results: Sequence[Result], baseline: str) -> str:
@@ -171,13 +155,13 @@ def learning_curves(results: Sequence[Result], baseline: str) -> str:
     synthetic data; of more than ``_CURVES`` those with the best means.
     """
     metric, segmenters = results[0].metric, list(dict.fromkeys(one.segmenter for one in results))
-    with _figure(1.7 + 3.6 * len(segmenters), 3.5) as figure:
+    with figure_of(1.7 + 3.6 * len(segmenters), 3.5) as figure:
         panels = figure.subplots(1, len(segmenters), sharey=True, squeeze=False)[0]
         for panel, segmenter in zip(panels, segmenters, strict=True):
             _curves_panel(panel, [one for one in results if one.segmenter == segmenter], baseline)
             panel.set_title(segmenter * _several(results), loc="left")
         panels[0].set_ylabel(_axis_title(metric))
-        return _svg(figure, results, "curve", f"{metric.title} over number of labels")
+        return inline_svg(figure, results[0].cohort, "curve", f"{metric.title} over number of labels")
 
 
 def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
@@ -203,18 +187,3 @@ def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
     panel.set_xlabel("labelled cases")
     panel.grid(axis="y")
     panel.legend(loc="best", fontsize=8)
-
-
-def _svg(figure, results: Sequence[Result], kind: str, title: str) -> str:
-    """Inline SVG with ids of its own, an accessible name, and nothing that points outside the page."""
-    cohort, buffer = results[0].cohort, io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
-    text = buffer.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
-    text = re.sub(r' xmlns(:xlink)?="[^"]*"', "", text)
-    text = re.sub(r'(\bid="|url\(#|xlink:href="#)', rf"\g<1>{kind}-{cohort}-", text)
-    text = re.sub(r'(width|height)="[\d.]+pt"', "", text, count=2)
-    width = float(re.search(r'viewBox="0 0 ([\d.]+)', text).group(1))
-    name = html.escape(f"{title}, cohort {cohort}")
-    return text.replace("<svg", f'<svg role="img" aria-label="{name}" style="max-width:{width * 1.4:.0f}px"', 1)

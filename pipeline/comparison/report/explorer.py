@@ -12,11 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.scores import ScoreTable
 from pipeline.comparison.statistics.summary import Result
 from pipeline.data.case import Case
 from pipeline.data.predictions import read_predictions
 from pipeline.run.cells import cell_name
+from pipeline.tasks.metrics import METRICS
+from pipeline.tasks.segmentation.biometry.progression import measure_progression
+from pipeline.tasks.segmentation.progression_drawing import angle_corners
+from pipeline.tasks.segmentation.scores import Pair
 
 COLOURS = {"truth": "#ffc400", "base": "#ff6ad5", "own": "#19d3ff"}
 """Of outlines: annotated, predicted by the baseline arm, predicted by another."""
@@ -36,6 +41,7 @@ def explorer(
     predictions: Path,
     baseline: str,
     replicate: int,
+    pair: Pair | None = None,
 ) -> dict:
     """Everything the explorer shows, ready for JSON.
 
@@ -43,11 +49,12 @@ def explorer(
         scores: of every cohort, in the order of the page, with its cases and their masks.
         predictions: the folder of every cell's predictions.
         replicate: the first of the grid, whose scores come first in ``scores``.
+        pair: where there is one, the angle of progression is drawn.
 
     Returns:
         {"scale", "metric": how scores are shown, "cohorts": {name: {"cases": [{id, picture, size, truth}], "views":
         [{segmenter, labels, arms: [{arm, outlines, score, change}]}]}}}, the baseline first among ``arms``; score and
-        change in the unit shown.
+        change in the unit shown. With a pair also "angle" in each case and "angles" in each arm: see :func:`_angle`.
     """
     views = list(dict.fromkeys((one.segmenter, one.labels) for one in results))
     cases = {cohort: one.cases for (cohort, *_), one in scores.items()}
@@ -55,7 +62,7 @@ def explorer(
     arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
     metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
-        pictures, content = {case.id: _picture(case) for case in own}, []
+        pictures, content = {case.id: _picture(case, pair) for case in own}, []
         for view in views:
             base, shown = scores[name, *view, baseline].primary, []
             for arm in (baseline, *arms[view]):
@@ -70,6 +77,7 @@ def explorer(
                         "score": [round(float(value), metric.digits) for value in score],
                         "change": [round(float(value), metric.digits + 1) for value in change],
                     }
+                    | ({} if pair is None else {"angles": [_angle(found, size, pair) for found, size in sized]})
                 )
             content.append({"segmenter": view[0], "labels": view[1], "arms": shown})
         cohorts[name] = {"cases": list(pictures.values()), "views": content}
@@ -87,14 +95,28 @@ def _shown(results: Sequence[Result], most: int) -> list[str]:
     return sorted(gains, key=lambda arm: -np.mean(gains[arm]) if arm in synthetic else np.inf)[:most]
 
 
-def _picture(case: Case) -> dict:
+def _picture(case: Case, pair: Pair | None) -> dict:
     height, width = case.image.shape
     share = min(1.0, SIDE / max(height, width))
     size = max(1, round(width * share)), max(1, round(height * share))
     buffer = io.BytesIO()
     Image.fromarray(case.image).resize(size, Image.Resampling.LANCZOS).save(buffer, "JPEG", quality=QUALITY)
     source = f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-    return {"id": case.id, "picture": source, "size": size, "truth": svg_path(case.mask, size)}
+    angle = {} if pair is None else {"angle": _angle(case.mask, size, pair)}
+    return {"id": case.id, "picture": source, "size": size, "truth": svg_path(case.mask, size), **angle}
+
+
+def _angle(class_map: np.ndarray | None, size: tuple[int, int], pair: Pair) -> dict:
+    """{"path": SVG path data of the angle's two sides, "text": the angle in degrees, or why there is none}."""
+    if class_map is None:
+        return {"path": "", "text": "no prediction"}
+    found = measure_progression(class_map == pair.symphysis, class_map == pair.head)
+    if found.failure is not None:
+        return {"path": "", "text": f"not measured: {found.failure}"}
+    scale = SCALE * np.array(size) / class_map.shape[::-1]
+    corners = [np.round((corner + 0.5) * scale).astype(int) for corner in angle_corners(found)]
+    path = "M" + "L".join(f"{x} {y}" for x, y in corners)
+    return {"path": path, "text": f"{Display(METRICS['aop_deg']).value(found.aop_deg)}°"}
 
 
 def svg_path(class_map: np.ndarray, size: tuple[int, int]) -> str:

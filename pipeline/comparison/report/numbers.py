@@ -22,6 +22,15 @@ class Display:
         return "points" if self.metric.shown_unit == "%" else self.metric.shown_unit
 
     @property
+    def unit_in_words(self) -> str:
+        return {"°": "degrees"}.get(self.metric.shown_unit, self.metric.shown_unit)
+
+    def with_unit(self, text: str) -> str:
+        """A difference, as written, with its unit: ``+1.20 points``, ``−0.50°``."""
+        unit = self.unit_of_differences
+        return text + ("" if unit in ("", "°") else " ") + unit
+
+    @property
     def better_side(self) -> str:
         return "positive is better" if self.metric.better == "higher" else "negative is better"
 

@@ -1,8 +1,10 @@
 """The report: one HTML page that answers whether synthetic data helped, in words, numbers and pictures."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipeline.comparison.report import answers, numbers
+from pipeline.comparison.report.agreement import SYNTHETIC, bland_altman
 from pipeline.comparison.report.charts import charts_of
 from pipeline.comparison.report.explorer import COLOURS
 from pipeline.comparison.report.heat_map import heat_maps, shade
@@ -10,13 +12,16 @@ from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import arm_in_words, legend
 from pipeline.comparison.statistics import estimates
 from pipeline.comparison.statistics.comparison import Comparison
-from pipeline.comparison.statistics.summary import COUNTED, measured
+from pipeline.comparison.statistics.summary import COUNTED, Result, asked_cohorts, measured
 from pipeline.config.cohorts import held_out_names
 from pipeline.quality import measures
 from pipeline.quality.measures import DESCRIPTORS
 from pipeline.quality.pages.page import tile
 from pipeline.quality.pages.templates import environment
-from pipeline.tasks.metrics import METRICS
+from pipeline.tasks.metrics import METRICS, PAIR
+
+STRUCTURE_METRICS = ("dice", "hd95_px", "asd_official_px")
+"""Of each structure of a pair, beside what is measured between them."""
 
 
 def is_phantom(name: str, raw: str) -> bool:
@@ -29,18 +34,20 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
 
     Args:
         unseen: the training cohort, whose test patients are compared too.
-        context: budgets, boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, and the
-            provenance.
+        context: budgets, boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, medians
+            (what the median angle is worth), and the provenance.
     """
     display, of_cohort = Display(comparison.results[0].metric), {}
     for one in comparison.results:
         of_cohort.setdefault(one.cohort, []).append(one)
     templates = environment("pipeline.comparison.report")
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    forms = (numbers.fixed, numbers.span, numbers.p_value, numbers.in_labels)
-    for form in (*forms, measures.short, answers.claim, shade, arm_in_words, tile):
+    forms = (numbers.fixed, numbers.span, numbers.p_value, numbers.in_labels, numbers.interval)
+    for form in (*forms, measures.short, answers.claim, answers.counted, shade, arm_in_words, tile):
         templates.filters[form.__name__] = form
+    angle_difference = Display(METRICS["aop_deg"]).difference
     templates.filters |= {
+        "angle_difference": angle_difference,
         "score": display.value,
         "difference": display.difference,
         "size": display.size,
@@ -53,22 +60,44 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         measures=measures,
         DESCRIPTORS=DESCRIPTORS,
         METRICS=METRICS,
+        PAIR=PAIR,
+        STRUCTURE_METRICS=STRUCTURE_METRICS,
+        SYNTHETIC=SYNTHETIC,
+        angle_difference=angle_difference,
+        agreement=_agreement(params, comparison, of_cohort),
         COUNTED=COUNTED,
         COLOURS=COLOURS,
         estimates=estimates,
         params=params,
         comparison=comparison,
         unseen=unseen,
-        held_out=held_out_names(params.cohorts),
+        asked_cohorts=asked_cohorts(params.cohorts),
+        own_split=None if held_out_names(params.cohorts) else f"the test split of {unseen}",
         answers=answers,
         Display=Display,
         metric=display.metric,
         display=display,
         results=of_cohort,
-        others=measured(comparison.results),
+        others=_of_regions(comparison),
         charts={name: charts_of(ones, params.compare.baseline) for name, ones in of_cohort.items()},
         phantoms=[name for name in of_cohort if is_phantom(name, params.cohorts[name].raw)],
         legend=legend(params.arms[name] for name in params.grid.arms),
         heat_maps=heat_maps(comparison.with_synthetic),
         largest=max((abs(one.gain) for one in comparison.with_synthetic), default=0.0),
     )
+
+
+def _of_regions(comparison: Comparison) -> list[str]:
+    """The metrics that a structure or union has: what is measured between two has a part of its own."""
+    regions = [one.regions for one in comparison.results]
+    own = {name for each in regions for region, values in each.items() if region != PAIR for name in values}
+    return [name for name in measured(comparison.results) if name in own]
+
+
+def _agreement(params, comparison: Comparison, of_cohort: Mapping[str, Sequence[Result]]) -> dict[str, str]:
+    """Cohort → its Bland-Altman plot, where an angle is scored."""
+    drawn = {}
+    for name, results in of_cohort.items():
+        if own := [one for one in comparison.angles if one.cohort == name]:
+            drawn[name] = bland_altman(own, results, params.compare.baseline, params.arms)
+    return drawn

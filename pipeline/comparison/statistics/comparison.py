@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.scores import ScoreTable
+from pipeline.comparison.statistics.angles import Angles, angles_of
 from pipeline.comparison.statistics.estimates import Compared
 from pipeline.comparison.statistics.learning_curve import Worth, worth
 from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
-from pipeline.comparison.statistics.summary import Result, families, patients_of, summarise
-from pipeline.config.cohorts import held_out_names
+from pipeline.comparison.statistics.summary import Result, asked_cohorts, families, patients_of, summarise
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,7 @@ class Comparison:
 
     family_sizes: how many differences are corrected among themselves, of the question and all others.
     left_out: cohort → the number of its cases without the primary metric.
+    angles: of a task with a symphysis and a head.
     """
 
     results: list[Result]
@@ -27,6 +28,7 @@ class Comparison:
     standings: list[Compared]
     subgroups: list[Subgroup]
     worths: list[Worth]
+    angles: list[Angles]
 
     @property
     def with_synthetic(self) -> list[Result]:
@@ -36,18 +38,19 @@ class Comparison:
 
 def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Comparison:
     """Compare what was scored, as the sections ``arms``, ``cohorts``, ``compare`` and ``grid`` ask."""
-    baseline, resamples = params.compare.baseline, params.compare.bootstrap
+    baseline, resamples, cohorts = params.compare.baseline, params.compare.bootstrap, asked_cohorts(params.cohorts)
     patients = patients_of(scores, resamples, params.seed)
-    results = summarise(scores, params.arms, baseline, held_out_names(params.cohorts), patients)
+    results = summarise(scores, params.arms, baseline, cohorts, patients)
     # An arm that has seen more labels than its own stands for no number of them.
     exceeded = {(one.segmenter, one.labels, one.arm) for one in budgets if one.exceeded}
     asked = [one for one in results if one.asked and (one.segmenter, one.labels, one.arm) not in exceeded]
     shown = {baseline, *(one.arm for one in results if one.synthetic)}
     return Comparison(
         results,
-        [len(family) for family in families(results, held_out_names(params.cohorts))],
+        [len(family) for family in families(results, cohorts)],
         {cohort: one.left_out for (cohort, *_), one in scores.items()},
         between_segmenters(scores, params.grid.segmenters, baseline, patients),
         by_subgroup(scores, shown, baseline, resamples, params.seed),
         worth(scores, asked, baseline, patients),
+        angles_of(scores, patients),
     )

@@ -10,6 +10,7 @@ from pipeline.comparison.statistics import estimates
 from pipeline.comparison.statistics.estimates import Compared, Estimate, mean_of_known
 from pipeline.comparison.statistics.resampling import Patients
 from pipeline.config.arms import Arm
+from pipeline.config.cohorts import Cohort, held_out_names
 from pipeline.tasks.metrics import METRICS, Metric
 
 COUNTED = ("missing", "spurious", "aop_failed")
@@ -23,7 +24,7 @@ class Result(Compared):
     metric: the primary, which ``score`` is of; values are in its unit.
     beyond_warped: synthetic arms only, their paired difference from the arm of warped labelled images that is in all
         else alike, if there is one.
-    regions: region → metric → mean over cases and replicates, None where no case has it, and how many of the cases do.
+    regions: region → metric → mean over cases and replicates, None where none has it, and how many of them do.
     replicate_means: of every metric, its mean over cases in each replicate.
     asked: whether the question is about it, as ``in_question`` says.
     """
@@ -66,6 +67,11 @@ def in_question(spec: Arm, baseline: Arm) -> bool:
     return _synthetic(spec) and not spec.generous and not spec.pretrain and _trained_alike(spec, baseline)
 
 
+def asked_cohorts(cohorts: Mapping[str, Cohort]) -> list[str]:
+    """The cohorts the question is asked on: those held out, and without any the test split of the training cohort."""
+    return held_out_names(cohorts) or [name for name, one in cohorts.items() if one.role == "train"]
+
+
 def _trained_alike(one: Arm, other: Arm) -> bool:
     return all(getattr(one, key) == getattr(other, key) for key in ("real", "augment", "pretrain", "validated"))
 
@@ -84,13 +90,13 @@ def summarise(
     scores: ScoreTable,
     arms: Mapping[str, Arm],
     baseline: str,
-    held_out: Collection[str],
+    asked: Collection[str],
     patients: Mapping[str, Patients],
 ) -> list[Result]:
     """One result per cohort, segmenter, number of labels and arm, in the order of the table.
 
-    Verdicts are corrected for the number of comparisons: among the arms in question on the cohorts ``held_out``, and
-    among all the others.
+    Verdicts are corrected for the number of comparisons: among the arms in question on the cohorts ``asked``, and among
+    all the others.
     """
     results, listed = [], {arm: arms[arm] for *_, arm in scores}
     for cell, one in scores.items():
@@ -115,7 +121,7 @@ def summarise(
                 asked=in_question(arms[arm], arms[baseline]),
             )
         )
-    for family in families(results, held_out):
+    for family in families(results, asked):
         found = estimates.verdicts([results[place].difference for place in family], direction(results[0].metric))
         for place, verdict in zip(family, found, strict=True):
             results[place] = replace(results[place], verdict=verdict)
@@ -127,11 +133,11 @@ def measured(results: Sequence[Result]) -> list[str]:
     return [name for name in METRICS if any(name in one.replicate_means for one in results)]
 
 
-def families(results: Sequence[Result], held_out: Collection[str]) -> tuple[list[int], list[int]]:
+def families(results: Sequence[Result], asked: Collection[str]) -> tuple[list[int], list[int]]:
     """Places of the differences that are corrected among themselves: those of the question, and all the others."""
     compared = [place for place, one in enumerate(results) if one.difference]
-    asked = {place for place in compared if results[place].asked and results[place].cohort in held_out}
-    return sorted(asked), [place for place in compared if place not in asked]
+    of_question = {place for place in compared if results[place].asked and results[place].cohort in asked}
+    return sorted(of_question), [place for place in compared if place not in of_question]
 
 
 def _warped_twin(spec: Arm, arms: Mapping[str, Arm]) -> str | None:
@@ -147,7 +153,7 @@ def _region_means(scores: Scores) -> dict[str, dict[str, tuple[float | None, int
     """Of every structure and union, in the order they are scored in."""
     regions: dict[str, dict[str, tuple[float | None, int]]] = {}
     for (region, metric), matrix in scores.values.items():
-        regions.setdefault(region, {})[metric] = mean_of_known(matrix), int(np.isfinite(matrix[0]).sum())
+        regions.setdefault(region, {})[metric] = mean_of_known(matrix), int(np.isfinite(matrix).sum())
     return regions
 
 

@@ -27,14 +27,26 @@ def draw_progression(picture: np.ndarray, progression: Progression, enlarged: fl
     if progression.axis is not None:
         line(AXIS, progression.axis.superior, progression.axis.inferior)
     if progression.failure is None:
-        corner, reach = progression.axis.inferior, progression.tangent - progression.axis.inferior
+        corner = progression.axis.inferior
         line(DISTANCE, corner, progression.nearest)
-        line(TANGENT, corner, corner + 1.15 * reach)
+        line(TANGENT, corner, angle_corners(progression)[-1])
         line(TEXT, *_arc(progression, 0.6 * progression.axis.length_px))
     text = progression.failure or f"AoP {progression.aop_deg:.1f}°  HSD {progression.hsd_px:.1f} px"
     font = ImageFont.load_default(size=max(10, len(picture) / 22))
     draw.text((2 * width, 2 * width), str(text), fill=TEXT, font=font, stroke_width=width, stroke_fill=(0, 0, 0))
     return np.asarray(image)
+
+
+def angle_corners(progression: Progression) -> tuple[np.ndarray, ...]:
+    """The angle's two sides as (x, y) in pixels: superior and inferior end of the symphysis, end of the tangent.
+
+    Whole numbers are the centres of pixels. Nothing where there is no angle.
+    """
+    if progression.failure is not None:
+        return ()
+    axis = progression.axis
+    # A little beyond where it touches.
+    return axis.superior, axis.inferior, axis.inferior + 1.15 * (progression.tangent - axis.inferior)
 
 
 def _arc(progression: Progression, radius: float) -> list[np.ndarray]:
