@@ -13,8 +13,8 @@ from pipeline.run.stage import _arguments
 from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, needed
 
 ORDER = (
-    "run", "config", "imaging", "data", "decoding", "networks", "features", "simulation", "learning", "cohorts",
-    "diffusion", "arms", "tasks", "quality", "comparison", "stages", "tools",
+    "run", "config", "imaging", "data", "decoding", "networks", "features", "simulation", "learning",
+    "semi_supervision", "cohorts", "diffusion", "arms", "tasks", "quality", "comparison", "stages", "tools",
 )  # fmt: skip
 """Each package imports only those before it, and itself."""
 
@@ -102,9 +102,11 @@ def test_no_mask_is_among_the_inputs(path):
 
 PAGES = {"describe"}
 GENERATOR = {"train_diffusion", "sample"}
-SEGMENTERS = {"finetune_sam", "finetune_unet", "predict_sam", "predict_unet"}
-SAM = {"base_sam", "finetune_sam", "predict_sam", "oracle"}
-UNET = {"base_unet", "finetune_unet", "predict_unet"}
+OTHERS = {"finetune_semi", "finetune_pseudo"}
+FINETUNE = {"finetune_sam", "finetune_unet", *OTHERS}
+SEGMENTERS = {*FINETUNE, "predict_sam", "predict_unet"}
+SAM = {"base_sam", "finetune_sam", "predict_sam", "oracle", *OTHERS}
+UNET = {"base_unet", "finetune_unet", "predict_unet", *OTHERS}
 SMALL_NETWORKS = {"train_evaluation_network", "train_filter", "usefulness"}
 EDITS = {
     "comparison/report/answers.py": {"compare"},
@@ -131,10 +133,10 @@ EDITS = {
     "cohorts/psfhs.py": {"prepare"},
     "cohorts/doubles.py": {"prepare", "check_cohorts"},
     "simulation/head/tissue.py": {"phantom"},
-    "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", "finetune_sam", "finetune_unet",
-                       "compare"},
+    "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", *FINETUNE, "compare"},
     "config/params.py": set(),
-    "learning/loop.py": {*SMALL_NETWORKS, "train_diffusion", "finetune_sam", "finetune_unet"},
+    "learning/loop.py": {*SMALL_NETWORKS, "train_diffusion", *FINETUNE},
+    "semi_supervision/contrast.py": OTHERS,
 }  # fmt: skip
 """A file, and the stages that a change of it runs again themselves; what those change runs on."""
 

@@ -25,6 +25,7 @@ def complaints(config) -> Iterator[str]:
     for key in ("labels", "replicates", "arms", "segmenters"):
         if twice := [value for value, count in Counter(getattr(config.grid, key)).items() if count > 1]:
             yield f"grid.{key} holds {twice[0]} twice; remove one"
+    yield from _networks(config)
     yield from _generator(config.diffusion, config.views, config.sample)
     yield from _handedness(config)
     if not names:
@@ -45,6 +46,35 @@ def _unknown_names(config) -> Iterator[str]:
         for name in names:
             if name not in known:
                 yield f"{key} names '{name}', which is not among {', '.join(known)}"
+
+
+def _networks(config) -> Iterator[str]:
+    """Arms with unlabelled images train every segmenter of the grid on new views of them, dual ones two of one size."""
+    used = {name: config.arms[name] for name in config.grid.arms if name in config.arms}
+    known = config.segmenters
+    for arm, spec in used.items():
+        if spec.unlabelled is None:
+            continue
+        key, networks = f"arms.{arm}.unlabelled", spec.networks
+        for name in networks:
+            if name not in known:
+                yield f"{key}.networks names '{name}', which is not among {', '.join(known)}"
+        for name in config.grid.segmenters if networks else ():
+            if name not in networks:
+                yield f"{key}.networks is [{', '.join(networks)}], and grid.segmenters has '{name}' too; name it there"
+        every = [name for name in dict.fromkeys([*config.grid.segmenters, *networks]) if name in known]
+        for name in every:
+            if known[name].kind == "sam" and known[name].train == "decoder":
+                yield (
+                    f"segmenters.{name}.train is 'decoder', which learns from stored embeddings of few views, and arm "
+                    f"'{arm}' makes new views of unlabelled images in every step; set it to 'full' or 'lora'"
+                )
+        sizes = {known[name].base.image_size for name in networks if name in known}
+        if len(sizes) > 1:
+            yield (
+                f"{key}.networks are of {' and '.join(map(str, sorted(sizes)))} px (segmenters.*.base.image_size); two "
+                "networks that teach each other see images of one size"
+            )
 
 
 def _cohorts(config) -> Iterator[str]:

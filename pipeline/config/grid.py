@@ -33,14 +33,21 @@ class Kinds(Section):
 
     DVC chooses no dependency by what a name stands for, so there is one stage a kind, and a list for each.
     ``labels``: arms whose extra cases come from the labels, or that have none. ``generated``: arms with a synthetic set
-    of their own labels. ``generous``: arms with that of the most labels. ``sam``, ``unet``: segmenters.
+    of their own labels. ``generous``: arms with that of the most labels. The same arms by what they do with unlabelled
+    images: ``supervised``, nothing; ``pseudo``, train on the filter's masks of them; ``semi``, learn from the images
+    alone. ``sam``, ``unet``: segmenters; ``sam_bases``, ``unet_bases``: these, and the partners of dual arms.
     """
 
     labels: tuple[Name, ...]
     generated: tuple[Name, ...]
     generous: tuple[Name, ...]
+    supervised: tuple[Name, ...]
+    pseudo: tuple[Name, ...]
+    semi: tuple[Name, ...]
     sam: tuple[Name, ...]
     unet: tuple[Name, ...]
+    sam_bases: tuple[Name, ...]
+    unet_bases: tuple[Name, ...]
 
 
 def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping) -> Kinds:
@@ -48,8 +55,12 @@ def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping) -> Kinds:
     by_kind: dict[str, list[str]] = {kind: [] for kind in Kinds.model_fields}
     for arm in grid.arms:
         by_kind[arms[arm].source].append(arm)
+        by_kind[arms[arm].supervision].append(arm)
     for name in grid.segmenters:
         by_kind[segmenters[name].kind].append(name)
+    partners = [name for arm in grid.arms for name in arms[arm].networks if name in segmenters]
+    for name in dict.fromkeys([*grid.segmenters, *partners]):
+        by_kind[f"{segmenters[name].kind}_bases"].append(name)
     return Kinds(**{kind: tuple(names) for kind, names in by_kind.items()})
 
 

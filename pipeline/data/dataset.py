@@ -5,7 +5,7 @@
 """
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -111,6 +111,11 @@ class LazyCases(Sequence[Case]):
             self._number = number
         found = self._rows.slice(place - self._start, 1).to_pylist()[0]
         return _decode_case(self.path, found, self.n_structures)
+
+    def chosen(self, ids: Iterable[str]) -> "LazyCases":
+        """The cases with these ids, in the order of the dataset."""
+        wanted = set(ids)
+        return LazyCases(self.path, self.n_structures, [row for row in self.table if row["id"] in wanted])
 
     def decoded(self) -> Iterator[Case]:
         """The cases in order, a shard at a time, on two threads."""

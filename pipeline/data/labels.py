@@ -22,6 +22,13 @@ def label_subset(cases: Sequence[Case], n: int, replicate: int, seed: int) -> li
     return [labelled[case_id] for case_id in chosen]
 
 
+def read_labels(path: Path, n: int, replicate: int, seed: int) -> list[Case]:
+    """The cases of :func:`label_subset` of a dataset, which are the only ones that are decoded."""
+    wanted = label_ids(path, n, replicate, seed)
+    found = {case.id: case for case in open_dataset(path, ["train"]).cases.chosen(wanted)}
+    return [found[case_id] for case_id in wanted]
+
+
 def label_ids(path: Path, n: int, replicate: int, seed: int) -> list[str]:
     """The ids of :func:`label_subset` of a dataset's train split, without reading an image or a mask."""
     rows = open_dataset(path, ["train"]).cases.table

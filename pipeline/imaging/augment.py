@@ -22,12 +22,17 @@ def augment(images: Tensor, masks: Tensor, params: Augment, generator: torch.Gen
     """
     geometry = params.model_dump(include={"flip", "rotate_deg", "scale", "shift"})
     images, masks = random_affine(images, masks, generator, **geometry)
+    return recolour(images, params, generator), masks
+
+
+def recolour(images: Tensor, params: Augment, generator: torch.Generator) -> Tensor:
+    """Random gamma, contrast and brightness of every image, float [B, 1, S, S] in [-1, 1]."""
     uniform = (torch.rand(len(images), 3, 1, 1, 1, generator=generator) * 2 - 1).to(images.device)
     grey = ((images + 1) / 2).clamp(0, 1) ** torch.exp(uniform[:, 0] * params.gamma)
     grey = grey * (1 + uniform[:, 1] * params.contrast)
     # Brightness lifts what is there; the black outside the sector stays black.
     grey = grey + uniform[:, 2] * params.brightness * (grey > 0.02)
-    return grey.clamp(0, 1) * 2 - 1, masks
+    return grey.clamp(0, 1) * 2 - 1
 
 
 def degrade(images: Tensor, params: StrongAugment, generator: torch.Generator) -> Tensor:

@@ -6,14 +6,14 @@ one process.
 
 import logging
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.learning.objective import Batch, Objective
+from pipeline.learning.objective import Batch, Following, Objective
 from pipeline.learning.recipe import Recipe
 from pipeline.run import seeds
 from pipeline.run.resume import Scratch
@@ -30,6 +30,7 @@ def train(
     device: torch.device,
     scratch: Scratch | None = None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
+    on_curves: Callable[[int, Mapping[str, float]], None] = lambda step, curves: None,
     validate: Callable[[nn.Module], float] | None = None,
     on_preview: Callable[[int, nn.Module], None] | None = None,
 ) -> nn.Module:
@@ -39,6 +40,7 @@ def train(
     Args:
         scratch: where the state is kept every ``recipe.checkpoint_every`` steps; a run that finds one goes on from it.
         on_step: called with (step, loss), also for the steps before an interruption.
+        on_curves: called before it with (step, curves), where the objective has some.
         validate: higher is better; called ten times (after every step where there are fewer), in the main process.
         on_preview: called every ``recipe.preview_every`` steps with (steps done, network), in the main process.
 
@@ -58,16 +60,20 @@ def train(
     fused = recipe.fused or None
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
     ema = moving_average(trained, recipe.ema_decay) if recipe.ema_decay else None
-    kept = {"optimizer": optimizer, "ema": ema, "scaler": accelerator.scaler}
+    memory = objective.memory.to(accelerator.device) if isinstance(objective, Following) else None
+    kept = {"optimizer": optimizer, "ema": ema, "scaler": accelerator.scaler, "memory": memory}
     kept = {name: part for name, part in kept.items() if part is not None}
     losses: list[float] = []
+    curves: list[dict[str, float]] = []
     best: dict = {}
     if scratch and (state := scratch.load()):
         network.load_state_dict(state["network"], strict=False)
         for name, part in kept.items():
             part.load_state_dict(state[name])
-        losses, best = state["losses"], state["best"]
+        losses, curves, best = state["losses"], state["curves"], state["best"]
         for step, loss in enumerate(losses):
+            if memory is not None:
+                on_curves(step, curves[step])
             on_step(step, loss)
     if ema:
         ema.to(accelerator.device)
@@ -97,6 +103,9 @@ def train(
             stepper.step()
             if ema:
                 ema.step(trained)
+            if memory is not None:
+                curves.append(dict(objective.after_step(step)))
+                on_curves(step, curves[-1])
             on_step(step, losses[-1])
             if not accelerator.is_main_process:
                 continue
@@ -115,7 +124,8 @@ def train(
                         on_preview(done, network)
             if scratch and done % recipe.checkpoint_every == 0 and done < recipe.steps:
                 states = {name: part.state_dict() for name, part in kept.items()}
-                scratch.save({"step": done, "network": changing(network), "losses": losses, "best": best, **states})
+                states |= {"losses": losses, "curves": curves, "best": best}
+                scratch.save({"step": done, "network": changing(network), **states})
     accelerator.wait_for_everyone()
     if not recipe.compile:
         # Mixed precision was of the training: what is returned computes in the precision of its weights.

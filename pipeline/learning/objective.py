@@ -1,6 +1,7 @@
 """What a training is for: a network, the batch of a step, and the loss of it. One small class per objective."""
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,3 +32,14 @@ class Objective(Protocol):
             model: ``network`` as it is called in training: compiled, in the training's precision, of several processes.
             batch: on the network's device.
         """
+
+
+@runtime_checkable
+class Following(Protocol):
+    """An objective that has a state of its own, which follows the network."""
+
+    memory: nn.Module
+    """Its state: on the network's device, kept with the network's when a run is interrupted, trained by nobody."""
+
+    def after_step(self, step: int) -> Mapping[str, float]:
+        """Called once a step is taken, in every process; returns what is worth a curve beside the loss."""

@@ -74,10 +74,13 @@ class Segmentation:
     n_structures: int
     cases: Callable[[int], range]
 
-    def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+    def chosen(self, step: int, count: int, generator: torch.Generator) -> Tensor:
+        """The numbers of a step's cases, int64 [B]: the first that is drawn of a batch."""
         among = self.cases(step)
-        chosen = among.start + torch.randint(len(among), (count,), generator=generator)
-        inputs, masks = self.examples.batch(chosen, generator)
+        return among.start + torch.randint(len(among), (count,), generator=generator)
+
+    def batch(self, step: int, count: int, generator: torch.Generator, share: slice) -> Batch:
+        inputs, masks = self.examples.batch(self.chosen(step, count, generator), generator)
         return tuple(None if values is None else values[share] for values in (*inputs, masks))
 
     def loss(self, model: nn.Module, *batch: Tensor | None) -> Tensor:

@@ -8,8 +8,12 @@ from pipeline.networks.weights import read_config
 
 def kind_of(folder: Path) -> Kind:
     """The kind of the segmenter in a folder."""
-    settings = read_settings(folder, read_config(folder, "segmenter"))
-    if settings.kind == "unet":
+    return kind_named(read_settings(folder, read_config(folder, "segmenter")).kind)
+
+
+def kind_named(name: str) -> Kind:
+    """``sam`` or ``unet``, as a segmenter's section says."""
+    if name == "unet":
         from pipeline.networks.unet import checkpoint
     else:
         from pipeline.networks.sam import checkpoint

@@ -35,6 +35,36 @@ def wait_for_all(cpu: bool) -> None:
         PartialState(cpu=cpu, timeout=timedelta(days=7)).wait_for_everyone()
 
 
+def mean(values):
+    """The mean of every process's tensor of one shape."""
+    if count() == 1:
+        return values
+    import torch
+
+    total = values.clone()
+    torch.distributed.all_reduce(total)
+    return total / count()
+
+
+def gathered(values):
+    """Every process's tensor, equally many rows of each, in order of rank; with gradient to those of all."""
+    if count() == 1:
+        return values
+    import torch
+    from torch.distributed.nn.functional import all_gather
+
+    parts = all_gather(values) if values.requires_grad else _all(values)
+    return torch.cat(list(parts))
+
+
+def _all(values):
+    import torch
+
+    parts = [torch.empty_like(values) for _ in range(count())]
+    torch.distributed.all_gather(parts, values.contiguous())
+    return parts
+
+
 @contextmanager
 def pool(count: int) -> Iterator[Executor]:
     """Worker processes that end with this one, however it ends; after an error nothing that waits is begun."""

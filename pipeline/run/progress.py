@@ -1,6 +1,6 @@
 """One progress bar per run, in its main process, and an optional DVCLive loss curve."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,19 +11,26 @@ from pipeline.run.processes import is_main
 
 
 class Progress:
-    """Called with (step, loss) after every step; ``image`` keeps a picture beside the loss curve."""
+    """Called with (step, loss) after every step; ``curves`` is called before, where there are other values, and
+    ``image`` keeps a picture beside the loss curve."""
 
     def __init__(self, bar: tqdm, steps: int, logger):
-        self._bar, self._steps, self._logger, self._smooth = bar, steps, logger, None
+        self._bar, self._steps, self._logger, self._smooth = bar, steps, logger, {}
 
     def __call__(self, step: int, loss: float) -> None:
-        self._smooth = loss if self._smooth is None else 0.95 * self._smooth + 0.05 * loss
+        self.curves(step, {"loss": loss})
         self._bar.update()
-        self._bar.set_postfix(loss=f"{self._smooth:.3f}", refresh=False)
+        self._bar.set_postfix(loss=f"{self._smooth['loss']:.3f}", refresh=False)
         if self._logger and (step % 10 == 9 or step == self._steps - 1):
             self._logger.step = step + 1
-            self._logger.log_metric("loss", self._smooth, timestamp=False)
+            for name, value in self._smooth.items():
+                self._logger.log_metric(name, value, timestamp=False)
             self._logger.make_summary()
+
+    def curves(self, step: int, values: Mapping[str, float]) -> None:
+        """Take in values of a step, each smoothed over some twenty steps."""
+        for name, value in values.items():
+            self._smooth[name] = value if name not in self._smooth else 0.95 * self._smooth[name] + 0.05 * value
 
     def image(self, name: str, pixels: np.ndarray) -> None:
         """Keep an RGB uint8 (H, W, 3) picture under ``name``, in the place of an earlier one."""

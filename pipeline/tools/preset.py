@@ -52,7 +52,7 @@ def sorted_by_kind(path: Path) -> str:
 
 def _written(params) -> str:
     arms = {name: Arm(**params["arms"][name]) for name in params["grid"]["arms"]}
-    segmenters = {name: SimpleNamespace(**params["segmenters"][name]) for name in params["grid"]["segmenters"]}
+    segmenters = {name: SimpleNamespace(**one) for name, one in params["segmenters"].items()}
     for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters):
         params["kinds"][kind][:] = names
     buffer = io.StringIO()

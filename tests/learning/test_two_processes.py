@@ -1,28 +1,34 @@
-"""Fine-tuning shared by two processes, which run this file."""
+"""Fine-tuning shared by two processes, which run this file: alone on labels, and with unlabelled images."""
 
 import os
 import runpy
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from pipeline.config.params import Config, load_params
+from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.data.dataset import read_dataset
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.learning.embedding_pool import embedding_pool
+from pipeline.learning.loop import train as train_alone
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import Examples, ImagePool, fit
 from pipeline.networks.sam import checkpoint
 from pipeline.networks.sam.tuning import STRATEGIES
 from pipeline.run import processes
 from pipeline.run.errors import InputError
+from pipeline.semi_supervision.choice import semi_supervised
+from pipeline.semi_supervision.views import UnlabelledImages
 from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[2]
@@ -45,6 +51,15 @@ class InDouble:
         return tuple(one.double() for one in inputs), masks
 
 
+class ImagesInDouble(UnlabelledImages):
+    def draw(self, count, generator):
+        numbers, images, masks = super().draw(count, generator)
+        return numbers, images.double(), masks
+
+    def strengthen(self, images, generator):
+        return super().strengthen(images.float(), generator).double()
+
+
 def prepare(folder: Path) -> None:
     """The inputs of :func:`train_all` beside the cases: parameters and a base."""
     (folder / "params.yaml").write_text(compose(ROOT / "presets", "smoke"))
@@ -56,10 +71,38 @@ def train_all(folder: Path, name: str) -> None:
     """Every strategy for a few steps; its weights, losses and the sizes of the batches this process saw."""
     torch.set_num_threads(1)
     params = load_params(folder / "params.yaml")
-    torch.save(
-        {strategy: train(folder, params, strategy, name) for strategy in STRATEGIES},
-        folder / f"{name}-{processes.rank()}.pt",
-    )
+    found = {strategy: train(folder, params, strategy, name) for strategy in STRATEGIES}
+    found |= {method: train_semi(method, **options) for method, options in METHODS.items()}
+    torch.save(found, folder / f"{name}-{processes.rank()}.pt")
+
+
+METHODS = {
+    "mean_teacher": {},
+    "unimatch": {"confidence": 0.5},
+    "cross_pseudo": {"networks": ["one", "other"], "contrast": {"weight": 1.0}},
+}
+
+
+def train_semi(method: str, **options) -> dict:
+    """A method on the tiny networks and discs of its own tests."""
+    tiny = SimpleNamespace(**runpy.run_path(str(ROOT / "tests/semi_supervision/tiny.py")))
+    asked = TypeAdapter(UnlabelledUse).validate_python({"method": method, "warmup": 0.2, **options})
+    labelled, others = tiny.labelled(tiny.Tiny().double()), tiny.unlabelled(truth=True)
+    objective = semi_supervised(
+        replace(labelled, examples=InDouble(labelled.examples)),
+        ImagesInDouble(others.images, others.masks, others.weak, others.strong),
+        asked, steps=5, names=["disc"], key="", partner=lambda: tiny.Tiny(1).double(),
+    )  # fmt: skip
+    objective.network.double()
+    losses, coverage = [], []
+
+    def on_curves(step, found):
+        coverage.append(found["pseudo_label_coverage"])
+
+    train_alone(objective, Recipe(5, 6, 2e-3, warmup_steps=2), seed=0, device=CPU,
+                on_step=lambda step, loss: losses.append(loss), on_curves=on_curves)  # fmt: skip
+    return {"network": objective.network.state_dict(), "memory": objective.memory.state_dict(), "losses": losses,
+            "coverage": coverage}  # fmt: skip
 
 
 def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
@@ -117,6 +160,17 @@ def test_two_processes_give_the_weights_of_one(results, strategy):
         assert other["losses"] == pytest.approx(alone["losses"], rel=1e-6)
     assert alone["sizes"][:5] == [6] * 5 and all(other["sizes"] == [3] * 5 for other in together)
     assert alone["losses"][-1] < alone["losses"][0]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_give_what_one_does_with_unlabelled_images(results, method):
+    """Contrast too: every anchor has the images of both processes as candidates."""
+    alone, *together = (result[method] for result in results)
+    for other in together:
+        torch.testing.assert_close(other["network"], alone["network"], rtol=0, atol=1e-5)
+        torch.testing.assert_close(other["memory"], alone["memory"], rtol=0, atol=1e-5)
+        assert other["losses"] == pytest.approx(alone["losses"], rel=1e-6)
+        assert other["coverage"] == pytest.approx(alone["coverage"], rel=1e-6)
 
 
 def test_a_batch_that_cannot_be_shared_evenly_is_refused(results):

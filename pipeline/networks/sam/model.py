@@ -91,8 +91,21 @@ class Sam(nn.Module):
             embeddings: what :meth:`embed` made of them, where it is known already.
         """
         details = self.details(images)
-        if embeddings is None:
-            embeddings = self.embed(images, details)
+        return self.decode([*details, self.embed(images, details) if embeddings is None else embeddings])
+
+    @property
+    def embedding_channels(self) -> int:
+        """Channels of what :meth:`embed` gives."""
+        return self.sam.config.vision_config.output_channels
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The finer features for the mask head, the finest first, then the image embeddings."""
+        details = self.details(images)
+        return [*details, self.embed(images, details)]
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
+        """Masks as of :meth:`forward` of what :meth:`encode` made."""
+        *details, embeddings = features
         if self.prompt == "whole_box":
             boxes = whole_boxes(embeddings.shape[0], self.n_structures, self.image_size)
             masks = self.masks_in_boxes(embeddings, details, boxes.to(embeddings.device))

@@ -76,17 +76,30 @@ class BackboneUNet(nn.Module):
 
         In training with deep supervision a tuple of such, coarse ones enlarged, the final one last.
         """
-        pixels = ((images + 1) / 2 - self.mean) / self.std
-        features = self.unet.encoder(pixels)[::-1]
-        x, decoded = self.unet.decoder.center(features[0]), []
-        for block, finer, skip in zip(self.unet.decoder.blocks, features[1:], [*features[1:-1], None], strict=True):
-            x = block(x, *finer.shape[-2:], skip)
+        return self.decode(self.encode(images))
+
+    @property
+    def embedding_channels(self) -> int:
+        """Channels of the coarsest features."""
+        return self.encoder.out_channels[-1]
+
+    def encode(self, images: Tensor) -> list[Tensor]:
+        """The encoder's five levels, [B, C_i, S / 2^i, S / 2^i] for i from 1 to 5; one may have no channels."""
+        return self.unet.encoder(((images + 1) / 2 - self.mean) / self.std)[1:]
+
+    def decode(self, features: Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
+        """Logits as of :meth:`forward` of what :meth:`encode` made."""
+        *finer, coarsest = features
+        size = [2 * length for length in features[0].shape[-2:]]
+        x, decoded = self.unet.decoder.center(coarsest), []
+        for block, skip in zip(self.unet.decoder.blocks, [*finer[::-1], None], strict=True):
+            x = block(x, *(size if skip is None else skip.shape[-2:]), skip)
             decoded.append(x)
         final = self.unet.segmentation_head(x)
         if not (self.training and len(self.heads)):
             return final
         coarse = (head(level) for head, level in zip(self.heads, decoded[2:-1], strict=True))
-        scaling = {"size": images.shape[-2:], "mode": "bilinear", "align_corners": False}
+        scaling = {"size": size, "mode": "bilinear", "align_corners": False}
         return (*(functional.interpolate(logits, **scaling) for logits in coarse), final)
 
     def keep_still(self, modules: Iterable[nn.Module]) -> None:

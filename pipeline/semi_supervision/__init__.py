@@ -1,0 +1,1 @@
+"""Objectives that learn from images without labels beside labelled ones; one file each."""

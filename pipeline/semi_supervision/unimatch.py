@@ -1,0 +1,109 @@
+"""UniMatch: confident pseudo-labels of a weak view for two strong ones, with CutMix and complementary feature dropout.
+
+Yang et al., "Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic Segmentation", CVPR 2023; "UniMatch V2",
+TPAMI 2025, whose teacher is an average of past weights, and whose two strong views lose complementary channels.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.semi_supervision.objective import SemiSupervised
+from pipeline.semi_supervision.targets import confidence, hard_labels, joined, pseudo_label_loss, sliced
+from pipeline.semi_supervision.teacher import teacher_of
+from pipeline.semi_supervision.views import rectangles
+
+
+class UniMatch(SemiSupervised):
+    """Keeps the teacher."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.network = Student(self.labelled.network, self.method.batch_norm == "joint")
+        self.teacher = teacher_of(self.labelled.network, self.method.ema_decay)
+        self.memory["teacher"] = self.teacher
+
+    def views(self, count: int, generator: torch.Generator) -> Sequence[Tensor]:
+        """Weak views and those of other images to be pasted in, rectangles and strong views with them, twice; masks of
+        simulated images; and for each image a number that its dropped channels are a function of, -1 for none."""
+        _, weak, truth = self.unlabelled.draw(count, generator)
+        _, pasted, _ = self.unlabelled.draw(count, generator)
+        views = [weak, pasted]
+        for _ in range(2):
+            within = rectangles(count, weak.shape[-1], self.method.cutmix, generator)
+            mixed = [self.unlabelled.strengthen(images, generator) for images in (weak, pasted)]
+            views += [within[:, None], torch.where(within[:, None], mixed[1], mixed[0])]
+        seeds = torch.randint(2**31, (count,), generator=generator)
+        spared = torch.rand(count, generator=generator) >= self.method.feature_dropout
+        return *views, truth, torch.where(spared, -1, seeds)
+
+    def loss(
+        self, model: nn.Module, images: Tensor, masks: Tensor, ramp: Tensor,
+        weak: Tensor, pasted: Tensor, within_a: Tensor, strong_a: Tensor, within_b: Tensor, strong_b: Tensor,
+        truth: Tensor, drop: Tensor,
+    ) -> Tensor:  # fmt: skip
+        count = len(images)
+        with torch.no_grad():
+            found = [self.teacher(view).sigmoid() for view in (weak, pasted)]
+        outputs, unlabelled = model(images, strong_a, strong_b, drop), []
+        for place, within in ((1, within_a), (2, within_b)):
+            probability = torch.where(within, found[1], found[0])
+            kept = (confidence(probability) >= self.method.confidence).float()
+            own = sliced(outputs, slice(place * count, (place + 1) * count))
+            unlabelled.append(pseudo_label_loss(own, hard_labels(probability), kept, self.loss_weights))
+        sure = confidence(found[0])
+        self.note(masks, hard_labels(found[0]), (sure >= self.method.confidence).float(), sure, truth)
+        labelled = self.labelled_loss(sliced(outputs, slice(count)), masks)
+        return labelled + ramp.mean() * self.method.weight * torch.stack(unlabelled).mean()
+
+    def after_step(self, step: int) -> Mapping[str, float]:
+        self.teacher.update_parameters(self.labelled.network)
+        return super().after_step(step)
+
+    def segmenter(self) -> nn.Module:
+        return self.teacher.module
+
+    def passes(self, batch: int) -> dict[str, int]:
+        return {"with_gradient": 3 * batch, "without_gradient": 2 * batch}
+
+
+class Student(nn.Module):
+    """A segmenter on labelled images and two strong views, whose features are dropped; see ``Parts``."""
+
+    def __init__(self, network: nn.Module, joint: bool):
+        super().__init__()
+        self.inner, self.joint = network, joint
+
+    def forward(self, images: Tensor, first: Tensor, second: Tensor, drop: Tensor):
+        """Outputs of the three as of one batch.
+
+        Args:
+            drop: int64 [B], a seed for each unlabelled image, or -1 to keep all its channels.
+        """
+        if self.joint:
+            return self._decoded(torch.cat([images, first, second]), drop, len(images))
+        return joined([self.inner(images), self._decoded(torch.cat([first, second]), drop, 0)])
+
+    def _decoded(self, images: Tensor, drop: Tensor, whole: int):
+        features = self.inner.encode(images)
+        return self.inner.decode([_dropped(level, drop, whole, i) for i, level in enumerate(features)])
+
+
+def _dropped(features: Tensor, drop: Tensor, whole: int, level: int) -> Tensor:
+    """Features [N + 2 B, C, h, w] with the channels of the last 2 B images dropped: a random half of each of the first
+    B, the other half of each of the second B, what stays doubled. The first ``whole`` = N stay as they are."""
+    channels = features.shape[1]
+    if not channels:
+        return features
+    kept = [
+        torch.ones(channels)
+        if seed < 0
+        else 2 * (torch.rand(channels, generator=torch.Generator().manual_seed(seed + level)) < 0.5).float()
+        for seed in drop.tolist()
+    ]
+    kept = torch.stack(kept)
+    # A channel that is not kept in one view is in the other; where none is dropped, both keep all.
+    other = torch.where(drop.cpu()[:, None] < 0, kept, 2 - kept)
+    scale = torch.cat([torch.ones(whole, channels), kept, other]).to(features)
+    return features * scale[:, :, None, None]

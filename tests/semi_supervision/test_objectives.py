@@ -1,0 +1,206 @@
+"""The objectives with unlabelled images: what carries a gradient, when it counts, and what is kept."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from pipeline.config.semi_supervised import UnlabelledUse
+from pipeline.learning.loop import train
+from pipeline.learning.recipe import Recipe
+from pipeline.run.errors import InputError
+from pipeline.run.resume import Scratch
+from pipeline.semi_supervision.choice import semi_supervised
+from tests.interrupted import Killed, equal, kill_at
+from tests.semi_supervision.tiny import Tiny, labelled, unlabelled
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(12, 4, 0.01, warmup_steps=0, checkpoint_every=4, key="segmenters.tiny.")
+DUAL = {"method": "cross_pseudo", "networks": ["tiny", "other"]}
+METHODS = {
+    "pseudo": {"method": "pseudo"},
+    "mean_teacher": {"method": "mean_teacher"},
+    "unimatch": {"method": "unimatch", "confidence": 0.5},
+    "cross_pseudo": DUAL,
+    "as_published": DUAL | {"targets": "soft", "contrast": None, "weight": 0.1},
+}
+
+
+def method_of(name, **changes):
+    return TypeAdapter(UnlabelledUse).validate_python(METHODS[name] | changes)
+
+
+def objective_of(name, steps=12, n_structures=1, truth=None, **changes):
+    """The objective of a method on tiny networks and discs; of pseudo-labels the true masks."""
+    truth = name == "pseudo" if truth is None else truth
+    names = [f"structure_{k}" for k in range(1, n_structures + 1)]
+    return semi_supervised(
+        labelled(Tiny(0, n_structures), n_structures=n_structures), unlabelled(truth=truth), method_of(name, **changes),
+        steps=steps, names=names, key="arms.x.unlabelled", partner=lambda: Tiny(1, n_structures),
+    )  # fmt: skip
+
+
+def batch_at(objective, step, count=4):
+    """The batch of a step, of the same cases and views in every step."""
+    return objective.batch(step, count, torch.Generator().manual_seed(3), slice(None))
+
+
+def gradients(objective, step):
+    """Of every parameter of the segmenter and its partner, the largest gradient of the loss of a step."""
+    objective.network.zero_grad()
+    objective.network.train()
+    objective.loss(objective.network, *batch_at(objective, step)).backward()
+    return {name: 0 if one.grad is None else one.grad.abs().max().item() for name, one in
+            objective.network.named_parameters()}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_in_the_warm_up_the_loss_is_that_of_the_labels(name):
+    if name == "pseudo":
+        pytest.skip("fixed pseudo-labels have no warm-up")
+    objective = objective_of(name, steps=100, warmup=0.2, ramp=0.2)
+    network = objective.labelled.network
+    alone = labelled(network)
+    wanted = alone.loss(network, *alone.batch(3, 4, torch.Generator().manual_seed(3), slice(None)))
+    found = objective.loss(objective.network, *batch_at(objective, 3))
+    if name in ("cross_pseudo", "as_published"):
+        partner = objective.network.networks[1]
+        wanted = wanted + alone.loss(partner, *alone.batch(3, 4, torch.Generator().manual_seed(3), slice(None)))
+    torch.testing.assert_close(found, wanted)
+    later = objective.loss(objective.network, *batch_at(objective, 90))
+    assert float(later.detach()) > float(found.detach())
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_trained_weight_has_a_gradient_and_no_target_has_one(name):
+    objective = objective_of(name)
+    assert all(value > 0 for value in gradients(objective, 11).values())
+    if hasattr(objective, "teacher"):
+        assert all(not one.requires_grad for one in objective.teacher.parameters())
+
+
+def test_hard_targets_pass_no_gradient_to_the_network_that_made_them():
+    """The crossed term alone: own network, trained towards its partner, leaves the partner as it is."""
+    from pipeline.semi_supervision.targets import hard_labels, pseudo_label_loss
+
+    own, partner = Tiny(0), Tiny(1)
+    images = batch_at(objective_of("cross_pseudo"), 5)[3]
+    target = hard_labels(partner(images).sigmoid())
+    assert not target.requires_grad
+    pseudo_label_loss(own(images), target).backward()
+    assert all(one.grad is None for one in partner.parameters())
+    assert all(one.grad.abs().max() > 0 for one in (own.head.weight, own.fine.weight))
+
+
+def test_the_contrast_can_be_switched_off_and_reaches_both_encoders_where_it_is_on():
+    on, off = objective_of("cross_pseudo"), objective_of("cross_pseudo", contrast=None)
+    assert len(on.network.heads) == 2 and len(off.network.heads) == 0
+    batch = batch_at(on, 11)
+    *_, vectors = on.network(batch[0], batch[3])
+    from pipeline.semi_supervision.contrast import info_nce
+
+    info_nce(*vectors, torch.arange(8), 0.1).backward()
+    for network in on.network.networks:
+        assert network.coarse.weight.grad.abs().max() > 0 and network.head.weight.grad is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_training_lowers_the_loss_and_keeps_the_cell_s_own_segmenter(name):
+    losses, objective = [], objective_of(name, steps=60)
+    train(objective, replace(RECIPE, steps=60), seed=0, device=CPU, on_step=lambda step, loss: losses.append(loss))
+    assert sum(losses[-10:]) < sum(losses[:10])
+    kept = objective.segmenter()
+    assert isinstance(kept, Tiny) and not kept.training
+    if name in ("mean_teacher", "unimatch"):
+        assert not equal(kept.state_dict(), objective.labelled.network.state_dict())
+        torch.testing.assert_close(kept.state_dict(), objective.labelled.network.state_dict(), rtol=0.5, atol=0.5)
+    else:
+        assert kept is objective.labelled.network
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_interrupted_and_resumed_equals_uninterrupted(name, tmp_path):
+    """Weights, teacher, counters and curves come back from the disk."""
+    curves = {"whole": [], "killed": [], "resumed": []}
+
+    def run(objective, which, **options):
+        train(objective, RECIPE, seed=0, device=CPU, on_curves=lambda step, found: curves[which].append(found),
+              **options)  # fmt: skip
+        return objective
+
+    whole = run(objective_of(name), "whole")
+    scratch = Scratch(tmp_path, "semi", [])
+    with pytest.raises(Killed):
+        run(objective_of(name), "killed", scratch=scratch, on_step=kill_at(10))
+    resumed = run(objective_of(name), "resumed", scratch=scratch)
+    assert equal(whole.network.state_dict(), resumed.network.state_dict())
+    assert equal(whole.memory.state_dict(), resumed.memory.state_dict())
+    assert curves["resumed"] == curves["whole"] and len(curves["whole"]) == 12
+
+
+def test_the_teacher_is_the_average_that_the_formula_says():
+    """θ' after t steps, by hand: the first step copies, then α = min(decay, 1 - 1 / (1 + t))."""
+    objective = objective_of("mean_teacher", ema_decay=0.6)
+    network, wanted = objective.labelled.network, None
+    for step, value in enumerate([1.0, 3.0, 0.0, 2.0, 5.0]):
+        torch.nn.init.constant_(network.head.bias, value)
+        objective.teacher.update_parameters(network)
+        alpha = min(0.6, 1 - 1 / (1 + step))
+        wanted = value if step == 0 else alpha * wanted + (1 - alpha) * value
+        assert objective.teacher.module.head.bias.item() == pytest.approx(wanted, rel=1e-6)
+
+
+def test_simulated_images_have_a_curve_of_correctness_which_nothing_learns_from():
+    with_truth, without = objective_of("mean_teacher", truth=True), objective_of("mean_teacher", truth=False)
+    found = {}
+    for objective in (with_truth, without):
+        train(objective, RECIPE, seed=0, device=CPU, on_curves=lambda step, curves: found.update({step: curves}))
+        found[objective] = found[11]
+    assert equal(with_truth.network.state_dict(), without.network.state_dict())
+    assert 0 <= found[with_truth]["pseudo_label_correctness"] <= 1
+    assert "pseudo_label_correctness" not in found[without]
+    assert {"pseudo_label_confidence", "pseudo_label_coverage", "unlabelled_weight"} <= found[without].keys()
+
+
+def test_a_confidence_that_keeps_nothing_is_named_after_fifty_steps():
+    objective = objective_of("unimatch", steps=80, warmup=0.1, confidence=0.99999)
+    with pytest.raises(InputError, match=r"arms\.x\.unlabelled\.confidence.*no pixel.*50 steps.*lower it"):
+        train(objective, replace(RECIPE, steps=80, learning_rate=1e-6), seed=0, device=CPU)
+
+
+def test_a_structure_that_vanishes_from_the_pseudo_labels_is_counted_and_told(caplog):
+    objective = objective_of("cross_pseudo", steps=70, warmup=0.0, ramp=0.0)
+    with torch.no_grad():
+        for network in objective.network.networks:
+            network.head.bias.fill_(-50)
+    train(objective, replace(RECIPE, steps=70, learning_rate=1e-9), seed=0, device=CPU)
+    assert objective.vanishing() == {"structure_1": 1}
+    assert "structure_1" in caplog.text and "vanishing" in caplog.text
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("joint", ["joint", "apart"])
+def test_without_batch_norm_joint_and_apart_are_the_same(name, joint):
+    outputs = objective_of(name, batch_norm=joint)
+    reference = objective_of(name)
+    for objective in (outputs, reference):
+        objective.network.train()
+    found, wanted = (one.loss(one.network, *batch_at(one, 8)) for one in (outputs, reference))
+    torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize(("name", "passes"), [
+    ("pseudo", (8, 0)), ("mean_teacher", (8, 4)), ("unimatch", (12, 8)), ("cross_pseudo", (16, 0)),
+])  # fmt: skip
+def test_forward_passes_are_counted_as_they_are_made(name, passes, monkeypatch):
+    objective, seen = objective_of(name), {True: 0, False: 0}
+    encode = Tiny.encode
+
+    def counted(network, images):
+        seen[torch.is_grad_enabled()] += len(images)
+        return encode(network, images)
+
+    monkeypatch.setattr(Tiny, "encode", counted)
+    objective.loss(objective.network, *batch_at(objective, 11))
+    assert (seen[True], seen[False]) == passes == tuple(objective.passes(4).values())

@@ -1,0 +1,137 @@
+"""The stages of arms with unlabelled images: what they open, and what they write down."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline import base_sam, base_unet, finetune_pseudo, finetune_semi, finetune_unet, unlabelled
+from pipeline.config.params import View, load_params
+from pipeline.data import dataset
+from pipeline.data.labels import label_ids
+from pipeline.data.structures import Structure
+from pipeline.data.writer import write_dataset
+from pipeline.run.errors import InputError
+from pipeline.run.stage import execute
+from pipeline.tools.preset import compose
+
+ROOT = Path(__file__).parents[2]
+STRUCTURES = (Structure("head", "head"),)
+ARMS = {
+    "dual": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["sam", "unet"]}},
+    "twins": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["unet", "unet"],
+                                              "partner_seed": 1}},
+    "teacher": {"extra": "none", "unlabelled": "mean_teacher"},
+    "uni": {"extra": "none", "unlabelled": {"method": "unimatch", "confidence": 0.5}},
+    "pseudo": {"extra": "none", "unlabelled": "pseudo"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch, ring):
+    """A train cohort of twelve annotated cases in the current folder, bases, and a way to run a stage."""
+    monkeypatch.chdir(tmp_path)
+    changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
+    changed["arms"] |= ARMS
+    Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
+    params = load_params(Path("params.yaml"))
+    write_dataset(Path("cohort"), [ring(i, split="train") for i in range(12)], role="train", structures=STRUCTURES)
+    Path("bases").mkdir()
+
+    def stage(module, **arguments):
+        paths = {key: Path(value) if "/" in str(value) else value for key, value in arguments.items()}
+        execute(module.run, View(params, module.PARAMS), paths)
+
+    write_dataset(Path("extra"), [], role="extra", structures=STRUCTURES)
+    stage(base_sam, segmenter="sam", out="bases/sam")
+    stage(base_unet, segmenter="unet", out="bases/unet")
+    return stage
+
+
+CELL = {"labels": 8, "replicate": 0}
+
+
+def finetune(stage, arm, module=finetune_semi, segmenter="unet", folder="./unlabelled"):
+    stage(module, segmenter=segmenter, bases="./bases", train="./cohort", extra="./extra", unlabelled=folder, arm=arm,
+          out=f"./{arm}", metrics=f"./{arm}.json", live=f"./live_{arm}", **CELL)  # fmt: skip
+    return json.loads(Path(f"{arm}.json").read_text())
+
+
+@pytest.mark.parametrize(("arm", "passes"), [("dual", (64, 0)), ("teacher", (32, 16)), ("uni", (48, 32))])
+def test_no_mask_beyond_the_labels_is_opened(world, monkeypatch, arm, passes):
+    world(unlabelled, train="./cohort", source="./cohort", out="./unlabelled", **CELL)
+    opened, decode = set(), dataset._decode_case
+
+    def watched(path, row, n_structures):
+        opened.add((path.name, row["id"], row.get("mask") is not None))
+        return decode(path, row, n_structures)
+
+    monkeypatch.setattr(dataset, "_decode_case", watched)
+    told = finetune(world, arm)
+    labels = set(label_ids(Path("cohort"), 8, 0, 0))
+    assert {one for folder, one, _ in opened if folder == "cohort"} == labels
+    assert not any(masked for folder, _, masked in opened if folder == "unlabelled")
+    assert (told["labels"], told["unlabelled"]) == (8, 4)
+    assert tuple(told["forward_passes"].values()) == passes and told["vanishing"] == {"head": told["vanishing"]["head"]}
+    curves = {path.stem for path in Path(f"live_{arm}").rglob("*.tsv")}
+    assert {"loss", "pseudo_label_confidence", "pseudo_label_coverage", "pseudo_label_share_head"} <= curves
+    assert "pseudo_label_correctness" not in curves
+
+
+def test_two_networks_of_one_name_start_from_different_weights(world, monkeypatch):
+    """And a supervised arm starts from those of the cell's own network."""
+    from pipeline.tasks.segmentation import finetuning
+
+    world(unlabelled, train="./cohort", source="./cohort", out="./unlabelled", **CELL)
+    started = []
+    monkeypatch.setattr(finetuning.loop, "train", lambda objective, *_, **__: started.append(
+        [{name: value.clone() for name, value in one.state_dict().items()} for one in
+         (getattr(objective.network, "networks", None) or [objective.network])]))  # fmt: skip
+    monkeypatch.setattr(finetuning, "save_segmenter", lambda kind, folder, *_, **__: folder.mkdir())
+    finetune(world, "twins")
+    own, partner = started[0]
+    head = next(name for name in own if "segmentation_head" in name and name.endswith("weight"))
+    assert not (own[head] == partner[head]).all()
+
+
+def test_pseudo_labels_need_masks_and_methods_need_images(world):
+    world(unlabelled, train="./cohort", source="./cohort", out="./unlabelled", **CELL)
+    with pytest.raises(InputError, match=r"no image has a pseudo-mask; lower unlabelled\.agreement"):
+        finetune(world, "pseudo", finetune_pseudo)
+    write_dataset(Path("none"), [], role="unlabelled", structures=STRUCTURES)
+    with pytest.raises(InputError, match=r"no image is left beyond the labels; lower grid\.labels"):
+        finetune(world, "teacher", folder="./none")
+
+
+def test_supervised_cells_of_the_same_replicate_are_untouched(world):
+    stage, arguments = world, {"train": "./cohort", "extra": "./extra", "arm": "real", **CELL}
+    stage(
+        finetune_unet,
+        segmenter="unet",
+        base="bases/unet",
+        out="./real",
+        metrics="./real.json",
+        live="./live",
+        **arguments,
+    )
+    told = json.loads(Path("real.json").read_text())
+    assert told["forward_passes"] == {"with_gradient": 16, "without_gradient": 0} and told["vanishing"] is None
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    (lambda p: p["arms"]["dual"]["unlabelled"].update(networks=["sam", "swin"]), "names 'swin', which is not among"),
+    (lambda p: p["arms"]["dual"]["unlabelled"].update(networks=["unet", "unet"], partner_seed=1),
+     "grid.segmenters has 'sam' too"),
+    (lambda p: p["segmenters"]["unet"]["base"].update(image_size=64), "are of 32 and 64 px"),
+    (lambda p: p["segmenters"].update(sam={key: value for key, value in p["segmenters"]["sam"].items()
+                                           if key != "checkpointing"} | {"train": "decoder", "views": 2}),
+     "set it to 'full' or 'lora'"),
+    (lambda p: p["arms"]["dual"].update(validated=True), "validated does not apply with unlabelled"),
+])  # fmt: skip
+def test_arms_that_cannot_be_trained_are_refused_by_name(tmp_path, change, message):
+    changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
+    change(changed)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
+    with pytest.raises(InputError, match=message):
+        load_params(tmp_path / "params.yaml")
