@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pipeline.learning.objective import Batch
 from pipeline.learning.segmentation import mean_loss, one_hot
+from pipeline.networks.outputs import outputs_of, structure_probabilities
 from pipeline.semi_supervision.contrast import Projection, info_nce
 from pipeline.semi_supervision.objective import SemiSupervised
 from pipeline.semi_supervision.targets import (
@@ -53,23 +54,25 @@ class CrossPseudo(SemiSupervised):
     ) -> Tensor:  # fmt: skip
         count, method = len(images), self.method
         *outputs, representations = model(images, other)
-        probabilities = [last(own).detach().sigmoid() for own in outputs]
-        crossed, labelled, weights = [], [], [self.loss_weights, self.network.partner_weights]
-        for own, target, weight in zip(outputs, probabilities[::-1], weights, strict=True):
-            labelled.append(mean_loss(sliced(own, slice(count)), one_hot(masks, self.n_structures), weight))
+        kinds = [outputs_of(network) for network in self.network.networks]
+        found = [structure_probabilities(last(own).detach(), kind) for own, kind in zip(outputs, kinds, strict=True)]
+        hard = [hard_labels(probability, kind) for probability, kind in zip(found, kinds, strict=True)]
+        wanted, crossed, labelled = one_hot(masks, self.n_structures), [], []
+        for number, (own, kind, weights) in enumerate(zip(outputs, kinds, self.network.loss_weights, strict=True)):
+            labelled.append(mean_loss(sliced(own, slice(count)), wanted, weights, kind))
             if method.targets == "hard":
-                crossed.append(pseudo_label_loss(own, hard_labels(target), weights=weight))
+                crossed.append(pseudo_label_loss(own, hard[1 - number], kind, weights=weights))
             else:
-                crossed.append(soft_dice_loss(last(own), target))
+                crossed.append(soft_dice_loss(last(own), found[1 - number], kind))
         loss = sum(labelled) + ramp.mean() * method.weight * sum(crossed)
-        others = {"disagreement": (hard_labels(probabilities[0]) != hard_labels(probabilities[1])).float().mean()}
+        others = {"disagreement": (hard[0] != hard[1]).float().mean()}
         if method.contrast:
             images = torch.cat([labelled_numbers, numbers])
             contrast = info_nce(*representations, images, method.contrast.temperature)
             loss = loss + ramp.mean() * method.contrast.weight * contrast
             others["contrast"] = contrast
-        found = probabilities[1][count:]
-        self.note(masks, hard_labels(found), torch.ones_like(found[:, :1]), confidence(found), truth, **others)
+        sure = confidence(found[1][count:], kinds[1])
+        self.note(masks, hard[1][count:], torch.ones_like(sure), sure, truth, **others)
         return loss
 
     def passes(self, batch: int) -> dict[str, int]:
@@ -90,8 +93,9 @@ class Pair(nn.Module):
         self.heads = nn.ModuleList(heads)
 
     @property
-    def partner_weights(self) -> list[float] | None:
-        return getattr(self.networks[1], "loss_weights", None)
+    def loss_weights(self) -> list[list[float] | None]:
+        """Of each network's outputs in training."""
+        return [getattr(network, "loss_weights", None) for network in self.networks]
 
     def forward(self, *parts: Tensor):
         """Each network's outputs for all parts as of one batch, and a list of their unit vectors [B, D], if any."""

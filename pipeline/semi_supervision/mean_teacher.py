@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.networks.outputs import structure_probabilities
 from pipeline.semi_supervision.objective import Parts, SemiSupervised
 from pipeline.semi_supervision.targets import confidence, hard_labels, last, sliced
 from pipeline.semi_supervision.teacher import teacher_of
@@ -32,10 +33,12 @@ class MeanTeacher(SemiSupervised):
     ) -> Tensor:
         count = len(images)
         with torch.no_grad():
-            wanted = self.teacher(weak).sigmoid()
+            wanted = structure_probabilities(self.teacher(weak), self.outputs)
         outputs = model(images, strong)
-        away = (last(outputs)[count:].sigmoid() - wanted).square().mean()
-        self.note(masks, hard_labels(wanted), torch.ones_like(wanted[:, :1]), confidence(wanted), truth)
+        found = structure_probabilities(last(outputs)[count:], self.outputs)
+        away = (found - wanted).square().mean()
+        pseudo, sure = hard_labels(wanted, self.outputs), confidence(wanted, self.outputs)
+        self.note(masks, pseudo, torch.ones_like(sure), sure, truth)
         labelled = self.labelled_loss(sliced(outputs, slice(count)), masks)
         return labelled + ramp.mean() * self.method.weight * away
 

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.config.section import Outputs
 from pipeline.learning.objective import Batch
 from pipeline.learning.segmentation import Segmentation, mean_loss, one_hot
+from pipeline.networks.outputs import outputs_of
 from pipeline.semi_supervision.monitor import Monitor
 from pipeline.semi_supervision.schedule import ramped
 from pipeline.semi_supervision.targets import joined
@@ -62,7 +64,12 @@ class SemiSupervised:
 
     def labelled_loss(self, outputs: Tensor | tuple[Tensor, ...], masks: Tensor) -> Tensor:
         """Of a segmenter's outputs for labelled images, with integer masks [B, S, S]."""
-        return mean_loss(outputs, one_hot(masks, self.n_structures), self.loss_weights)
+        return mean_loss(outputs, one_hot(masks, self.n_structures), self.loss_weights, self.outputs)
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the segmenter's logits stand for."""
+        return outputs_of(self.labelled.network)
 
     @property
     def loss_weights(self) -> list[float] | None:

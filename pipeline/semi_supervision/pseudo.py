@@ -30,7 +30,9 @@ class Pseudo(SemiSupervised):
         target = one_hot(found, self.n_structures)
         sure = torch.ones_like(target[:, :1])
         self.found = self.monitor.look(one_hot(masks, self.n_structures), target, sure, sure)
-        unlabelled = pseudo_label_loss(sliced(outputs, slice(count, None)), target, weights=self.loss_weights)
+        unlabelled = pseudo_label_loss(
+            sliced(outputs, slice(count, None)), target, self.outputs, weights=self.loss_weights
+        )
         return self.labelled_loss(sliced(outputs, slice(count)), masks) + self.method.weight * unlabelled
 
     def passes(self, batch: int) -> dict[str, int]:

@@ -6,46 +6,63 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from pipeline.config.section import Outputs
+from pipeline.networks.outputs import structure_probabilities, with_background
 
-def hard_labels(probability: Tensor) -> Tensor:
-    """float [B, K, S, S] → float [B, K, S, S] of zeros and ones: the likeliest structure where one reaches 0.5."""
+
+def hard_labels(probability: Tensor, outputs: Outputs) -> Tensor:
+    """float [B, K, S, S] → float [B, K, S, S] of zeros and ones: the class map, as of a prediction."""
     best, winner = probability.max(dim=1, keepdim=True)
     structures = torch.arange(probability.shape[1], device=probability.device)[None, :, None, None]
-    return ((winner == structures) & (best >= 0.5)).float()
+    background = 0.5 if outputs == "independent" else 1 - probability.sum(dim=1, keepdim=True)
+    return ((winner == structures) & (best >= background)).float()
 
 
-def confidence(probability: Tensor) -> Tensor:
-    """float [B, K, S, S] → float [B, 1, S, S] in [0.5, 1]: of the structures' decisions at a pixel the least sure."""
-    return torch.maximum(probability, 1 - probability).amin(dim=1, keepdim=True)
+def confidence(probability: Tensor, outputs: Outputs) -> Tensor:
+    """float [B, K, S, S] → float [B, 1, S, S]: how sure a network is of what it says of a pixel.
+
+    Independent: of its decisions on each structure the least sure, from 0.5 on. Exclusive: the largest probability,
+    the background's among them.
+    """
+    if outputs == "independent":
+        return torch.maximum(probability, 1 - probability).amin(dim=1, keepdim=True)
+    background = 1 - probability.sum(dim=1, keepdim=True)
+    return torch.maximum(probability.amax(dim=1, keepdim=True), background)
 
 
 def pseudo_label_loss(
-    outputs: Tensor | tuple[Tensor, ...],
+    logits: Tensor | tuple[Tensor, ...],
     target: Tensor,
+    outputs: Outputs,
+    *,
     kept: Tensor | None = None,
     weights: Sequence[float] | None = None,
 ) -> Tensor:
-    """Dice + binary cross-entropy to pseudo-labels; of several outputs the mean, or the sum with ``weights``.
+    """Dice + cross-entropy to pseudo-labels; of several outputs the mean, or the sum with ``weights``.
 
     An image whose pseudo-label lacks a structure says nothing by Dice about that structure, only by cross-entropy:
     a small structure that was missed is not driven to zero with the whole weight of an empty mask.
 
     Args:
-        outputs: logits float [B, K, S, S], or a tuple of such.
+        logits: float [B, K, S, S], or a tuple of such. outputs: what they stand for.
         target: float [B, K, S, S] of zeros and ones, without a gradient.
         kept: float [B, 1, S, S] of zeros and ones, the pixels that count; None for all.
     """
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+    every = logits if isinstance(logits, tuple) else (logits,)
     kept = torch.ones_like(target[:, :1]) if kept is None else kept
-    losses = torch.stack([_pseudo_label_loss(logits, target, kept) for logits in outputs])
+    losses = torch.stack([_pseudo_label_loss(one, target, kept, outputs) for one in every])
     return losses.mean() if weights is None else losses @ losses.new_tensor(weights)
 
 
-def _pseudo_label_loss(logits: Tensor, target: Tensor, kept: Tensor) -> Tensor:
-    crossed = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+def _pseudo_label_loss(logits: Tensor, target: Tensor, kept: Tensor, outputs: Outputs) -> Tensor:
+    if outputs == "independent":
+        crossed = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    else:
+        whole = torch.cat([1 - target.sum(dim=1, keepdim=True), target], dim=1)
+        crossed = functional.cross_entropy(with_background(logits), whole, reduction="none")[:, None]
     # Over all pixels, as in UniMatch: what little is kept counts little.
     entropy = (crossed * kept).mean()
-    probability, target = logits.sigmoid() * kept, target * kept
+    probability, target = structure_probabilities(logits, outputs) * kept, target * kept
     overlap = (probability * target).sum(dim=(2, 3))
     total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
     present = (target.sum(dim=(2, 3)) > 0).float()
@@ -53,13 +70,13 @@ def _pseudo_label_loss(logits: Tensor, target: Tensor, kept: Tensor) -> Tensor:
     return entropy + apart.sum() / present.numel()
 
 
-def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+def soft_dice_loss(logits: Tensor, target: Tensor, outputs: Outputs) -> Tensor:
     """One minus the soft Dice to probabilities, mean over images and structures.
 
     Args:
         logits, target: float [B, K, S, S]; ``target`` in [0, 1], without a gradient.
     """
-    probability = logits.sigmoid()
+    probability = structure_probabilities(logits, outputs)
     overlap = (probability * target).sum(dim=(2, 3))
     total = (probability**2).sum(dim=(2, 3)) + (target**2).sum(dim=(2, 3))
     return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()

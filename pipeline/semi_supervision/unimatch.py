@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.networks.outputs import structure_probabilities
 from pipeline.semi_supervision.objective import SemiSupervised
 from pipeline.semi_supervision.targets import confidence, hard_labels, joined, pseudo_label_loss, sliced
 from pipeline.semi_supervision.teacher import teacher_of
@@ -45,17 +46,20 @@ class UniMatch(SemiSupervised):
     ) -> Tensor:  # fmt: skip
         count = len(images)
         with torch.no_grad():
-            found = [self.teacher(view).sigmoid() for view in (weak, pasted)]
+            found = [structure_probabilities(self.teacher(view), self.outputs) for view in (weak, pasted)]
         outputs, unlabelled = model(images, strong_a, strong_b, drop), []
         for place, within in ((1, within_a), (2, within_b)):
             probability = torch.where(within, found[1], found[0])
-            kept = (confidence(probability) >= self.method.confidence).float()
-            own = sliced(outputs, slice(place * count, (place + 1) * count))
-            unlabelled.append(pseudo_label_loss(own, hard_labels(probability), kept, self.loss_weights))
-        sure = confidence(found[0])
-        self.note(masks, hard_labels(found[0]), (sure >= self.method.confidence).float(), sure, truth)
+            kept = (confidence(probability, self.outputs) >= self.method.confidence).float()
+            own, target = sliced(outputs, slice(place * count, (place + 1) * count)), self._hard(probability)
+            unlabelled.append(pseudo_label_loss(own, target, self.outputs, kept=kept, weights=self.loss_weights))
+        sure = confidence(found[0], self.outputs)
+        self.note(masks, self._hard(found[0]), (sure >= self.method.confidence).float(), sure, truth)
         labelled = self.labelled_loss(sliced(outputs, slice(count)), masks)
         return labelled + ramp.mean() * self.method.weight * torch.stack(unlabelled).mean()
+
+    def _hard(self, probability: Tensor) -> Tensor:
+        return hard_labels(probability, self.outputs)
 
     def after_step(self, step: int) -> Mapping[str, float]:
         self.teacher.update_parameters(self.labelled.network)

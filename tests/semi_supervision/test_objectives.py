@@ -86,9 +86,9 @@ def test_hard_targets_pass_no_gradient_to_the_network_that_made_them():
 
     own, partner = Tiny(0), Tiny(1)
     images = batch_at(objective_of("cross_pseudo"), 5)[3]
-    target = hard_labels(partner(images).sigmoid())
+    target = hard_labels(partner(images).sigmoid(), "independent")
     assert not target.requires_grad
-    pseudo_label_loss(own(images), target).backward()
+    pseudo_label_loss(own(images), target, "independent").backward()
     assert all(one.grad is None for one in partner.parameters())
     assert all(one.grad.abs().max() > 0 for one in (own.head.weight, own.fine.weight))
 
@@ -103,6 +103,18 @@ def test_the_contrast_can_be_switched_off_and_reaches_both_encoders_where_it_is_
     info_nce(*vectors, torch.arange(8), 0.1).backward()
     for network in on.network.networks:
         assert network.coarse.weight.grad.abs().max() > 0 and network.head.weight.grad is None
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_exclusive_outputs_are_trained_as_such(name):
+    """Two structures, of one softmax: the loss is another, and every weight has its gradient."""
+    losses = []
+    for outputs in ("independent", "exclusive"):
+        objective = objective_of(name, n_structures=2)
+        objective.labelled.network.outputs = outputs
+        losses.append(objective.loss(objective.network, *batch_at(objective, 11)).item())
+        assert all(value > 0 for value in gradients(objective, 11).values())
+    assert losses[0] != losses[1]
 
 
 @pytest.mark.parametrize("name", METHODS)

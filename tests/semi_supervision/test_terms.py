@@ -9,6 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.data.stacking import stack_masks
+from pipeline.networks.outputs import structure_probabilities
 from pipeline.semi_supervision.contrast import info_nce
 from pipeline.semi_supervision.schedule import ramped
 from pipeline.semi_supervision.targets import confidence, hard_labels, pseudo_label_loss, soft_dice_loss
@@ -27,26 +28,29 @@ def test_the_ramp_is_exact():
 def test_hard_labels_are_those_of_a_class_map():
     from pipeline.tasks.segmentation.inference import class_map
 
-    probability = torch.rand(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
-    for found, one in zip(hard_labels(probability), probability, strict=True):
-        wanted = class_map(one.numpy())
-        assert all((found[k].numpy() == (wanted == k + 1)).all() for k in range(2))
-    sure = confidence(torch.tensor([0.9, 0.3]).reshape(1, 2, 1, 1))
-    assert sure.item() == pytest.approx(0.7)
+    logits = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    for outputs in ("independent", "exclusive"):
+        probability = structure_probabilities(logits, outputs)
+        for found, one in zip(hard_labels(probability, outputs), probability, strict=True):
+            wanted = class_map(one.numpy(), outputs)
+            assert all((found[k].numpy() == (wanted == k + 1)).all() for k in range(2))
+    unsure = torch.tensor([0.9, 0.3]).reshape(1, 2, 1, 1)
+    assert confidence(unsure, "independent").item() == pytest.approx(0.7)
+    assert confidence(torch.tensor([0.1, 0.3]).reshape(1, 2, 1, 1), "exclusive").item() == pytest.approx(0.6)
 
 
 def test_a_pseudo_label_loss_is_zero_on_agreement_and_looks_at_kept_pixels_alone():
     target = torch.zeros(1, 1, 8, 8)
     target[..., 2:5, 2:5] = 1
     agreed = (2 * target - 1) * 30
-    assert pseudo_label_loss(agreed, target).item() == pytest.approx(0, abs=1e-4)
+    assert pseudo_label_loss(agreed, target, "independent").item() == pytest.approx(0, abs=1e-4)
     kept = torch.ones(1, 1, 8, 8)
     kept[..., 7] = 0
     wrong = agreed.clone()
     wrong[..., 7] = 30
-    assert pseudo_label_loss(wrong, target, kept).item() == pytest.approx(0, abs=1e-4)
-    assert pseudo_label_loss(wrong, target).item() > 1
-    assert soft_dice_loss(agreed, target).item() == pytest.approx(0, abs=1e-3)
+    assert pseudo_label_loss(wrong, target, "independent", kept=kept).item() == pytest.approx(0, abs=1e-4)
+    assert pseudo_label_loss(wrong, target, "independent").item() > 1
+    assert soft_dice_loss(agreed, target, "independent").item() == pytest.approx(0, abs=1e-3)
 
 
 def test_a_structure_that_a_pseudo_label_lacks_is_not_driven_to_zero_by_dice():
@@ -54,7 +58,7 @@ def test_a_structure_that_a_pseudo_label_lacks_is_not_driven_to_zero_by_dice():
     logits = torch.zeros(1, 2, 8, 8, requires_grad=True)
     target = torch.zeros(1, 2, 8, 8)
     target[0, 0, 2:6, 2:6] = 1
-    pseudo_label_loss(logits, target).backward()
+    pseudo_label_loss(logits, target, "independent").backward()
     entropy = torch.sigmoid(torch.zeros(1)) / logits.numel()
     torch.testing.assert_close(logits.grad[0, 1], torch.full((8, 8), entropy.item()))
     assert (logits.grad[0, 0] - logits.grad[0, 1]).abs().max() > 2 * entropy.item()
