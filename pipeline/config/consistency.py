@@ -91,7 +91,14 @@ def _generator(diffusion, views, sample) -> Iterator[str]:
 def _handedness(config) -> Iterator[str]:
     """Symphysis and head have sides: the angle between them is told from its mirror image."""
     if not {"symphysis", "head"} <= set(config.task.structures.values()):
+        if config.sample.masks.angles:
+            yield (
+                "sample.masks.angles is of an angle between structures with the roles symphysis and head, and "
+                "task.structures has not both; remove it"
+            )
         return
+    if config.sample.masks.angles and config.diffusion.needs_masks:
+        yield "sample.masks.angles chooses masks, and diffusion.variant 'reference' draws its own; remove it"
     for key, section in (
         ("augment", config.augment),
         ("strong_augment", config.strong_augment),
