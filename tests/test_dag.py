@@ -13,7 +13,7 @@ from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, 
 
 ORDER = (
     "run", "config", "imaging", "data", "decoding", "networks", "features", "simulation", "learning", "cohorts",
-    "diffusion", "arms", "tasks", "quality", "comparison", "stages", "tools",
+    "tasks", "diffusion", "arms", "quality", "comparison", "stages", "tools",
 )  # fmt: skip
 """Each package imports only those before it, and itself."""
 
@@ -119,7 +119,8 @@ EDITS = {
     "networks/small_unet.py": {*SMALL_NETWORKS, "pseudo_label", "score", "gate", "curate"},
     "tasks/segmentation/scores.py": {"evaluate"},
     "tasks/segmentation/surface.py": {"evaluate", "score"},
-    "tasks/segmentation/biometry/angle.py": {"evaluate"},
+    "tasks/segmentation/biometry/angle.py": {"sample", "score", "evaluate"},
+    "diffusion/pair_limits.py": {"sample"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
     "diffusion/denoiser/preconditioning.py": GENERATOR,
     "diffusion/codes/linear.py": {"encode_views", *GENERATOR},

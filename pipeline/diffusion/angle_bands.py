@@ -34,8 +34,8 @@ class Band:
         low, high = max(self.low, least), min(self.high, most)
         if low >= high or sd <= 0:
             raise InputError(
-                f"sample.masks.angles asks for angles of progression {self.words}; with labels of {mean:.0f} ± {sd:.0f} "
-                f"degrees {least:.0f} to {most:.0f} are plausible: raise grid.labels, or set its share to 0"
+                f"sample.masks.angles asks for angles of progression {self.words}; with labels of {mean:.0f} ± "
+                f"{sd:.0f} degrees {least:.0f} to {most:.0f} are plausible: raise grid.labels, or set its share to 0"
             )
         return float(truncnorm.ppf(rng.uniform(), (low - mean) / sd, (high - mean) / sd, mean, sd))
 

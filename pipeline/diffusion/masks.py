@@ -35,8 +35,8 @@ class MaskSource:
     a warped mask those of its parent, a mask of the shape model or the user's those of the label whose sector fits.
     user: uint8 masks (H, W) by name; a structure smaller than ``cell`` pixels along an edge is refused by name.
     pair: symphysis and head, where the structures have these roles: masks then keep them apart and on their sides, and
-    the transform of each tells its angle. With ``shares.angles`` each band of angles has its share of the masks that are
-    not the user's; of a band that no label is in, they are all of the shape model.
+    the transform of each tells its angle. With ``shares.angles`` each band of angles has its share of the masks that
+    are not the user's; of a band that no label is in, they are all of the shape model.
     """
 
     labels: Sequence[Case]

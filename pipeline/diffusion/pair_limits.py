@@ -1,9 +1,9 @@
 """What a sampled mask of symphysis and head must keep to for its angle of progression to mean anything.
 
-A mask says nothing of handedness: the inferior end of the symphysis is told by the side that the head is on
-(:mod:`pipeline.tasks.segmentation.biometry.symphysis`). Were a draw mirrored, or the head pushed across the line of the
-axis, its ends would change places and the angle with them. So the axis, inferior to superior, may not turn away from
-that of the labels.
+The inferior end of the symphysis is told by the side that the head is on
+(:mod:`pipeline.tasks.segmentation.biometry.symphysis`). Were the head pushed across the line of the axis, or the
+picture turned over, the ends would change places and the angle with them. So the axis, inferior to superior, may not
+turn away from that of the labels.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,11 @@ from pipeline.tasks.segmentation.pair import Pair
 SPREADS = 3.0
 """A draw may lie this many standard deviations from the labels' mean, or as far as any label."""
 DESCRIBED = ("angle of progression", "turn", "length of the symphysis", "shape of the symphysis", "shape of the head")
-GAP_KEPT = 0.8
-"""Share of the labels' smallest distance between symphysis and head that a draw keeps."""
+LEEWAY = np.array([5.0, 5.0, 2.0, 0.05, 0.05])
+"""How far beyond that all the same, by ``DESCRIBED``: what the pixel grid and the description of outlines change."""
+GAP_KEPT = 0.5
+"""Share of the labels' smallest distance between symphysis and head that a draw keeps. Of ten labels it is far above
+that of all: a larger share would refuse the larger angles more often, where the head comes near."""
 TOUCHING = 1.5
 """Distance of pixel centres below which two regions touch, across a corner too."""
 
@@ -87,12 +90,13 @@ def fit_limits(masks: Sequence[np.ndarray], valid: Sequence[np.ndarray], pair: P
     direction = direction / np.linalg.norm(direction)
     values = np.array([_described(found, mask, pair, direction) for mask, _, found in known])
     mean, sd = values.mean(axis=0), values.std(axis=0, ddof=1)
+    nearest = min(gap(mask, pair) for mask, _, _ in known)
     return PairLimits(
         pair,
         direction,
-        low=np.minimum(values.min(axis=0), mean - SPREADS * sd),
-        high=np.maximum(values.max(axis=0), mean + SPREADS * sd),
-        gap=GAP_KEPT * min(gap(mask, pair) for mask, _, _ in known),
+        low=np.minimum(values.min(axis=0), mean - SPREADS * sd) - LEEWAY,
+        high=np.maximum(values.max(axis=0), mean + SPREADS * sd) + LEEWAY,
+        gap=min(nearest, max(GAP_KEPT * nearest, TOUCHING)),
         rim=np.max([rim_pixels(mask, inside, pair) for mask, inside, _ in known], axis=0),
         mean=float(mean[0]),
         sd=float(sd[0]),

@@ -45,7 +45,7 @@ class ShapeModel:
         """
         for _ in range(MAX_TRIES):
             vector = self.vector(rng)
-            if (placed := self.placed(rasterise(vector[:-SECTOR_DIMENSIONS], self.n_structures, size), vector, valid)):
+            if placed := self.placed(rasterise(vector[:-SECTOR_DIMENSIONS], self.n_structures, size), vector, valid):
                 return placed
         raise InputError("the shape model found no plausible mask in 100 draws; set sample.masks.shape_model to 0")
 
