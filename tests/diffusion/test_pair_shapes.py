@@ -1,4 +1,4 @@
-"""Sampled masks of symphysis and head: apart, on their sides, jointly distributed as the labels, of angles asked for."""
+"""Sampled masks of symphysis and head: apart, on their sides, spread as the labels, of the angles asked for."""
 
 import hashlib
 import json
