@@ -171,6 +171,8 @@ def test_a_held_out_cohort_of_other_structures_is_refused_before_anything_is_pre
     for path, structures in zip(paths, (STRUCTURES, STRUCTURES[:1]), strict=True):
         write_dataset(path, [ring(0, split="test")], role="held_out", structures=structures)
     about = {"structures": to_json(STRUCTURES), "image_size": 32}
-    with pytest.raises(InputError, match=r"phantom_b.* are symphysis .*, those of .* are symphysis .*, head \(role head\)"):
+    with pytest.raises(
+        InputError, match=r"phantom_b.* are symphysis .*, those of .* are symphysis .*, head \(role head\)"
+    ):
         predict(None, about, paths, tmp_path / "out", "cpu")
     assert not (tmp_path / "out").exists()
