@@ -121,7 +121,7 @@ EDITS = {
     "networks/unet/model.py": UNET,
     "networks/small_unet.py": {*SMALL_NETWORKS, "pseudo_label", "score", "gate", "curate"},
     "tasks/segmentation/scores.py": {"evaluate"},
-    "tasks/segmentation/surface.py": {"evaluate", "score"},
+    "tasks/segmentation/surface.py": {"evaluate", "score", "compare"},
     "tasks/segmentation/biometry/angle.py": {"sample", "score", "evaluate", "compare"},
     "diffusion/pair_limits.py": {"sample"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
