@@ -73,7 +73,9 @@ def asked_cohorts(cohorts: Mapping[str, Cohort]) -> list[str]:
 
 
 def _trained_alike(one: Arm, other: Arm) -> bool:
-    return all(getattr(one, key) == getattr(other, key) for key in ("real", "augment", "pretrain", "validated", "unlabelled"))
+    return all(
+        getattr(one, key) == getattr(other, key) for key in ("real", "augment", "pretrain", "validated", "unlabelled")
+    )
 
 
 def _synthetic(spec: Arm) -> bool:
