@@ -25,9 +25,9 @@ def standing(rivals: Rivals) -> str:
 
 
 def notes(budget: Budget) -> list[str]:
-    """What went wrong in the training of an arm with unlabelled images."""
+    """Of the structures that all but vanished from the pseudo-labels of an arm: in how many of its trainings."""
     total = len(budget.records)
     return [
-        f"“{name}” all but vanished from the pseudo-labels in {count} of {total} replicate{'s' * (total > 1)}"
+        f"vanishing: {name}, in {count} of {total} replicate{'s' * (total > 1)}"
         for name, count in budget.vanishing.items()
     ]
