@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from pipeline.config.canvas import spelt
 from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.config.grid import kinds_of
 from pipeline.config.sample import DENOISER_ONLY
@@ -71,9 +72,10 @@ def _networks(config) -> Iterator[str]:
                 )
         sizes = {known[name].base.image_size for name in networks if name in known}
         if len(sizes) > 1:
+            told = map(spelt, sorted(sizes, key=lambda one: one if isinstance(one, int) else max(one)))
             yield (
-                f"{key}.networks are of {' and '.join(map(str, sorted(sizes)))} px (segmenters.*.base.image_size); two "
-                "networks that teach each other see images of one size"
+                f"{key}.networks are of {' and '.join(told)} px "
+                "(segmenters.*.base.image_size); two networks that teach each other see images of one size"
             )
 
 
