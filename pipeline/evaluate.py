@@ -25,7 +25,7 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
     from pipeline.tasks.segmentation.scores import pair_of, regions_of, score_case
 
     structures = of_task(params.task.structures)
-    regions, rows = regions_of(structures, params.task.unions), []
+    regions, rows = regions_of(structures, params.task.unions, params.task.hausdorff), []
     for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
         check_structures(path, structures, "the parameters")
         predicted = read_predictions(predictions / f"{path.name}.parquet")
