@@ -46,8 +46,8 @@ from pipeline.tasks.segmentation.inference import predict_native
 from pipeline.tasks.segmentation.scores import pair_of, regions_of, score_case
 
 CPU = torch.device("cpu")
-METRICS = {"dice", "hd95_mm", "hd95_px", "hd_px", "hc_error_mm", "hc_error_percent", "aop_error_deg", "aop_official_error_deg",
-           "aop_failed"}  # fmt: skip
+METRICS = {"dice", "hd95_mm", "hd95_px", "hd_px", "hc_error_mm", "hc_error_percent", "aop_error_deg",
+           "aop_official_error_deg", "aop_failed"}  # fmt: skip
 TRIAL, TIMED = 6, 20
 
 
