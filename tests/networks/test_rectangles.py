@@ -165,22 +165,6 @@ def test_sizes_that_are_refused(root, tmp_path, place, size, words):
         parse_params(yaml.safe_dump(params), tmp_path / "params.yaml")
 
 
-@pytest.mark.parametrize("name", ["lite0"])
-def test_onnx_tells_height_and_width(prepared, tmp_path, name):
-    import onnxruntime
-
-    from pipeline.tools.export import export_onnx
-
-    module, base, settings = prepared(name)
-    network = module.build(base, settings, 2).eval()
-    about = {"name": name, "base": base, "settings": settings, "trained_on": {}}
-    save_segmenter(module, tmp_path / "model", network, STRUCTURES, **about)
-    export_onnx(tmp_path / "model", tmp_path / "m.onnx", base)
-    session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    assert session.get_modelmeta().custom_metadata_map["image_size"] == "64,96"
-    assert session.get_inputs()[0].shape[1:] == [1, *SIZE]
-
-
 def test_the_command_segments_a_folder_with_it(prepared, tmp_path, monkeypatch):
     from pipeline.tools import command, segment
 
