@@ -50,7 +50,7 @@ def run(
     from pipeline.data.tables import write_table
     from pipeline.run import files
     from pipeline.run.cells import cell_name, prune_cells
-    from pipeline.tasks.segmentation.scores import pair_of
+    from pipeline.tasks.segmentation.pair import pair_of
 
     grid, boxed = params.grid, params.oracle
     sets = [cell_name(*one) for one in grid.sets()]
@@ -72,8 +72,7 @@ def run(
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
-    structures = of_task(params.task.structures)
-    pairs = {name: pair for name in cases if (pair := pair_of(structures, bool(params.cohorts[name].mirrored)))}
+    pair = pair_of(of_task(params.task.structures))
     files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
@@ -91,8 +90,8 @@ def run(
         sets=worth,
         cohorts=load_cohorts(cohorts),
         sheets=sample_sheets(grid, samples, synthetic, test),
-        medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pairs, test.name),
-        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pairs),
+        medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pair),
+        explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pair),
         **provenance(params, read),
     )
     files.write_bytes(report, html.encode())

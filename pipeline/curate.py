@@ -25,8 +25,8 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     budget, settings = LabelBudget(filter, synthetic, train, unlabelled, setup(params.compute)), params.curate
     samples, scorers, label_scores = budget.samples, {}, {}
     if settings.mask_agreement or settings.hardness:
-        scorers["mask_agreement"] = lambda cases: budget.agreement(cases).mean(axis=1)
-        label_scores["mask_agreement"] = list(budget.label_dice.values())
+        scorers["mask_agreement"] = budget.agreement
+        label_scores["mask_agreement"] = budget.label_agreement
     if settings.plausibility:
         scorers["plausibility"] = budget.feature_distance
         label_scores["plausibility"] = score(budget.labels, budget.feature_distance)

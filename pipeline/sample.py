@@ -25,10 +25,11 @@ def run(
     from pipeline.decoding.decode import read_masks
     from pipeline.diffusion.backends import open_generator
     from pipeline.diffusion.masks import MaskSource
-    from pipeline.diffusion.sampling import sample_shards, variety_set
+    from pipeline.diffusion.sampling import angles_of, sample_shards, variety_set
     from pipeline.run import files, processes, seeds
     from pipeline.run.compute import setup
     from pipeline.run.resume import Scratch
+    from pipeline.tasks.segmentation.pair import pair_of
 
     device = setup(params.compute)
     settings = params.sample
@@ -38,7 +39,8 @@ def run(
     seed = seeds.derive(params.seed, "sample", labels, replicate)
     user = read_masks(masks, names(dataset.structures)) if settings.masks.user else ()
     drawn = settings.masks, params.warp, seed, user, names(dataset.structures), generator.cell
-    source = MaskSource(cases, dataset.n_structures, generator.image_size, *drawn)
+    pair = pair_of(dataset.structures)
+    source = MaskSource(cases, dataset.n_structures, generator.image_size, *drawn, pair)
     inputs = [diffusion, train, *([masks] if settings.masks.user else [])]
     scratch = Scratch(SCRATCH, f"sample-n{labels}-r{replicate}", inputs, params.as_dict())
     sets = {out: (source, settings, seed), variety: variety_set(source, settings, seed)}
@@ -53,7 +55,7 @@ def run(
     origin = {"cohort": cases[0].cohort, "replicate": replicate, "unlabelled": trained_on["unlabelled"]}
     for path, (_, asked, _) in sets.items():
         about = {"role": "synthetic", "structures": dataset.structures, "labels": [case.id for case in cases]}
-        provenance = {**origin, "sample": asked.model_dump(mode="json")}
+        provenance = {**origin, "sample": asked.model_dump(mode="json"), **angles_of(shards[path], cases, pair)}
         rows = assemble_dataset(path, shards[path], **about, provenance=provenance)
         if rows < asked.count:
             log.warning("%d of %d samples show no closed structure and are left out", asked.count - rows, asked.count)

@@ -14,7 +14,7 @@ from tests.dag import PIPELINE, ROOT, STAGES, body, code_of, declared, imports, 
 
 ORDER = (
     "run", "config", "imaging", "data", "decoding", "networks", "features", "simulation", "learning",
-    "semi_supervision", "cohorts", "diffusion", "arms", "tasks", "quality", "comparison", "stages", "tools",
+    "semi_supervision", "cohorts", "tasks", "diffusion", "arms", "quality", "comparison", "stages", "tools",
 )  # fmt: skip
 """Each package imports only those before it, and itself."""
 
@@ -120,9 +120,10 @@ EDITS = {
     "networks/sam/model.py": SAM,
     "networks/unet/model.py": UNET,
     "networks/small_unet.py": {*SMALL_NETWORKS, "pseudo_label", "score", "gate", "curate"},
-    "tasks/segmentation/scores.py": {"evaluate", "compare"},
+    "tasks/segmentation/scores.py": {"evaluate"},
     "tasks/segmentation/surface.py": {"evaluate", "score", "compare"},
-    "tasks/segmentation/biometry/angle.py": {"evaluate", "compare"},
+    "tasks/segmentation/biometry/angle.py": {"sample", "score", "evaluate", "compare"},
+    "diffusion/pair_limits.py": {"sample"},
     "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
     "diffusion/denoiser/preconditioning.py": GENERATOR,
     "diffusion/codes/linear.py": {"encode_views", *GENERATOR},

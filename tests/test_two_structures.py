@@ -43,11 +43,11 @@ from pipeline.tasks.segmentation.prediction import predict
 from pipeline.tools.preset import compose
 
 ROOT = Path(__file__).parents[1]
-STRUCTURES = (Structure("symphysis"), Structure("head", "head"))
+STRUCTURES = (Structure("symphysis", "symphysis"), Structure("head", "head"))
 
 
 def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
-    """A ring (the head, class 2) and a bright disc beside it (the symphysis, class 1)."""
+    """A ring (the head, class 2) and a bright ellipse beside it (the symphysis, class 1)."""
     rng = np.random.default_rng(seed)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -55,8 +55,11 @@ def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
         case = ring(1000 * seed + i)
         mask, image = case.mask * 2, case.image.copy()
         rows, columns = np.mgrid[:48, :64]
-        disc = np.hypot(rows - rng.uniform(7, 10), columns - rng.uniform(7, 10)) < rng.uniform(4, 6)
-        mask[disc], image[disc] = 1, 180
+        tilt, long = rng.uniform(-0.3, 0.3), rng.uniform(6, 8)
+        y, x = rows - rng.uniform(6, 8), columns - rng.uniform(9, 12)
+        along, across = x * np.cos(tilt) - y * np.sin(tilt), x * np.sin(tilt) + y * np.cos(tilt)
+        bone = np.hypot(along / long, across / (0.55 * long)) < 1
+        mask[bone], image[bone] = 1, 180
         Image.fromarray(image).save(folder / "images" / f"{seed}-{i:02d}.png")
         Image.fromarray(mask).save(folder / "masks" / f"{seed}-{i:02d}.png")
 
@@ -76,7 +79,12 @@ def params(tmp_path_factory):
     changed["arms"]["synthetic"].update(validated=True, pretrain=0.5)
     rare = {"real": 0.5, "curated": True, "generous": True}
     changed["arms"]["generous"] = changed["arms"]["synthetic"] | rare
-    changed["task"] |= {"structures": {"symphysis": None, "head": "head"}, "unions": {"both": ["symphysis", "head"]}}
+    changed["task"] |= {"structures": {"symphysis": "symphysis", "head": "head"}}
+    changed["task"] |= {"unions": {"both": ["symphysis", "head"]}}
+    for section in (changed["augment"], changed["strong_augment"], changed["views"]["augment"]):
+        section["flip"] = False
+    # The angles here are around 170 degrees.
+    changed["sample"]["masks"]["angles"] = {"below_90": 0.0, "from_140": 0.75}
     for cohort in changed["cohorts"].values():
         cohort["classes"] = ["background", "symphysis", "head"]
     path.write_text(yaml.safe_dump(changed, sort_keys=False))
@@ -131,18 +139,28 @@ def test_every_stage_carries_two_structures(params, tmp_path, monkeypatch, ring)
 
     quality = json.loads(Path("quality.json").read_text())
     views = {(one["name"], one["view"]) for one in quality["measures"] if one["question"] == "mask_agreement"}
-    assert views == {(name, structure) for name in ("dice", "boundary") for structure in names(STRUCTURES)}
+    by_structure = {(name, structure) for name in ("dice", "boundary") for structure in names(STRUCTURES)}
+    assert views == by_structure | {("aop_error", None), ("aop_unread", None)}
+    assert json.loads(Path("synthetic/dataset.json").read_text())["provenance"]["angles"]["masks"]["from_140"] == 0.75
+    assert "75.0 % of 140° and more" in Path("synthetic/README.md").read_text()
+    with Path("samples.csv").open() as file:
+        judged = [row for row in csv.DictReader(file) if row["set"] == "synthetic"]
+    assert sum(float(row["aop_deg"]) >= 140 for row in judged) == 18
+    assert all(row["mask_agreement_symphysis"] and row["mask_agreement_head"] for row in judged)
+    limits = json.loads(Path("curated/dataset.json").read_text())["provenance"]["curated"]["thresholds"]
+    assert len(limits["mask_agreement"]) == 2
     assert "of the symphysis" in quality["verdicts"]["mask_agreement"]["text"]
     assert "symphysis" in Path("page/index.html").read_text()
     shapes = quality["masks"]
-    assert list(shapes) == ["symphysis", "head"]
+    assert list(shapes) == ["symphysis", "head", "symphysis-head"]
+    assert shapes["symphysis-head"]["aop"]["synthetic"]["n"] == 24
     assert set(shapes["head"]["area"]["sources"]) == {"parent", "shape_model"}
     assert all(one["synthetic"]["n"] + one["synthetic"]["undefined"] == 24 for one in shapes["symphysis"].values())
     assert shapes["symphysis"]["area"]["synthetic"]["mean"] < shapes["head"]["area"]["synthetic"]["mean"]
     for name in ("sam", "unet"):
         with Path(f"{name}.csv").open() as file:
             rows = list(csv.DictReader(file))
-        assert {row["region"] for row in rows} == {"symphysis", "head", "both"}
+        assert {row["region"] for row in rows} == {"symphysis", "head", "both", "symphysis-head"}
         assert {row["cell"] for row in rows} == {f"{name}_predictions"}
         assert {row["cohort"] for row in rows} == {"phantom_a", "phantom_b", "phantom_c"}
         assert {row["region"] for row in rows if row["metric"] == "hc_error_percent"} == {"head"}
@@ -153,6 +171,8 @@ def test_a_held_out_cohort_of_other_structures_is_refused_before_anything_is_pre
     for path, structures in zip(paths, (STRUCTURES, STRUCTURES[:1]), strict=True):
         write_dataset(path, [ring(0, split="test")], role="held_out", structures=structures)
     about = {"structures": to_json(STRUCTURES), "image_size": 32}
-    with pytest.raises(InputError, match=r"phantom_b.* are symphysis, those of .* are symphysis, head \(role head\)"):
+    with pytest.raises(
+        InputError, match=r"phantom_b.* are symphysis .*, those of .* are symphysis .*, head \(role head\)"
+    ):
         predict(None, about, paths, tmp_path / "out", "cpu")
     assert not (tmp_path / "out").exists()

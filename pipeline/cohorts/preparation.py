@@ -2,7 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from pipeline.cohorts.doubles import Print, fingerprint
 from pipeline.cohorts.grouping import Doubles, as_json, find_doubles
@@ -15,7 +18,7 @@ from pipeline.data.writer import assemble_dataset, write_shards
 from pipeline.run import files
 
 log = logging.getLogger("pipeline.cohorts")
-_RECORDED = {"reader", "labelled", "classes", "values", "structures"}
+_RECORDED = {"reader", "labelled", "classes", "values", "structures", "mirrored"}
 
 
 def prepare_cohort(
@@ -31,6 +34,8 @@ def prepare_cohort(
     """
     account, prints = Account(), []
     cases = read_cohort(cohort, settings, structures, raw, account)
+    if settings.mirrored:
+        cases = map(turned_back, cases)
     drafts = write_shards(out / "drafts", _printed(cases, prints), structures)
     merge_near = settings.near_doubles == "merge"
     doubles = find_doubles(prints, merge_near, settings.near_correlation)
@@ -59,6 +64,12 @@ def prepare_cohort(
     files.remove(out / "drafts")
     for line in told(card):
         log.warning("cohort '%s': %s", cohort, line)
+
+
+def turned_back(case: Case) -> Case:
+    """A mirrored case as it was before."""
+    image, mask = (None if one is None else np.ascontiguousarray(one[:, ::-1]) for one in (case.image, case.mask))
+    return replace(case, image=image, mask=mask)
 
 
 def told(card: dict) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """How many labels each arm has seen in all, and what else it was trained on: what its training wrote down."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -9,7 +9,16 @@ from pipeline.comparison.records import read_record
 from pipeline.config.arms import Arm
 from pipeline.run.cells import cell_name
 
-KEYS = ("trainable_parameters", "parameters", "labels", "unlabelled", "extra", "samples")
+KEYS = (
+    "trainable_parameters",
+    "parameters",
+    "labels",
+    "unlabelled",
+    "extra",
+    "samples",
+    "forward_passes",
+    "vanishing",
+)
 
 
 @dataclass(frozen=True)
@@ -43,10 +52,31 @@ class Budget:
         return self.range("labels")[1] > self.labels
 
     @property
+    def passes(self) -> tuple[int, int]:
+        """Images that went through a network in training, with a gradient and without; the most over replicates."""
+        kinds = ("with_gradient", "without_gradient")
+        return tuple(self.range("forward_passes", kind)[1] for kind in kinds)
+
+    @property
+    def vanishing(self) -> dict[str, int]:
+        """Structure → in how many replicates it all but vanished from the pseudo-labels; of those where it did."""
+        told = [record["vanishing"] or {} for record in self.records]
+        counts = {name: sum(one.get(name, 0) > 0 for one in told) for name in told[0]}
+        return {name: count for name, count in counts.items() if count}
+
+    @property
     def criteria(self) -> list[str]:
         """The criteria that the samples of a curated arm were chosen by."""
         thresholds = self.records[0]["samples"]["curated"]["thresholds"]
         return [name for name, threshold in thresholds.items() if threshold is not None]
+
+
+def differ_in_passes(budgets: Sequence[Budget]) -> bool:
+    """Whether two arms of one segmenter took different numbers of forward passes."""
+    found: dict[str, set[tuple[int, int]]] = {}
+    for one in budgets:
+        found.setdefault(one.segmenter, set()).add(one.passes)
+    return any(len(passes) > 1 for passes in found.values())
 
 
 def load_budgets(grid, arms: Mapping[str, Arm], training: Path) -> list[Budget]:

@@ -66,6 +66,7 @@ def long_table(results: Sequence[Result], replicates: Sequence[int], baseline: s
             **{key: getattr(one, key) for key in CELL},
             "extra": one.spec.extra,
             "ratio": float(one.spec.ratio),
+            "unlabelled": one.spec.unlabelled.method if one.spec.unlabelled else "none",
             "replicate": replicate,
             **{name: one.replicate_means.get(name, unknown)[i] for name in names},
             "difference": one.of_replicates[i] - base[one.cohort, one.segmenter, one.labels][i],

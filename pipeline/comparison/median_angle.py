@@ -8,7 +8,7 @@ import numpy as np
 from pipeline.data.case import Case
 from pipeline.tasks.segmentation.biometry.official import official_aop
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
-from pipeline.tasks.segmentation.scores import Pair
+from pipeline.tasks.segmentation.pair import Pair
 
 
 @dataclass(frozen=True)
@@ -34,20 +34,18 @@ GEOMETRIES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
 
 
 def median_angles(
-    train: Sequence[Case], evaluated: Mapping[str, Sequence[Case]], pairs: Mapping[str, Pair], cohort: str
+    train: Sequence[Case], evaluated: Mapping[str, Sequence[Case]], pair: Pair | None
 ) -> dict[str, dict[str, MedianAngle]]:
     """Cohort → metric of the geometry → what the median is worth, over the reference masks that can be measured.
 
-    Args:
-        train: training cases of ``cohort``. pairs: of every cohort, or empty where a task has none: then nothing is
-            returned. There is no entry where nothing could be measured.
+    Nothing without a pair; no entry where nothing could be measured.
     """
-    if not pairs:
+    if pair is None:
         return {}
     found: dict[str, dict[str, MedianAngle]] = {name: {} for name in evaluated}
-    own = _measured(train, pairs[cohort])
+    own = _measured(train, pair)
     for name, cases in evaluated.items():
-        for metric, true in _measured(cases, pairs[name]).items():
+        for metric, true in _measured(cases, pair).items():
             if len(own[metric]) and len(true):
                 median = float(np.median(own[metric]))
                 error = float(np.abs(true - median).mean())
@@ -58,8 +56,7 @@ def median_angles(
 def _measured(cases: Sequence[Case], pair: Pair) -> dict[str, np.ndarray]:
     rows = []
     for case in cases:
-        mask = case.mask[:, ::-1] if pair.mirrored else case.mask
-        symphysis, head = mask == pair.symphysis, mask == pair.head
+        symphysis, head = case.mask == pair.symphysis, case.mask == pair.head
         rows.append([geometry(symphysis, head) for geometry in GEOMETRIES.values()])
     columns = np.array(rows, float).reshape(-1, len(GEOMETRIES)).T
     return {name: values[np.isfinite(values)] for name, values in zip(GEOMETRIES, columns, strict=True)}

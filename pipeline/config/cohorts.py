@@ -40,7 +40,8 @@ class Cohort(Section):
     window: the values that become black and white, for images of more than 8 bits per channel.
     near_doubles: whether the patients of images that resemble each other (neighbouring frames) are one, or only listed.
     near_correlation: of small grey images (see cohorts/doubles.py), above which two resemble each other.
-    mirrored: of a task with symphysis and head, whether the images are mirrored; None: they are not.
+    mirrored: of a task with symphysis and head, whether the images are mirrored, and to be turned back when they are
+        prepared; None: they are not.
     """
 
     role: Literal["train", "held_out", "foreign", "unlabelled"]
@@ -56,11 +57,6 @@ class Cohort(Section):
     window: tuple[float, float] | None = None
     mirrored: bool | None = None
 
-    @property
-    def head_side(self) -> Literal["right", "left"]:
-        """Where the head lies, seen along the symphysis towards its inferior end: a ``HeadSide`` of the biometry."""
-        return "left" if self.mirrored else "right"
-
     @model_validator(mode="after")
     def _options_apply(self):
         if (self.role == "train") != (self.splits is not None):
@@ -74,8 +70,6 @@ class Cohort(Section):
                 f"reader '{self.reader}' knows no patients and many images are neighbouring frames, which a split "
                 "would leave on two sides; say near_doubles: merge"
             )
-        if self.mirrored is not None and self.role not in ("train", "held_out"):
-            raise ValueError(f"no angle is measured in a cohort with role '{self.role}'; leave mirrored out")
         if self.classes is not None and self.reader != "folder":
             raise ValueError(f"reader '{self.reader}' knows its classes; leave classes out and map them by structures")
         if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):

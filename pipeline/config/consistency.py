@@ -130,7 +130,14 @@ def _handedness(config) -> Iterator[str]:
                 f"cohorts.{name}.mirrored is of a task with a symphysis and a head, and task.structures has not both; "
                 "leave it out"
             )
+        if config.sample.masks.angles:
+            yield (
+                "sample.masks.angles is of an angle between structures with the roles symphysis and head, and "
+                "task.structures has not both; remove it"
+            )
         return
+    if config.sample.masks.angles and config.diffusion.needs_masks:
+        yield "sample.masks.angles chooses masks, and diffusion.variant 'reference' draws its own; remove it"
     for key, section in (
         ("augment", config.augment),
         ("strong_augment", config.strong_augment),

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from pipeline.config.section import Fraction, NonNegative, Positive, PositiveFloat, Section
 
@@ -30,17 +30,41 @@ class Sampler(Section):
         return self
 
 
+class Angles(Section):
+    """Shares of the masks with a rare angle of progression, below 90 and from 140 degrees; the others lie between."""
+
+    below_90: Fraction
+    from_140: Fraction
+
+    @model_validator(mode="after")
+    def _within_one(self):
+        if self.below_90 + self.from_140 > 1 + 1e-6:
+            raise ValueError("below_90 and from_140 must add up to 1 at the most")
+        return self
+
+
 class MaskShares(Section):
-    """Where masks to sample from come from, as shares: warped train masks, the shape model, ``data/masks``."""
+    """Where masks to sample from come from, as shares: warped train masks, the shape model, ``data/masks``.
+
+    angles: with a symphysis and a head, how many of them have a rare angle; None: as many as the labels have.
+    """
 
     parent: Fraction
     shape_model: Fraction
     user: Fraction
+    angles: Angles | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, handler):
+        """Without an option that is not in use: what is written of a set is then what it was before there was one."""
+        return {key: value for key, value in handler(self).items() if key != "angles" or value is not None}
 
     @model_validator(mode="after")
     def _whole(self):
         if abs(self.parent + self.shape_model + self.user - 1) > 1e-6:
             raise ValueError("parent, shape_model and user must add up to 1")
+        if self.angles and self.user == 1:
+            raise ValueError("angles chooses among warped train masks and the shape model, and user is 1; remove it")
         return self
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from pipeline.data.structures import from_json, legend, names
 
 _RULES = {
-    "mask_agreement": "networks trained on the same labels agree with its mask (Dice of at least {:.3f})",
-    "plausibility": "it lies near those labels in the networks' features (at most {:.3f} standard deviations)",
-    "training_distance": "it lies off every image the generator was shown (at least {:.3f})",
+    "mask_agreement": "networks trained on the same labels agree with its mask (Dice of at least {})",
+    "plausibility": "it lies near those labels in the networks' features (at most {} standard deviations)",
+    "training_distance": "it lies off every image the generator was shown (at least {})",
 }
 _SIZES = {1_000: "n<1K", 10_000: "1K<n<10K", 100_000: "10K<n<100K", 1_000_000: "100K<n<1M"}
 
@@ -26,9 +26,14 @@ def dataset_card(index: dict) -> str:
         legend=legend(structures),
         labels=len(index["labels"]),
         made_from=made_from,
-        rules=[_RULES[name].format(limit) for name, limit in limits.items() if limit is not None],
+        rules=[_RULES[name].format(_in_words(limit)) for name, limit in limits.items() if limit is not None],
         sample=json.dumps(made_from.get("sample", {}), indent=2),
     )
+
+
+def _in_words(limit: float | list[float]) -> str:
+    """A threshold, or those of several structures in class order."""
+    return " and ".join(f"{one:.3f}" for one in (limit if isinstance(limit, list) else [limit]))
 
 
 def cohort_card(index: dict) -> str:

@@ -10,14 +10,21 @@ import numpy as np
 from pipeline.config.augmentation import Warp
 from pipeline.config.sample import MaskShares
 from pipeline.data.case import Case
+from pipeline.diffusion.angle_bands import Band, band_of, turn
 from pipeline.diffusion.conditioning import check_cells
 from pipeline.diffusion.mask_draw import MaskDraw
-from pipeline.diffusion.shape_model import fit_shape_model
+from pipeline.diffusion.pair_limits import breaks_pair
+from pipeline.diffusion.pair_shapes import PairShapes, fit_pair_shapes
+from pipeline.diffusion.shape_model import ShapeModel, fit_shape_model
 from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import Letterbox, letterbox
 from pipeline.imaging.warp import plausible_warp, warp
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
+from pipeline.tasks.segmentation.pair import Pair
+
+ANGLE = "aop_deg"
+"""Key of a transform: the angle of progression of the mask in degrees, null where it cannot be measured."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,9 @@ class MaskSource:
     labels: the label subset. Every mask takes the canvas (aspect ratio, pixel size) and the sector of one of them:
     a warped mask those of its parent, a mask of the shape model or the user's those of the label whose sector fits.
     user: uint8 masks (H, W) by name; a structure smaller than ``cell`` pixels along an edge is refused by name.
+    pair: symphysis and head, where the structures have these roles: masks then keep them apart and on their sides, and
+    the transform of each tells its angle. With ``shares.angles`` each band of angles has its share of the masks that
+    are not the user's; of a band that no label is in, they are all of the shape model.
     """
 
     labels: Sequence[Case]
@@ -38,6 +48,7 @@ class MaskSource:
     user: Sequence[tuple[str, np.ndarray]] = ()
     structures: Sequence[str] = ()
     cell: int = 1
+    pair: Pair | None = None
 
     def __post_init__(self):
         if self.shares.user and not self.user:
@@ -49,25 +60,37 @@ class MaskSource:
     def draw(self, i: int) -> MaskDraw:
         rng = seeds.numpy_generator(self.seed, "mask", i)
         # Each source counts its own masks, so that each takes the labels in turn.
-        users_before, is_user = _turn(i, self.shares.user)
+        users_before, is_user = turn(i, self.shares.user)
         if is_user:
             return self._user(users_before)
-        rest = i - users_before
+        rest, band, parents = i - users_before, None, self._order
+        if self.shares.angles:
+            band, rest = band_of(rest, self.shares.angles)
+            parents = [k for k in self._order if band.holds(self._angles[k])]
         others = self.shares.parent + self.shares.shape_model
-        shapes_before, is_shape = _turn(rest, self.shares.shape_model / others)
-        if is_shape:
-            return self._shape(rng)
-        return self._parent(int(self._order[(rest - shapes_before) % len(self.labels)]), rng)
+        shapes_before, is_shape = turn(rest, self.shares.shape_model / others)
+        if is_shape or not len(parents):
+            return self._shape(rng, band)
+        return self._parent(int(parents[(rest - shapes_before) % len(parents)]), rng, band)
 
-    def _parent(self, index: int, rng: np.random.Generator) -> MaskDraw:
+    def _parent(self, index: int, rng: np.random.Generator, band: Band | None) -> MaskDraw:
         mask, box = self._boxed[index]
         valid = box.valid(self.size)
-        field = plausible_warp(mask, valid, self.warp, rng)
+
+        def accept(moved: np.ndarray) -> bool:
+            # A label without an angle is warped as it is.
+            if self.pair is None or np.isnan(self._angles[index]):
+                return True
+            in_band = band is None or band.holds(self.pair.angle(moved))
+            return in_band and not breaks_pair(moved, mask, valid, self.pair)
+
+        field = plausible_warp(mask, valid, self.warp, rng, accept)
         warped = np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)
         return self._draw(warped, index, "parent", {"warp": self.warp.model_dump()})
 
-    def _shape(self, rng: np.random.Generator) -> MaskDraw:
-        mask, index = self._shapes.sample(self.size, [box.valid(self.size) for _, box in self._boxed], rng)
+    def _shape(self, rng: np.random.Generator, band: Band | None) -> MaskDraw:
+        valid, options = [box.valid(self.size) for _, box in self._boxed], () if self.pair is None else (band,)
+        mask, index, *_ = self._shapes.sample(self.size, valid, rng, *options)
         return self._draw(mask, index, "shape_model", {"canvas": self.labels[index].id})
 
     def _user(self, turn: int) -> MaskDraw:
@@ -78,13 +101,21 @@ class MaskSource:
         check_cells(boxed, self.structures, self.cell, f"data/masks: mask '{name}'", "draw it larger, or leave it out")
         missed = [np.count_nonzero(boxed[~sector]) for sector in self._sectors]
         nearest = int(np.argmin(missed))
+        told = json.dumps({"mask": name} | self._angle(boxed))
         # Its pixel size is its own, and nobody told it.
-        return MaskDraw(boxed, box, self._sectors[nearest], "user", json.dumps({"mask": name}), self.labels[nearest])
+        return MaskDraw(boxed, box, self._sectors[nearest], "user", told, self.labels[nearest])
 
     def _draw(self, mask: np.ndarray, index: int, source: str, transform: dict) -> MaskDraw:
         template, box = self.labels[index], self._boxed[index][1]
         pixel_mm = template.pixel_mm / box.scale if template.pixel_mm else None
-        return MaskDraw(mask, box, self._sectors[index], source, json.dumps(transform), template, pixel_mm)
+        told = json.dumps(transform | self._angle(mask))
+        return MaskDraw(mask, box, self._sectors[index], source, told, template, pixel_mm)
+
+    def _angle(self, mask: np.ndarray) -> dict[str, float | None]:
+        """What the transform tells of the angle of a mask; nothing where the structures have none."""
+        if self.pair is None:
+            return {}
+        return {ANGLE: None if np.isnan(angle := self.pair.angle(mask)) else round(angle, 4)}
 
     @cached_property
     def _order(self) -> np.ndarray:
@@ -99,8 +130,15 @@ class MaskSource:
         return [field_of_view(letterbox(case.image, self.size)[0]) for case in self.labels]
 
     @cached_property
-    def _shapes(self):
-        return fit_shape_model([mask for mask, _ in self._boxed], self.n_structures, self._sectors)
+    def _angles(self) -> list[float]:
+        return [self.pair.angle(mask) for mask, _ in self._boxed]
+
+    @cached_property
+    def _shapes(self) -> ShapeModel | PairShapes:
+        known = [mask for mask, _ in self._boxed], self.n_structures, self._sectors
+        if self.pair is None:
+            return fit_shape_model(*known)
+        return fit_pair_shapes(*known, [box.valid(self.size) for _, box in self._boxed], self.pair)
 
 
 @dataclass(frozen=True)
@@ -112,9 +150,3 @@ class RepeatedMasks:
 
     def draw(self, i: int) -> MaskDraw:
         return self.source.draw(i // self.times)
-
-
-def _turn(i: int, share: float) -> tuple[int, bool]:
-    """How many of the first i items are of a kind that takes ``share`` of all, evenly spread, and whether item i is."""
-    before = int(i * share + 1e-9)
-    return before, int((i + 1) * share + 1e-9) > before

@@ -5,18 +5,23 @@ run was interrupted. A finished chunk is a finished shard; processes share the c
 work is held in memory.
 """
 
+import json
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from pipeline.config.sample import Sample
 from pipeline.data.case import Case
 from pipeline.data.schema import shard_name
 from pipeline.data.writer import write_shard
-from pipeline.diffusion.masks import MaskSource, RepeatedMasks
+from pipeline.diffusion.angle_bands import shares
+from pipeline.diffusion.masks import ANGLE, MaskSource, RepeatedMasks
 from pipeline.run import processes, seeds
+from pipeline.tasks.segmentation.pair import Pair
 
 log = logging.getLogger("pipeline.sampling")
 
@@ -75,3 +80,21 @@ def synthetic_cases(generator, source: MaskSource, indices: Sequence[int], param
             made["parent"] = draw.template.id if draw.source == "parent" else None
         origin = {"patient": draw.template.patient, "seed": image_seed(seed, i)}
         yield Case(id=f"synthetic-{i:06d}", cohort="synthetic", split="train", **origin, **made)
+
+
+def angles_of(shards: Sequence[Path], labels: Sequence[Case], pair: Pair | None) -> dict:
+    """``angles``: the shares of bands of the angle of progression over the masks of a set, and over its labels.
+
+    Nothing where the structures have no such angle, or the generator draws masks of its own.
+    """
+    if pair is None:
+        return {}
+    told = [json.loads(text or "{}") for path in shards for text in _transforms(path)]
+    if not told or not all(ANGLE in one for one in told):
+        return {}
+    own = (math.nan if one[ANGLE] is None else one[ANGLE] for one in told)
+    return {"angles": {"masks": shares(own), "labels": shares(pair.angle(case.mask) for case in labels)}}
+
+
+def _transforms(path: Path) -> list[str | None]:
+    return pq.read_table(path, columns=["transform"]).column("transform").to_pylist()

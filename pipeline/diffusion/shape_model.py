@@ -18,7 +18,7 @@ from pipeline.run.errors import InputError
 HARMONICS = 4
 SECTOR_DIMENSIONS = 3
 _ANGLES = np.linspace(0, 2 * np.pi, 96, endpoint=False)
-_MAX_TRIES = 100
+MAX_TRIES = 100
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,28 @@ class ShapeModel:
         Raises:
             InputError: a hundred draws in a row fell outside (the train masks do not support a shape model).
         """
-        low, high = self.area_range
-        for _ in range(_MAX_TRIES):
-            vector = self.mean + self.factor @ rng.normal(size=self.factor.shape[1])
-            mask = rasterise(vector[:-SECTOR_DIMENSIONS], self.n_structures, size)
-            distance = ((self.sectors - vector[-SECTOR_DIMENSIONS:]) ** 2).sum(axis=1)
-            nearest = int(np.nanargmin(distance))
-            inside = np.where(valid[nearest], mask, 0).astype(np.uint8)
-            kept = np.count_nonzero(inside) >= 0.9 * np.count_nonzero(mask)
-            areas = np.array([np.mean(inside == k + 1) for k in range(self.n_structures)])
-            if kept and np.all((0.8 * low <= areas) & (areas <= 1.2 * high)):
-                return inside, nearest
+        for _ in range(MAX_TRIES):
+            vector = self.vector(rng)
+            if placed := self.placed(rasterise(vector[:-SECTOR_DIMENSIONS], self.n_structures, size), vector, valid):
+                return placed
         raise InputError("the shape model found no plausible mask in 100 draws; set sample.masks.shape_model to 0")
+
+    def vector(self, rng: np.random.Generator) -> np.ndarray:
+        """A draw of the vector of a mask and its sector, float (D,)."""
+        return self.mean + self.factor @ rng.normal(size=self.factor.shape[1])
+
+    def placed(
+        self, mask: np.ndarray, vector: np.ndarray, valid: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, int] | None:
+        """A drawn mask on the canvas of the fitted mask whose sector is nearest, and the index of that; None where a
+        tenth of it or more lies outside that canvas, or a structure's area is not within 20 % of the fitted range."""
+        low, high = self.area_range
+        distance = ((self.sectors - vector[-SECTOR_DIMENSIONS:]) ** 2).sum(axis=1)
+        nearest = int(np.nanargmin(distance))
+        inside = np.where(valid[nearest], mask, 0).astype(np.uint8)
+        kept = np.count_nonzero(inside) >= 0.9 * np.count_nonzero(mask)
+        areas = np.array([np.mean(inside == k + 1) for k in range(self.n_structures)])
+        return (inside, nearest) if kept and np.all((0.8 * low <= areas) & (areas <= 1.2 * high)) else None
 
 
 def fit_shape_model(
@@ -114,7 +124,15 @@ def _structure_vector(inside: np.ndarray) -> np.ndarray:
 def rasterise(vector: np.ndarray, n_structures: int, size: int) -> np.ndarray:
     """The uint8 (size, size) mask of a vector; later structures lie over earlier ones."""
     mask = np.zeros((size, size), dtype=np.uint8)
-    for k, part in enumerate(vector.reshape(n_structures, -1)):
+    for k, inside in enumerate(outlined(vector, n_structures, size)):
+        mask[inside] = k + 1
+    return mask
+
+
+def outlined(vector: np.ndarray, n_structures: int, size: int) -> np.ndarray:
+    """bool (K, size, size): every structure of a vector by itself, also where they overlap."""
+    parts = np.zeros((n_structures, size, size), dtype=bool)
+    for inside, part in zip(parts, vector.reshape(n_structures, -1), strict=True):
         harmonics = part[3:].reshape(HARMONICS, 2)
         orders = np.arange(1, HARMONICS + 1)[:, None] * _ANGLES
         log_radius = part[2] + harmonics[:, 0] @ np.cos(orders) + harmonics[:, 1] @ np.sin(orders)
@@ -122,5 +140,5 @@ def rasterise(vector: np.ndarray, n_structures: int, size: int) -> np.ndarray:
         rows, columns = polygon(
             part[0] * size + radius * np.sin(_ANGLES), part[1] * size + radius * np.cos(_ANGLES), (size, size)
         )
-        mask[rows, columns] = k + 1
-    return mask
+        inside[rows, columns] = True
+    return parts

@@ -4,6 +4,8 @@ Sampled masks and the pairs of the warped control go through this same map: the 
 synthetic arm without its diffusion model.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import ndimage
 
@@ -43,12 +45,19 @@ def warp(array: np.ndarray, field: np.ndarray, *, mask: bool = False) -> np.ndar
     return ndimage.map_coordinates(array, field, order=0 if mask else 1, mode="constant", cval=0)
 
 
-def plausible_warp(mask: np.ndarray, valid: np.ndarray, params: Warp, rng: np.random.Generator) -> np.ndarray:
+def plausible_warp(
+    mask: np.ndarray,
+    valid: np.ndarray,
+    params: Warp,
+    rng: np.random.Generator,
+    accept: Callable[[np.ndarray], bool] = lambda moved: True,
+) -> np.ndarray:
     """A warp field that keeps at least half of every structure's area inside ``valid``.
 
     Args:
         mask: integer (H, W).
         valid: bool (H, W), where the canvas holds the image.
+        accept: what else is asked of the warped mask, integer (H, W).
 
     Returns:
         The first such field of 20 draws, else the field of no change.
@@ -57,6 +66,6 @@ def plausible_warp(mask: np.ndarray, valid: np.ndarray, params: Warp, rng: np.ra
     for _ in range(_MAX_TRIES):
         field = warp_field(mask.shape, params, rng)
         moved = np.where(valid, warp(mask, field, mask=True), 0)
-        if all(np.count_nonzero(moved == k) >= _MIN_KEPT * area[k] for k in area):
+        if all(np.count_nonzero(moved == k) >= _MIN_KEPT * area[k] for k in area) and accept(moved):
             return field
     return np.mgrid[: mask.shape[0], : mask.shape[1]].astype(np.float64)

@@ -13,13 +13,14 @@ from pipeline.features import extractors
 from pipeline.quality import distributions
 from pipeline.quality.fidelity import fidelity
 from pipeline.quality.frechet import frechet_distance
-from pipeline.quality.imprint import imprinted
+from pipeline.quality.imprint import imprinted, largest
 from pipeline.quality.intervals import mean_measure, statistic_measure
 from pipeline.quality.mask_shapes import DESCRIPTORS
 from pipeline.quality.measurement import APPEARANCE, FIELD, Measured
 from pipeline.quality.measures import CATALOGUE, Measure, view_title
 from pipeline.quality.radiomics_distance import frechet_radiomics_distance, standardised
 from pipeline.quality.roc import auc
+from pipeline.quality.samples_table import BY_STRUCTURE
 from pipeline.quality.training_distance import TrainingDistance, copy_threshold
 from pipeline.quality.two_sample import Told, two_sample_test
 from pipeline.quality.variety import within_mask_diversity
@@ -170,11 +171,19 @@ def compare_appearance(sets: Mapping[str, Measured]) -> dict:
 
 
 def sample_rows(
-    synthetic: Measured, unseen: Measured, reference: Measured, found: TrainingDistance, shown: Sequence[str]
+    synthetic: Measured,
+    unseen: Measured,
+    reference: Measured,
+    found: TrainingDistance,
+    shown: Sequence[str],
+    structures: Sequence[str],
+    paired: bool = False,
 ) -> list[dict]:
     """The table of samples, one row an image, synthetic and unseen.
 
-    Columns set, id, mask_agreement, boundary, nearest, distance, copy, imprint, imprinted, and shapes and appearance.
+    Columns set, id, mask_agreement, boundary, nearest, distance, copy, imprint, imprinted, and shapes and appearance;
+    of several structures also the mask agreement of each, and with a symphysis and a head aop_deg and aop_found_deg,
+    the angles of progression of the mask and of the evaluation network's map.
 
     mask_agreement: Dice, mean over structures. boundary: % of the longer side. nearest: id of the closest image shown
     to the generator, at ``distance``. Shapes are those of the last structure (the head, where there are two),
@@ -182,6 +191,7 @@ def sample_rows(
 
     Args:
         shown: ids of the images that ``found`` counts neighbours among.
+        structures: their names. paired: whether there is an angle between two of them.
     """
     table = []
     for name, measured, distance, nearest in (
@@ -195,11 +205,16 @@ def sample_rows(
             "nearest": np.array(shown)[nearest],
             "distance": distance.astype(float),
             "copy": distance < copy_threshold(found.unseen),
-            "imprint": measured.imprint,
+            "imprint": largest(measured.imprint),
             "imprinted": imprinted(measured.imprint, reference.imprint),
             **dict(zip(DESCRIPTORS, measured.shapes[:, -1].T, strict=True)),
             **dict(zip(APPEARANCE, measured.appearance.T, strict=True)),
         }
+        if len(structures) > 1:
+            each = zip(structures, measured.dice.T, strict=True)
+            columns |= {f"{BY_STRUCTURE}{structure}": dice for structure, dice in each}
+        if paired:
+            columns |= {"aop_deg": measured.angle, "aop_found_deg": measured.found_angle}
         for row in zip(*(np.asarray(column).tolist() for column in columns.values()), strict=True):
             known = (None if isinstance(value, float) and np.isnan(value) else value for value in row)
             table.append({"set": name, **dict(zip(columns, known, strict=True))})

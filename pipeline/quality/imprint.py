@@ -35,8 +35,8 @@ _FLOOR = 2.0
 _PADDING = 8
 
 
-def imprint(image: np.ndarray, mask: np.ndarray) -> float:
-    """How much of a rim follows the outline of a structure; the largest over the structures.
+def imprints(image: np.ndarray, mask: np.ndarray, n_structures: int) -> np.ndarray:
+    """How much of a rim follows the outline of each structure, float (n_structures,).
 
     For each pixel of the outline (:func:`pipeline.imaging.outline.outline`) the rise of its grey level above the
     higher, or its fall below the lower, of the two levels ``REACH_PX`` away along the normal is taken, rises positive.
@@ -48,26 +48,41 @@ def imprint(image: np.ndarray, mask: np.ndarray) -> float:
         mask: uint8 (H, W), class indices, 0 is background.
 
     Returns:
-        Without unit, at least 0; nan where no outline has at least 12 pixels clear of the image's border. What is
-        normal depends on the resolution, as a skull is itself two pixels wide at 64: compare real images of the same
-        size (:func:`imprinted`).
+        Without unit, at least 0; nan for an absent structure, and where the outline has fewer than 12 pixels clear of
+        the image's border. What is normal depends on the structure and on the resolution, as a skull is itself two
+        pixels wide at 64: compare real images of the same size (:func:`imprinted`).
     """
-    scores = [_imprint_one(image, mask == structure) for structure in np.unique(mask) if structure]
-    return float(np.nanmax(scores)) if np.isfinite(scores).any() else np.nan
+    present = (mask == structure for structure in range(1, n_structures + 1))
+    return np.array([_imprint_one(image, inside) if inside.any() else np.nan for inside in present])
+
+
+def largest(scores: np.ndarray) -> np.ndarray:
+    """float (N,), of scores (N, K) the largest over structures; nan where there is none."""
+    filled = np.where(np.isfinite(scores), scores, -np.inf).max(axis=1)
+    return np.where(np.isfinite(filled), filled, np.nan)
 
 
 def imprinted(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
-    """bool (N,): scores that lie ``SPREADS`` spreads above the median of real images of the same size; nan does not.
+    """bool (N,): images with a rim along one structure or more; what is normal along each, real images of it say.
+
+    A score counts that lies ``SPREADS`` spreads above the median of real images of the same size; nan does not. A
+    structure that too few real images show clearly is not judged where another one is.
 
     Args:
-        scores: float (N,) of :func:`imprint`.
-        real_scores: float (M,); nan is left out.
+        scores: float (N, K) of :func:`imprints`.
+        real_scores: float (M, K); nan is left out.
 
     Below 30 real scores the share of false alarms has not been measured.
 
     Raises:
-        InputError: fewer than 10 real scores.
+        InputError: fewer than 10 real scores of every structure.
     """
+    counts = np.isfinite(real_scores).sum(axis=0)
+    judged = np.flatnonzero(counts >= min(MIN_REAL, counts.max()))
+    return np.any([_far_above(scores[:, k], real_scores[:, k]) for k in judged], axis=0)
+
+
+def _far_above(scores: np.ndarray, real_scores: np.ndarray) -> np.ndarray:
     known = real_scores[np.isfinite(real_scores)]
     if len(known) < MIN_REAL:
         raise InputError(

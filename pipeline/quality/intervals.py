@@ -11,7 +11,7 @@ LEVEL = 0.95
 RESAMPLES = 1000
 STRATIFIED_RESAMPLES = 2000
 
-End = tuple[float | None, str]
+End = tuple[float | None, str | None]
 """The best or the worst reference of a measure: what it scores, and what it is."""
 Statistic = Callable[[np.ndarray], float | np.ndarray]
 """int (n,), the rows drawn → the statistic, or several of them."""
@@ -53,12 +53,19 @@ def mean_measure(
 
 
 def statistic_measure(
-    name: str, statistic: Statistic, count: int, seed: int, resamples: int, best: End, worst: End
+    name: str,
+    statistic: Statistic,
+    count: int,
+    seed: int,
+    resamples: int,
+    best: End,
+    worst: End,
+    view: str | None = None,
 ) -> Measure:
     """A statistic of ``count`` images with its interval; see :func:`half_sample_interval`."""
     value = float(statistic(np.arange(count)))
     interval = half_sample_interval(statistic, count, value, resamples, seed)
-    return Measure(CATALOGUE[name][2], name, None, value, count, *best, *worst, *interval)
+    return Measure(CATALOGUE[name][2], name, view, value, count, *best, *worst, *interval)
 
 
 def stratified_interval(

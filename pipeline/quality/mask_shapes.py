@@ -50,14 +50,26 @@ def compare_shapes(
         structure → descriptor → what :func:`pipeline.quality.distributions.compare` gives, and ``sources`` → mask
         source → the same of its masks.
     """
+    return {
+        structure: {
+            descriptor: compare_by_source(
+                {name: values[:, k, d] for name, values in samples.items()},
+                reference[:, k, d],
+                sources,
+                descriptor == AXIAL,
+            )
+            for d, descriptor in enumerate(DESCRIPTORS)
+        }
+        for k, structure in enumerate(structures)
+    }
+
+
+def compare_by_source(
+    samples: Mapping[str, np.ndarray], reference: np.ndarray, sources: Sequence[str], axial: bool = False
+) -> dict:
+    """One number of the masks, float (N,) by sample and (M,): as :func:`compare_shapes` has it of a descriptor."""
     names = np.array(sources)
     groups = {source: samples["synthetic"][names == source] for source in sorted(set(sources))}
-
-    result = {structure: {} for structure in structures}
-    for k, structure in enumerate(structures):
-        for d, descriptor in enumerate(DESCRIPTORS):
-            columns = {name: values[:, k, d] for name, values in {**samples, **groups}.items()}
-            found = compare(columns, reference[:, k, d], descriptor == AXIAL)
-            by_source = {source: found.pop(source) for source in groups}
-            result[structure][descriptor] = {**found, "sources": by_source}
-    return result
+    found = compare({**samples, **groups}, reference, axial)
+    by_source = {source: found.pop(source) for source in groups}
+    return {**found, "sources": by_source}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,10 +14,11 @@ from pipeline.features.radiomics import radiomics
 from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
-from pipeline.quality.imprint import imprint
+from pipeline.quality.imprint import imprints
 from pipeline.quality.mask_shapes import shape_descriptors
 from pipeline.quality.speckle import STATISTICS, speckle
 from pipeline.tasks.segmentation.agreement import agreement
+from pipeline.tasks.segmentation.pair import Pair
 
 APPEARANCE = ("grey_mean", "grey_std", *STATISTICS)
 """Grey levels inside the mask, 0 to 255, and its speckle; see :mod:`pipeline.quality.speckle`."""
@@ -33,9 +35,11 @@ class Measured:
     """What is kept of N images; a row is an image, nan where undefined.
 
     radiomics: (N, F) of ``radiomics.FEATURES``. descriptors: float16 (N, 64, 64). shapes: (N, K, 5).
-    appearance: (N, 5) of ``APPEARANCE``. field: (N, 2) of ``FIELD``. imprint: (N,).
+    appearance: (N, 5) of ``APPEARANCE``. field: (N, 2) of ``FIELD``. imprint: (N, K).
     dice, boundary: (N, K), of the evaluation network's map and the image's own mask; boundary as a share of the longer
     side. shuffled_dice, shuffled_boundary: the same with the mask of the image before, as the worst reference.
+    angle, found_angle: (N,), angle of progression in degrees of the image's own mask and of the evaluation network's
+    map; nan throughout for structures without one.
     """
 
     ids: list[str]
@@ -50,13 +54,22 @@ class Measured:
     boundary: np.ndarray
     shuffled_dice: np.ndarray
     shuffled_boundary: np.ndarray
+    angle: np.ndarray
+    found_angle: np.ndarray
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def measure(
-    cases: Sequence[Case], *, size: int, n_structures: int, network_size: int, segment: Segment, threads: int = 1
+    cases: Sequence[Case],
+    *,
+    size: int,
+    n_structures: int,
+    network_size: int,
+    segment: Segment,
+    threads: int = 1,
+    pair: Pair | None = None,
 ) -> Measured:
     """Measure cases in order, a chunk at a time.
 
@@ -66,13 +79,14 @@ def measure(
         size: pixels of the longer side at which texture and shapes are compared, whatever the native resolution.
         network_size: pixels of the evaluation network's input.
         threads: images measured side by side.
+        pair: symphysis and head, where the structures have these roles.
     """
     rows, previous = [], None
     with ThreadPoolExecutor(threads) as pool:
         for chunk in chunks(cases, CHUNK):
             boxed = np.stack([letterbox(case.image, network_size)[0] for case in chunk])
             maps = segment(to_unit_range(boxed)[:, None])
-            measured = pool.map(lambda pair: _measure_image(*pair, size, n_structures), zip(chunk, maps, strict=True))
+            measured = pool.map(partial(_measure_image, size=size, n_structures=n_structures, pair=pair), chunk, maps)
             for case, found, row in zip(chunk, maps, measured, strict=True):
                 own = None if case.mask is None else letterbox(case.mask, network_size, mask=True)[0]
                 row["dice"], row["boundary"] = _agreement(found, own, n_structures)
@@ -85,7 +99,7 @@ def measure(
     return Measured(columns["ids"], columns["patients"], **arrays)
 
 
-def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) -> dict:
+def _measure_image(case: Case, found: np.ndarray, *, size: int, n_structures: int, pair: Pair | None) -> dict:
     image, mask = at_size(case, size, found)
     inside = mask > 0
     canvas, box = letterbox(case.image, size)
@@ -99,7 +113,9 @@ def _measure_image(case: Case, found: np.ndarray, size: int, n_structures: int) 
         "shapes": shape_descriptors(mask, n_structures),
         "appearance": np.array([grey.mean(), grey.std(), *speckle(image, inside)]),
         "field": np.array([seen.mean(), seen.std()]),
-        "imprint": np.float64(imprint(image, mask)),
+        "imprint": imprints(image, mask, n_structures),
+        "angle": np.float64(np.nan if pair is None or case.mask is None else pair.angle(case.mask)),
+        "found_angle": np.float64(np.nan if pair is None else pair.angle(found)),
     }
 
 

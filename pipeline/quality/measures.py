@@ -21,6 +21,10 @@ DESCRIPTORS: dict[str, tuple[str, float, str]] = _TEXTS["descriptors"]
 """Name, factor and unit of every descriptor of shape and appearance."""
 COLUMNS: dict[str, str] = _TEXTS["columns"]
 """Columns of the table of samples whose distributions are shown, and what they are called."""
+PAIR_COLUMNS: dict[str, str] = _TEXTS["pair_columns"]
+"""More of them, with a symphysis and a head."""
+STRUCTURE_COLUMN: str = _TEXTS["structure_column"]
+"""What the mask agreement of one of several structures is called."""
 OPENINGS: dict[str, list[str]] = _TEXTS["openings"]
 """What a verdict says of a question: its subject, and what is said of it where it is good, doubtful or bad."""
 

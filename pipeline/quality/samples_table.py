@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.data.tables import read_table
-from pipeline.quality.measures import COLUMNS
+from pipeline.quality.measures import COLUMNS, PAIR_COLUMNS, STRUCTURE_COLUMN
 from pipeline.run.errors import InputError
 
 REQUIRED = ("mask_agreement", "distance")
+BY_STRUCTURE = "mask_agreement_"
+"""Before the name of one of several structures: the column of its own mask agreement."""
 STEPS = np.arange(0, 101, 2)
 
 
@@ -26,7 +28,7 @@ def read_samples(path: Path) -> list[dict]:
     if missing := [name for name in ("id", "nearest", "copy", "imprinted", *COLUMNS) if name not in table[0]]:
         raise InputError(f"{path}: column '{missing[0]}' is missing; {remedy}")
     for row in table:
-        for name in COLUMNS:
+        for name in titles(table):
             optional = row["set"] != "synthetic" or name not in REQUIRED
             try:
                 row[name] = None if optional and row[name] == "" else float(row[name])
@@ -37,6 +39,14 @@ def read_samples(path: Path) -> list[dict]:
     return table
 
 
+def titles(table: Sequence[Mapping]) -> dict[str, str]:
+    """Columns of numbers that a table has, and what they are called."""
+    own = [name for name in table[0] if name.startswith(BY_STRUCTURE)]
+    by_structure = {name: STRUCTURE_COLUMN.format(name.removeprefix(BY_STRUCTURE)) for name in own}
+    paired = {name: title for name, title in PAIR_COLUMNS.items() if name in table[0]}
+    return COLUMNS | by_structure | paired
+
+
 def known_pairs(table: Sequence[Mapping]) -> dict[str, dict[str, np.ndarray]]:
     """Column → its known values in the sets ``synthetic`` and ``unseen``, where both have some."""
     sets = {which: [row for row in table if row["set"] == which] for which in ("synthetic", "unseen")}
@@ -44,7 +54,7 @@ def known_pairs(table: Sequence[Mapping]) -> dict[str, dict[str, np.ndarray]]:
         column: {
             which: np.array([row[column] for row in rows if row[column] is not None]) for which, rows in sets.items()
         }
-        for column in COLUMNS
+        for column in titles(table)
     }
     return {column: pair for column, pair in found.items() if all(map(len, pair.values()))}
 

@@ -15,8 +15,9 @@ from pipeline.features.extraction import Extractor, domain_extractor, extract
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import SmallUNet, bottleneck
 from pipeline.quality import assessment
+from pipeline.quality.angles import angle_measures
 from pipeline.quality.degradations import degradations
-from pipeline.quality.mask_shapes import compare_shapes
+from pipeline.quality.mask_shapes import compare_by_source, compare_shapes
 from pipeline.quality.measurement import Measured, measure
 from pipeline.quality.measures import Measure, as_json
 from pipeline.quality.radiomics_distance import most_different
@@ -24,7 +25,9 @@ from pipeline.quality.spread import spread_measures
 from pipeline.quality.training_distance import membership, training_distance
 from pipeline.quality.verdicts import verdicts
 from pipeline.run import seeds
+from pipeline.tasks.metrics import PAIR
 from pipeline.tasks.segmentation.inference import class_map, probabilities
+from pipeline.tasks.segmentation.pair import pair_of
 
 log = logging.getLogger("pipeline.score")
 FEATURES_NAMED = 8
@@ -70,7 +73,9 @@ def score_set(
     def segment(images: np.ndarray) -> np.ndarray:
         return np.stack([class_map(p) for p in probabilities(network, images, device)])
 
+    pair = pair_of(real["reference"].structures)
     options = {"n_structures": len(structures), "network_size": network_size, "threads": params.compute.threads}
+    options["pair"] = pair
     measured = {name: measure(some, size=size, segment=segment, **options) for name, some in cases.items()}
     synthetic, reference, unseen = (measured[name] for name in ("synthetic", "reference", "unseen"))
     if lite0 is not None:
@@ -82,21 +87,23 @@ def score_set(
     descriptors, patients = reference.descriptors[places], [reference.patients[i] for i in places]
     found = training_distance(synthetic.descriptors, descriptors, unseen.descriptors, patients)
     attack = membership(descriptors, unseen.descriptors, synthetic.descriptors)
-    masks = [pixel_hash(case.mask) for case in several]
+    repeated = [pixel_hash(case.mask) for case in several]
     measures += [
         assessment.radiomics_measure(measured, foreign=foreign, resamples=settings.resamples, seed=seed),
         assessment.imprint_measure(synthetic, unseen, reference, seed),
         *spread_measures(measured, assessment.REAL, settings.resamples, seed),
-        *assessment.variety_measures(features[extractors.DOMAIN]["several"].numpy(), masks),
+        *assessment.variety_measures(features[extractors.DOMAIN]["several"].numpy(), repeated),
         *assessment.agreement_measures(synthetic, unseen, structures, seed),
         *assessment.privacy_measures(found, attack, settings.resamples, seed),
     ]
-    labels = set(generated.labels)
-    shapes = {
-        "synthetic": synthetic.shapes,
-        "unseen": unseen.shapes,
-        "labels": reference.shapes[[case_id in labels for case_id in reference.ids]],
-    }
+    labels, sources = set(generated.labels), generated.cases.column("mask_source")
+    own = np.array([case_id in labels for case_id in reference.ids])
+    shapes = {"synthetic": synthetic.shapes, "unseen": unseen.shapes, "labels": reference.shapes[own]}
+    masks = compare_shapes(shapes, reference.shapes, sources, structures)
+    if pair is not None:
+        measures += angle_measures(measured, own, assessment.REAL, settings.resamples, seed)
+        angles = {"synthetic": synthetic.angle, "unseen": unseen.angle, "labels": reference.angle[own]}
+        masks[PAIR] = {"aop": compare_by_source(angles, reference.angle, sources)}
     report = {
         "set": {
             "n": len(synthetic),
@@ -112,10 +119,11 @@ def score_set(
             {"feature": feature, "distance": float(f"{distance:.6g}")}
             for feature, distance in most_different(synthetic.radiomics, reference.radiomics, FEATURES_NAMED)
         ],
-        "masks": compare_shapes(shapes, reference.shapes, generated.cases.column("mask_source"), structures),
+        "masks": masks,
         "appearance": assessment.compare_appearance(measured),
     }
-    return report, assessment.sample_rows(synthetic, unseen, reference, found, [reference.ids[i] for i in places])
+    seen = [reference.ids[i] for i in places]
+    return report, assessment.sample_rows(synthetic, unseen, reference, found, seen, structures, pair is not None)
 
 
 def _domain_features(

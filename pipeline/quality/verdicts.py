@@ -8,7 +8,11 @@ from collections.abc import Sequence
 
 from pipeline.quality.measures import OPENINGS, RATIOS, Measure, find, short
 
-KEY_MEASURES = {"fidelity": ("kid", "radiomics"), "coverage": ("recall", "coverage"), "mask_agreement": ("dice",)}
+KEY_MEASURES = {
+    "fidelity": ("kid", "radiomics"),
+    "coverage": ("recall", "coverage"),
+    "mask_agreement": ("dice", "aop_error"),
+}
 """Those whose position answers a question, in domain features where they have a view of an extractor."""
 DOMAIN = "domain"
 GOOD, DOUBTFUL = 0.15, 0.5
@@ -120,7 +124,7 @@ def _numbers(keys: Sequence[Measure]) -> str:
     """What the word rests on: ``KID 0.14 (real unseen images −0.12, phantom_d images 2.1)``."""
     parts = []
     for key in keys:
-        of = f" of the {key.view}" if key.question == "mask_agreement" else ""
+        of = f" of the {key.view}" if key.name == "dice" else ""
         ends = f"{key.best_is} {short(key.best)}, {key.worst_is} {short(key.worst)}"
         parts.append(f"{key.title}{of} {short(key.value)} ({ends})")
     return ("; ".join(parts) or "No measure could be placed between its references") + "."

@@ -61,8 +61,8 @@ def run(args: argparse.Namespace) -> int:
     from pipeline.run.compute import setup
     from pipeline.tasks.segmentation.biometry.progression import measure_progression
     from pipeline.tasks.segmentation.inference import predict_native
+    from pipeline.tasks.segmentation.pair import pair_of
     from pipeline.tasks.segmentation.progression_drawing import draw_progression
-    from pipeline.tasks.segmentation.scores import pair_of
 
     device = setup(args)
     network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)

@@ -14,7 +14,8 @@ from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.scores import Region, pair_of, regions_of, score_case
+from pipeline.tasks.segmentation.pair import pair_of
+from pipeline.tasks.segmentation.scores import Region, regions_of, score_case
 from pipeline.tools.preset import compose
 from tests.cohorts.reading import read
 

@@ -242,3 +242,17 @@ def test_memory_does_not_grow_with_the_cohort(tmp_path, root: Path):
         shutil.rmtree(raw)
     print(json.dumps(peak))
     assert peak[2000] <= 1.2 * peak[200]
+
+
+def test_a_cohort_that_is_declared_mirrored_is_turned_back(tmp_path):
+    """Images and masks; and the provenance says so."""
+    raw, turned = write(tmp_path / "raw", {"a": 1, "b": 2}), tmp_path / "turned"
+    for path in raw.rglob("*.png"):
+        target = turned / path.relative_to(raw)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(target)
+    plain = prepare(raw, tmp_path / "plain")
+    back = prepare(turned, tmp_path / "back", mirrored=True)
+    for one, other in zip(plain.cases, back.cases, strict=True):
+        assert np.array_equal(one.image, other.image) and np.array_equal(one.mask, other.mask)
+    assert back.provenance["mirrored"] is True and "mirrored" not in plain.provenance

@@ -174,8 +174,8 @@ def test_two_segmenters_stand_beside_each_other(large, large_html, html):
     rows = read_table(large.root / "out" / OUTPUTS[1])
     assert {row["segmenter"] for row in rows} == {"sam", "unet"}
     assert list(rows[0]) == [
-        "cohort", "segmenter", "labels", "arm", "extra", "ratio", "replicate", "dice", "iou", "hd95_px", "hd95_mm",
-        "hc_error_mm", "hc_error_percent", "missing", "difference",
+        "cohort", "segmenter", "labels", "arm", "extra", "ratio", "unlabelled", "replicate", "dice", "iou", "hd95_px",
+        "hd95_mm", "hc_error_mm", "hc_error_percent", "missing", "difference",
     ]  # fmt: skip
 
 

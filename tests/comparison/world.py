@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import yaml
@@ -11,6 +12,8 @@ import yaml
 from pipeline import compare
 from pipeline.comparison.budgets import load_budgets
 from pipeline.comparison.scores import load_scores
+from pipeline.config.arms import Arm
+from pipeline.config.grid import kinds_of
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
 from pipeline.data.dataset import read_dataset
@@ -113,17 +116,14 @@ def measures(replicate):
     ]
 
 
-SOURCES = ("labels", "generated", "generous")
+PASSES = {None: (1, 0), "pseudo": (2, 0), "mean_teacher": (2, 1), "unimatch": (3, 2), "cross_pseudo": (4, 0)}
+"""Of each image of a batch, with a gradient and without, by method."""
 
 
-def source(arm):
-    if arm["extra"] != "synthetic":
-        return "labels"
-    return "generous" if arm.get("generous") else "generated"
-
-
-def training_facts(arm, labels, most, chosen_on=0):
+def training_facts(arm, labels, most, chosen_on=0, vanished=0):
     """What `finetune` writes of the label budget: a generous generator has seen ``most`` labels."""
+    use = arm.get("unlabelled", "none")
+    method = None if use == "none" else use["method"] if isinstance(use, dict) else use
     synthetic, seen = arm["extra"] == "synthetic", most if arm.get("generous") else labels
     curated = {
         "kept": 5,
@@ -134,9 +134,13 @@ def training_facts(arm, labels, most, chosen_on=0):
     samples = {"available": 5, "curated": curated} if arm.get("curated") else {"available": 16, "curated": None}
     return {
         "labels": seen + chosen_on,
-        "unlabelled": 3 if synthetic else 0,
+        "unlabelled": 3 if synthetic or method else 0,
         "extra": round(arm.get("ratio", 0) * labels),
         "samples": samples if synthetic else None,
+        "forward_passes": dict(
+            zip(("with_gradient", "without_gradient"), (160 * n for n in PASSES[method]), strict=True)
+        ),
+        "vanishing": {"head": vanished} if method else None,
     }
 
 
@@ -150,6 +154,8 @@ class World:
     held_out: str | None = "phantom_b"
     preset: str = "smoke"
     chosen_on: int = 0
+    vanished: dict[str, int] = field(default_factory=dict)
+    """Arm → how often the head all but vanished from the pseudo-labels."""
     oracle: list[str] = field(default_factory=list)
     segmenters: list[str] = field(default_factory=lambda: ["sam"])
     countries: tuple[str | None, ...] = (None,)
@@ -173,10 +179,10 @@ class World:
         config["grid"]["segmenters"] = self.segmenters
         config["arms"] = self.arms
         config["assemble"]["generous_labels"] = max(self.labels)
-        config["kinds"] = {
-            **{kind: [name for name, one in self.arms.items() if source(one) == kind] for kind in SOURCES},
-            **{kind: [name for name in self.segmenters if name.startswith(kind)] for kind in ("sam", "unet")},
-        }
+        arms = {name: Arm(**one) for name, one in self.arms.items()}
+        segmenters = {name: SimpleNamespace(**one) for name, one in config["segmenters"].items()}
+        kinds = kinds_of(SimpleNamespace(**config["grid"]), arms, segmenters)
+        config["kinds"] = {kind: list(names) for kind, names in kinds}
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
@@ -234,7 +240,7 @@ class World:
         for segmenter, arm in product(self.segmenters, self.arms):
             cell = cell_name(segmenter, n, r, arm)
             facts = {"parameters": 9000, "trainable_parameters": 4321 if segmenter == "unet" else 1234}
-            facts |= training_facts(self.arms[arm], n, max(self.labels), self.chosen_on)
+            facts |= training_facts(self.arms[arm], n, max(self.labels), self.chosen_on, self.vanished.get(arm, 0))
             write_json(self.root / "training" / f"{cell}.json", facts)
             if self.predict is not None:
                 self._predicted(cell, cohorts, lambda case, of=(segmenter, arm, r): self.predict(case, *of))

@@ -34,6 +34,14 @@ def two_sided(params: dict, **flips: bool) -> None:
             section["flip"] = flips.get(name, False)
 
 
+def angled(params: dict, **changes) -> None:
+    """Shares of rare angles, or other keys of the masks to sample."""
+    asked = {"below_90": 0.1, "from_140": 0.4}
+    asked |= {key: value for key, value in changes.items() if "_" in key and key != "shape_model"}
+    shares = {key: value for key, value in changes.items() if key not in asked}
+    params["sample"]["masks"] = params["sample"]["masks"] | shares | {"angles": asked}
+
+
 def generous(params: dict, labels: int) -> None:
     """An arm with the synthetic set of more labels than its own."""
     params["arms"]["synthetic"]["generous"] = True
@@ -171,10 +179,6 @@ def test_unknown_preset_lists_the_known_ones():
             ["cohorts.phantom_b.mirrored is of a task with a symphysis and a head", "leave it out"],
         ),
         (
-            lambda p: two_sided(p) or p["cohorts"]["phantom_d"].update(mirrored=True),
-            ["'cohorts.phantom_d'", "role 'foreign'; leave mirrored out"],
-        ),
-        (
             lambda p: two_sided(p) or p["cohorts"]["phantom_b"].update(mirrored="left"),
             ["'cohorts.phantom_b.mirrored' is 'left'", "valid boolean"],
         ),
@@ -225,6 +229,17 @@ def test_unknown_preset_lists_the_known_ones():
         (lambda p: two_sided(p, augment=True), ["augment.flip is true", "symphysis and a head", "set it to false"]),
         (lambda p: two_sided(p, strong_augment=True), ["strong_augment.flip is true", "set it to false"]),
         (lambda p: two_sided(p, views=True), ["views.augment.flip is true", "set it to false"]),
+        (lambda p: angled(p), ["sample.masks.angles", "roles symphysis and head", "remove it"]),
+        (lambda p: two_sided(p) or angled(p, below_90=0.7), ["sample.masks.angles", "add up to 1 at the most"]),
+        (lambda p: two_sided(p) or angled(p, below_100=0.1), ["unknown key 'sample.masks.angles.below_100'"]),
+        (
+            lambda p: two_sided(p) or angled(p, parent=0, shape_model=0, user=1),
+            ["sample.masks", "user is 1; remove it"],
+        ),
+        (
+            lambda p: stable(p, {"unlabelled": "none"}, variant="reference") or two_sided(p) or angled(p),
+            ["sample.masks.angles", "'reference'", "remove it"],
+        ),
         (lambda p: stable(p) or two_sided(p, diffusion=True), ["diffusion.flip is true", "set it to false"]),
         (lambda p: p["task"].update(structures={}), ["'task'", "at least one name"]),
         (lambda p: p["task"].update(structures={"head": "hand"}), ["'task.structures.head' is 'hand'", "'symphysis'"]),
@@ -332,9 +347,10 @@ def test_without_flips_a_task_may_have_sides(edited):
     assert edited(lambda p: stable(p) or two_sided(p)).diffusion.flip is False
 
 
-def test_a_cohort_may_be_mirrored(edited):
-    cohorts = edited(lambda p: two_sided(p) or p["cohorts"]["phantom_b"].update(mirrored=True)).cohorts
-    assert [cohorts[name].head_side for name in ("phantom_a", "phantom_b", "phantom_c")] == ["right", "left", "right"]
+def test_shares_of_rare_angles_are_written_down_only_where_they_are_asked_for(edited):
+    asked = edited(lambda p: two_sided(p) or angled(p)).sample.model_dump(mode="json")
+    assert asked["masks"]["angles"] == {"below_90": 0.1, "from_140": 0.4}
+    assert set(edited(two_sided).sample.model_dump(mode="json")["masks"]) == {"parent", "shape_model", "user"}
 
 
 @pytest.mark.parametrize("roles", [{"head": "head"}, {"symphysis": "symphysis"}, {"a": None, "head": "head"}])

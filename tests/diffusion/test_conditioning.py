@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
-from pipeline.diffusion.conditioning import Condition, signed_distance
+from pipeline.diffusion.conditioning import Condition, below_a_cell, check_cells, signed_distance
 from pipeline.diffusion.sector import choose_sectors, sector_bank, sector_of, sector_polygon
 from pipeline.imaging.field_of_view import field_of_view
+from pipeline.run.errors import InputError
 
 
 def masks_of_two() -> torch.Tensor:
@@ -78,6 +80,47 @@ def test_a_boundary_within_a_part_of_a_cell_is_not_lost(moved):
     inside = condition.planes(mask, everywhere(1))[0, 4:8, 0]
     covered = (inside.mean(dim=0) + 1) / 2
     assert covered.sum() * 8 == pytest.approx(12 + moved), "pixels of a row inside"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("moved", range(8))
+def test_a_symphysis_thinner_than_a_cell_reaches_the_grid(turned, moved):
+    """26 by 5 pixels, as of the smallest in PSFHS at 256 px, on a grid of 32: its cover and its place are kept."""
+    condition, mask = Condition(2, 8), torch.zeros(1, 256, 256, dtype=torch.uint8)
+    mask[:, 40 + moved : 45 + moved, 61:87] = 1
+    mask[:, 120:220, 80:200] = 2
+    mask = mask.mT.contiguous() if turned else mask
+    planes = condition.planes(mask, torch.ones(1, 256, 256, dtype=torch.bool))
+    assert planes.shape == (1, condition.n_planes, 32, 32)
+    # Channels: 4 of the sector, 4 of the symphysis, 4 of the head, then their distances.
+    cover = functional.pixel_shuffle((planes[:, 4:8] + 1) / 2, 2)[0, 0] * 16
+    assert cover.sum() == 26 * 5
+    parts = torch.arange(64) * 4 + 1.5
+    across = (cover.sum(dim=0 if turned else 1) * parts).sum() / cover.sum()
+    assert across == pytest.approx(42 + moved, abs=1.6), "to less than half a part"
+    distance = functional.pixel_shuffle(planes[:, 12:16], 2)[0, 0]
+    assert distance[cover > 8].min() > distance[cover == 0].max(), "nearest where it lies"
+    assert planes[:, 8:12].max() == 1, "the head is a plane of its own"
+
+
+def test_a_symphysis_that_is_not_there_is_far_everywhere():
+    condition, mask = Condition(2, 8), torch.zeros(1, 64, 64, dtype=torch.uint8)
+    mask[:, 20:50, 20:50] = 2
+    planes = condition.planes(mask, torch.ones(1, 64, 64, dtype=torch.bool))
+    assert (planes[:, 4:8] == -1).all() and planes[:, 12:16].max() < -0.99
+    assert not torch.equal(planes, condition.without_mask(planes)), "not there is not unknown"
+    assert below_a_cell(mask[0].numpy(), 2, 8) == {}
+
+
+def test_a_symphysis_smaller_than_a_cell_is_refused_by_name():
+    mask = np.zeros((64, 64), np.uint8)
+    mask[4:9, 4:16], mask[30:50, 30:50] = 1, 2
+    assert below_a_cell(mask, 2, 8) == {1: 60}
+    with pytest.raises(InputError, match="mask 'x': symphysis covers 60 pixels at 64 px, less than a cell"):
+        check_cells(mask, ("symphysis", "head"), 8, "mask 'x'", "draw it larger")
+    # As many pixels as a cell has, though nowhere as thick as one.
+    mask[4:9, 4:17] = 1
+    check_cells(mask, ("symphysis", "head"), 8, "mask 'x'", "draw it larger")
 
 
 def test_field_of_view_is_the_sector():

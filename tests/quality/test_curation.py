@@ -98,6 +98,23 @@ def test_each_criterion_drops_its_own_side_and_spares_the_threshold():
     }
 
 
+def test_a_head_that_agrees_does_not_make_up_for_a_symphysis_that_does_not():
+    labels = np.array([[0.6, 0.9], [0.7, 0.95], [0.8, 0.96]])
+    limits = threshold("mask_agreement", labels, 0.0)
+    assert limits == [0.6, 0.9]
+    samples = np.array([[0.7, 0.95], [0.1, 0.99], [0.9, 0.5], [0.6, 0.9]])
+    dropped = drops({"mask_agreement": samples}, {"mask_agreement": limits})["mask_agreement"]
+    assert dropped.tolist() == [False, True, True, False]
+
+
+def test_one_structure_has_the_threshold_of_a_number():
+    labels, samples = np.array([0.6, 0.7, 0.8]), np.array([0.5, 0.65])
+    column = threshold("mask_agreement", labels[:, None], 0.5)
+    assert column == threshold("mask_agreement", labels, 0.5) == 0.7
+    one, other = (drops({"mask_agreement": x}, {"mask_agreement": 0.6}) for x in (samples, samples[:, None]))
+    assert one["mask_agreement"].tolist() == other["mask_agreement"].tolist() == [True, False]
+
+
 def test_a_criterion_that_is_off_drops_nothing():
     assert drops({"mask_agreement": np.zeros(3)}, dict.fromkeys(CRITERIA)) == {}
 

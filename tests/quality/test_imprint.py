@@ -8,10 +8,21 @@ from pipeline.cohorts.hc18 import fill_annotation
 from pipeline.decoding.decode import decode_image
 from pipeline.imaging.letterbox import letterbox
 from pipeline.imaging.outline import outline
-from pipeline.quality.imprint import imprint, imprinted
+from pipeline.quality import imprint as module
+from pipeline.quality.imprint import imprints, largest
 from pipeline.run.errors import InputError
 
 SIZES = (64, 128, 256)
+
+
+def imprint(image, mask):
+    """That of one structure."""
+    return imprints(image, mask, 1)[0]
+
+
+def imprinted(scores, real):
+    """Which of (N,) scores of one structure are flagged."""
+    return module.imprinted(scores[:, None], real[:, None])
 
 
 def with_rim(image, mask, contrast, opacity=1.0, width=1):
@@ -101,13 +112,28 @@ def test_a_flat_image_has_none():
     assert imprint(np.full((96, 96), 80, np.uint8), disc()) == 0
 
 
-def test_the_worst_structure_counts():
+def test_every_structure_has_its_own():
     mask = np.zeros((96, 160), np.uint8)
     mask[:, :96] = disc()
     mask[30:60, 110:150] = 2
     image = speckled(160)[:96]
     planted = with_rim(image, (mask == 2).astype(np.uint8), 60)
-    assert imprint(planted, mask) == imprint(planted, (mask == 2).astype(np.uint8)) > 5 * imprint(image, mask)
+    both, before = imprints(planted, mask, 3), imprints(image, mask, 3)
+    assert both[0] == before[0] == imprint(image, (mask == 1).astype(np.uint8))
+    assert both[1] == imprint(planted, (mask == 2).astype(np.uint8)) > 5 * before[1]
+    assert np.isnan(both[2]), "an absent structure has none"
+    assert largest(both[None]).tolist() == [both[1]]
+    assert np.isnan(largest(np.full((1, 2), np.nan))).all()
+
+
+def test_a_rim_along_either_structure_is_flagged_by_what_is_normal_along_it():
+    """A head whose skull is a rim by itself does not hide one along the symphysis."""
+    real = np.column_stack([np.linspace(0, 1, 101), np.linspace(4, 6, 101)])
+    scores = np.array([[0.5, 5.0], [1.8, 5.0], [0.5, 8.0], [np.nan, 5.0]])
+    assert module.imprinted(scores, real).tolist() == [False, True, True, False]
+    # The other one is too small in most real images: it is not judged.
+    real[5:, 0] = np.nan
+    assert module.imprinted(scores, real).tolist() == [False, False, True, False]
 
 
 def test_the_border_of_the_image_is_no_outline():

@@ -83,9 +83,10 @@ def test_the_table_of_samples_holds_both_sets_and_flags(ring):
     reference = measured([ring(i) for i in range(12)])
     unseen, own = measured([ring(i) for i in range(20, 26)]), measured([ring(3), ring(40)])
     found = training_distance(own.descriptors, reference.descriptors, unseen.descriptors, reference.patients)
-    rows = sample_rows(own, unseen, reference, found, reference.ids)
+    rows = sample_rows(own, unseen, reference, found, reference.ids, ["head"])
     assert [row["set"] for row in rows] == ["synthetic"] * 2 + ["unseen"] * 6
     assert rows[0]["copy"] and rows[0]["nearest"] == "case-003" and rows[0]["distance"] < 0.01
     assert not rows[1]["copy"]
     assert not any(row["copy"] for row in rows[2:])
     assert set(rows[0]) == set(rows[-1])
+    assert not [name for name in rows[0] if name.startswith(("mask_agreement_", "aop_"))], "one structure, no angle"

@@ -1,4 +1,4 @@
-"""Stage evaluate of symphysis and head: masks that cannot be measured, images of many sizes, mirrored cohorts."""
+"""Stage evaluate of symphysis and head: masks that cannot be measured, images of many sizes."""
 
 import math
 from pathlib import Path
@@ -14,13 +14,12 @@ from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
-from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
 from pipeline.tasks.metrics import PAIR
 from tests.tasks.bad_masks import FAILURES, GOOD, NOTES
 
 PSFHS = (Structure("pubic_symphysis", "symphysis"), Structure("fetal_head", "head"))
-TEST, MIRRORED, OTHER = "phantom_a", "phantom_b", "phantom_c"
+COHORTS = TEST, *_ = "phantom_a", "phantom_b", "phantom_c"
 MOVED = np.roll(GOOD, 3, axis=0)
 FOUND = {**{name: mask for name, (mask, _) in (FAILURES | NOTES).items()}, "good": GOOD, "moved": MOVED}
 """What is predicted, beside a good reference of the same size."""
@@ -44,8 +43,7 @@ def scores(tmp_path, monkeypatch, smoke_config):
     monkeypatch.chdir(tmp_path)
     roles = {item.name: item.role for item in PSFHS}
     task = Task(structures=roles, unions={"all": tuple(roles)}, primary="aop_error_deg")
-    cohorts = smoke_config.cohorts | {MIRRORED: smoke_config.cohorts[MIRRORED].model_copy(update={"mirrored": True})}
-    config = smoke_config.model_copy(update={"task": task, "cohorts": cohorts})
+    config = smoke_config.model_copy(update={"task": task})
 
     def run(masks):
         for cohort, pairs in masks.items():
@@ -63,8 +61,7 @@ def scores(tmp_path, monkeypatch, smoke_config):
 
 
 def everywhere(pairs):
-    turned = {name: tuple(mask[:, ::-1] for mask in pair) for name, pair in pairs.items()}
-    return {TEST: pairs, MIRRORED: turned, OTHER: pairs}
+    return dict.fromkeys(COHORTS, pairs)
 
 
 def test_bad_predictions_are_rows_and_stop_nothing(scores):
@@ -90,32 +87,3 @@ def test_references_that_cannot_be_measured_have_no_error(scores):
             metric for cohort, one, region, metric in rows if (cohort, one, region) == (TEST, f"case-{name}", PAIR)
         }
         assert known == {"aop_official_error_deg", "challenge_score"}
-
-
-def test_a_declared_mirror_changes_no_score(scores):
-    rows = scores(everywhere({"moved": (MOVED, GOOD), "beside": (FOUND["beside"], GOOD)}))
-    straight, mirrored = (
-        {key[1:]: value for key, value in rows.items() if key[0] == name} for name in (TEST, MIRRORED)
-    )
-    assert straight.keys() == mirrored.keys() and mirrored == pytest.approx(straight)
-    assert {key: mirrored[key] for key in mirrored if PAIR in key} == {k: straight[k] for k in straight if PAIR in k}
-    assert straight["case-beside", PAIR, "aop_error_deg"] > 10
-
-
-def test_an_undeclared_mirror_changes_the_angle(scores):
-    turned = {"beside": (FOUND["beside"][:, ::-1], GOOD[:, ::-1])}
-    rows = scores({TEST: {"beside": (FOUND["beside"], GOOD)}, MIRRORED: turned, OTHER: turned})
-    angles = [rows[name, "case-beside", PAIR, "aop_deg"] for name in (TEST, MIRRORED, OTHER)]
-    assert angles[0] == angles[1] != angles[2]
-
-
-@pytest.mark.parametrize("values", [(1, 3), (7, 8)])
-def test_classes_that_the_task_has_not_never_reach_it(tmp_path, values):
-    mask = np.where(GOOD == 1, values[0], np.where(GOOD == 2, values[1], 0)).astype(np.uint8)
-    with pytest.raises(InputError, match=f"mask holds values 0, {values[0]}, {values[1]}, allowed are 0 to 2"):
-        write_dataset(tmp_path / "cohort", [case("a", "far", mask)], role="held_out", structures=PSFHS)
-
-
-def test_a_prediction_of_another_size_is_named(scores):
-    with pytest.raises(InputError, match=r"case 'case-good': prediction \(200, 256\), mask \(256, 256\); predict it"):
-        scores(everywhere({"good": (GOOD[:200], GOOD)}))

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from pipeline.comparison.report.numbers import Display, in_labels, interval
-from pipeline.comparison.report.series import WITHOUT_GENERATOR, arm_in_words
+from pipeline.comparison.report.series import METHODS, WITHOUT_GENERATOR, arm_in_words
 from pipeline.comparison.statistics.estimates import MIN_REPLICATES
 from pipeline.comparison.statistics.learning_curve import Worth
 from pipeline.comparison.statistics.summary import Result
@@ -137,16 +137,21 @@ def _count(n: int, noun: str) -> str:
 
 def controls(results: Sequence[Result]) -> list[tuple[bool, str]]:
     """(as it should be, sentence) for every kind of control in these results."""
+    base = next((one.spec.unlabelled for one in results if one.difference is None), None)
     sentences, compared = [], [one for one in results if one.difference is not None]
-    shuffled = [one for one in compared if one.spec.shuffled]
+    alike = [one for one in compared if one.spec.unlabelled == base]
+    others = [one for one in compared if one.spec.unlabelled not in (None, base) and one.spec.extra == "none"]
+    shuffled = [one for one in alike if one.spec.shuffled]
     if shuffled:
         limits = [(one.better, one.difference.both or one.difference.patients) for one in shuffled]
         lost = all(found is not None and better * found.side < 0 for better, found in limits)
         found = "and it is" if lost else "but not every interval excludes zero: treat gains with suspicion"
         text = f"Control, synthetic images with shuffled masks: {_span(shuffled)}. It has to be worse, {found}."
         sentences.append((lost, text))
-    kinds = {kind: [one for one in compared if one.spec.extra == kind] for kind in WITHOUT_GENERATOR}
-    if parts := [f"{WITHOUT_GENERATOR[kind][0]}, {_span(those)}" for kind, those in kinds.items() if those]:
+    kinds = {of[0]: [one for one in alike if one.spec.extra == kind] for kind, of in WITHOUT_GENERATOR.items()}
+    for method, (words, *_) in METHODS.items():
+        kinds[f"unlabelled images by {words}"] = [one for one in others if one.spec.unlabelled.method == method]
+    if parts := [f"{words}, {_span(those)}" for words, those in kinds.items() if those]:
         credit = "Diffusion adds something only where a synthetic arm is better than these."
         sentences.append((True, f"Controls without a generator: {'; '.join(parts)}. {credit}"))
     return sentences

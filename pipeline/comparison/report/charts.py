@@ -152,7 +152,7 @@ def learning_curves(results: Sequence[Result], baseline: str) -> str:
     """Mean score of one cohort's arms over the number of labels, one panel per segmenter, as inline SVG.
 
     The baseline with its interval over patients (and replicates, where there are several) as a band, and the arms with
-    synthetic data; of more than ``_CURVES`` those with the best means.
+    synthetic data or unlabelled images; of more than ``_CURVES`` those with the best means, of each kind one at first.
     """
     metric, segmenters = results[0].metric, list(dict.fromkeys(one.segmenter for one in results))
     with figure_of(1.7 + 3.6 * len(segmenters), 3.5) as figure:
@@ -167,10 +167,14 @@ def learning_curves(results: Sequence[Result], baseline: str) -> str:
 def _curves_panel(panel, results: Sequence[Result], baseline: str) -> None:
     factor, arms = results[0].metric.factor, {}
     for one in sorted(results, key=lambda one: one.labels):
-        if one.synthetic or one.arm == baseline:
+        if one.synthetic or one.spec.unlabelled or one.arm == baseline:
             arms.setdefault(one.arm, []).append(one)
     others = [arm for arm in arms if arm != baseline]
-    best = sorted(others, key=lambda arm: -np.mean([one.better * one.score.mean for one in arms[arm]]))[:_CURVES]
+    best = sorted(others, key=lambda arm: -np.mean([one.better * one.score.mean for one in arms[arm]]))
+    # The best of each kind before the second best of any, and what is asked before all.
+    kinds = {arm: series(arms[arm][0].spec) for arm in best}
+    first = {kind: arm for arm, kind in reversed(kinds.items())}
+    best = sorted(best, key=lambda arm: (first[kinds[arm]] != arm, not arms[arm][0].asked))[:_CURVES]
     for place, arm in enumerate([baseline, *(arm for arm in others if arm in best)]):
         _, colour, marker = series(arms[arm][0].spec)
         xs, ys = [one.labels for one in arms[arm]], [factor * one.score.mean for one in arms[arm]]

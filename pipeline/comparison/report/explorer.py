@@ -6,7 +6,7 @@ scores are of one replicate; changes are means over replicates, so that what is 
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,8 @@ from pipeline.data.case import Case
 from pipeline.data.predictions import read_predictions
 from pipeline.run.cells import cell_name
 from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.biometry.progression import measure_progression
+from pipeline.tasks.segmentation.pair import Pair
 from pipeline.tasks.segmentation.progression_drawing import angle_corners
-from pipeline.tasks.segmentation.scores import Pair
 
 COLOURS = {"truth": "#ffc400", "base": "#ff6ad5", "own": "#19d3ff"}
 """Of outlines: annotated, predicted by the baseline arm, predicted by another."""
@@ -41,7 +40,7 @@ def explorer(
     predictions: Path,
     baseline: str,
     replicate: int,
-    pairs: Mapping[str, Pair],
+    pair: Pair | None = None,
 ) -> dict:
     """Everything the explorer shows, ready for JSON.
 
@@ -49,7 +48,7 @@ def explorer(
         scores: of every cohort, in the order of the page, with its cases and their masks.
         predictions: the folder of every cell's predictions.
         replicate: the first of the grid, whose scores come first in ``scores``.
-        pairs: of a cohort that has one, the angle of progression is drawn.
+        pair: where there is one, the angle of progression is drawn.
 
     Returns:
         {"scale", "metric": how scores are shown, "cohorts": {name: {"cases": [{id, picture, size, truth}], "views":
@@ -62,7 +61,6 @@ def explorer(
     arms = {view: _shown([one for one in results if (one.segmenter, one.labels) == view], most) for view in views}
     metric, cohorts = results[0].metric, {}
     for name, own in cases.items():
-        pair = pairs.get(name)
         pictures, content = {case.id: _picture(case, pair) for case in own}, []
         for view in views:
             base, shown = scores[name, *view, baseline].primary, []
@@ -111,8 +109,7 @@ def _angle(class_map: np.ndarray | None, size: tuple[int, int], pair: Pair) -> d
     """{"path": SVG path data of the angle's two sides, "text": the angle in degrees, or why there is none}."""
     if class_map is None:
         return {"path": "", "text": "no prediction"}
-    side = "left" if pair.mirrored else "right"
-    found = measure_progression(class_map == pair.symphysis, class_map == pair.head, side)
+    found = pair.measure(class_map)
     if found.failure is not None:
         return {"path": "", "text": f"not measured: {found.failure}"}
     scale = SCALE * np.array(size) / class_map.shape[::-1]

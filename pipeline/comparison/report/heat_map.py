@@ -22,7 +22,7 @@ def heat_maps(results: Sequence[Result]) -> dict[tuple[str, str], dict[str, dict
 
 
 def _kind(spec: Arm) -> tuple:
-    return spec.generous, spec.real < 1, spec.augment, spec.pretrain, spec.curated
+    return spec.unlabelled is not None, spec.generous, spec.real < 1, spec.augment, spec.pretrain, spec.curated
 
 
 def shade(gain: float, largest: float) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pipeline.comparison.budgets import Budget, differ_in_passes
 from pipeline.comparison.report import answers, numbers
 from pipeline.comparison.report.agreement import SYNTHETIC, bland_altman
 from pipeline.comparison.report.charts import charts_of
@@ -10,6 +11,7 @@ from pipeline.comparison.report.explorer import COLOURS
 from pipeline.comparison.report.heat_map import heat_maps, shade
 from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import arm_in_words, legend
+from pipeline.comparison.report.standing import notes, standing
 from pipeline.comparison.statistics import estimates
 from pipeline.comparison.statistics.comparison import Comparison
 from pipeline.comparison.statistics.summary import COUNTED, Result, asked_cohorts, measured
@@ -29,12 +31,12 @@ def is_phantom(name: str, raw: str) -> bool:
     return name.startswith("phantom") or any(part.startswith("phantom") for part in Path(raw).parts)
 
 
-def render(params, comparison: Comparison, unseen: str, **context) -> str:
+def render(params, comparison: Comparison, unseen: str, budgets: Sequence[Budget], **context) -> str:
     """The page: everything it shows is inside it.
 
     Args:
         unseen: the training cohort, whose test patients are compared too.
-        context: budgets, boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, medians
+        context: boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, medians
             (what the median angle is worth), and the provenance.
     """
     display, of_cohort = Display(comparison.results[0].metric), {}
@@ -43,7 +45,7 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
     templates = environment("pipeline.comparison.report")
     templates.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
     forms = (numbers.fixed, numbers.span, numbers.p_value, numbers.in_labels, numbers.interval)
-    for form in (*forms, measures.short, answers.claim, answers.counted, shade, arm_in_words, tile):
+    for form in (*forms, measures.short, answers.claim, answers.counted, notes, shade, standing, arm_in_words, tile):
         templates.filters[form.__name__] = form
     angle_difference = Display(METRICS["aop_deg"]).difference
     templates.filters |= {
@@ -69,6 +71,10 @@ def render(params, comparison: Comparison, unseen: str, **context) -> str:
         COLOURS=COLOURS,
         estimates=estimates,
         params=params,
+        budgets=budgets,
+        budget_of={(one.segmenter, one.labels, one.arm): one for one in budgets},
+        differ_in_passes=differ_in_passes(budgets),
+        dual_arms=[name for name in params.grid.arms if params.arms[name].networks],
         comparison=comparison,
         unseen=unseen,
         asked_cohorts=asked_cohorts(params.cohorts),

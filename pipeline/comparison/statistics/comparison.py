@@ -1,4 +1,4 @@
-"""Everything that is compared: arms with their baseline, segmenters, subgroups, and what an arm is worth in labels."""
+"""Everything that is compared: arms with their baseline and with each other, segmenters, subgroups, worth in labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pipeline.comparison.scores import ScoreTable
 from pipeline.comparison.statistics.angles import Angles, angles_of
 from pipeline.comparison.statistics.estimates import Compared
 from pipeline.comparison.statistics.learning_curve import Worth, worth
+from pipeline.comparison.statistics.pairs import Rivals, compare_pairs, rivals_of
 from pipeline.comparison.statistics.standings import between_segmenters
 from pipeline.comparison.statistics.subgroups import Subgroup, by_subgroup
 from pipeline.comparison.statistics.summary import Result, asked_cohorts, families, patients_of, summarise
@@ -20,6 +21,7 @@ class Comparison:
     family_sizes: how many differences are corrected among themselves, of the question and all others.
     left_out: cohort → the number of its cases without the primary metric.
     angles: of a task with a symphysis and a head.
+    rivals: arms with unlabelled images, with synthetic cases, and with both; none in a grid without the first.
     """
 
     results: list[Result]
@@ -29,6 +31,7 @@ class Comparison:
     subgroups: list[Subgroup]
     worths: list[Worth]
     angles: list[Angles]
+    rivals: list[Rivals]
 
     @property
     def with_synthetic(self) -> list[Result]:
@@ -44,6 +47,7 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
     # An arm that has seen more labels than its own stands for no number of them.
     exceeded = {(one.segmenter, one.labels, one.arm) for one in budgets if one.exceeded}
     asked = [one for one in results if one.asked and (one.segmenter, one.labels, one.arm) not in exceeded]
+    rivals = rivals_of({arm: params.arms[arm] for arm in params.grid.arms}, baseline)
     shown = {baseline, *(one.arm for one in results if one.synthetic)}
     return Comparison(
         results,
@@ -53,4 +57,5 @@ def compare_arms(scores: ScoreTable, params, budgets: Sequence[Budget]) -> Compa
         by_subgroup(scores, shown, baseline, resamples, params.seed),
         worth(scores, asked, baseline, patients),
         angles_of(scores, patients),
+        compare_pairs(scores, results, rivals, patients),
     )

@@ -13,16 +13,16 @@ from PIL import Image
 from pipeline.data.case import Case
 from pipeline.data.structures import from_json, names
 from pipeline.imaging.contact_sheet import with_contour
-from pipeline.quality.measures import CATALOGUE, COLUMNS, DESCRIPTORS, QUESTIONS, Measure
+from pipeline.quality.measures import CATALOGUE, DESCRIPTORS, QUESTIONS, Measure
 from pipeline.quality.pages.templates import environment
-from pipeline.quality.samples_table import known_pairs
+from pipeline.quality.samples_table import BY_STRUCTURE, known_pairs, titles
 from pipeline.run.errors import InputError
 
 TILE_HEIGHT = 120
 DISPLAY_HEIGHT = 110
 """Pixels that a tile has at least where the page is wide: three figures of square images or two of 3:2 fit."""
 BEST, WORST, SUSPICIOUS = 6, 6, 8
-PLOTS = ("mask_agreement", "distance", "area", "grey_std", "snr")
+PLOTS = ("mask_agreement", "distance", "area", "grey_std", "snr", "aop_deg")
 BINS = 24
 _WORDS = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
 
@@ -84,13 +84,22 @@ def render(
             measures=measures,
             samples=samples,
             display_height=DISPLAY_HEIGHT,
-            plots=[(COLUMNS[name], histogram(pair)) for name, pair in known_pairs(table).items() if name in PLOTS],
+            plots=_plots(table),
+            by_structure=BY_STRUCTURE,
             structures=names(from_json(index["structures"])),
             provenance=json.dumps(index["provenance"], indent=2),
             digest=digest[:16],
         )
     except (UndefinedError, KeyError) as error:
         raise InputError(f"the scores are of another version of the code ({error}); run `dvc repro score`") from None
+
+
+def _plots(table: Sequence[Mapping]) -> list[tuple[str, dict]]:
+    """Titles and histograms; of several structures the mask agreement of each stands for their mean."""
+    title_of, pairs = titles(table), known_pairs(table)
+    each = [name for name in pairs if name.startswith(BY_STRUCTURE)]
+    shown = [*(each or ["mask_agreement"]), *(name for name in PLOTS[1:] if name in pairs)]
+    return [(title_of[name], histogram(pairs[name])) for name in shown if name in pairs]
 
 
 def tile(case: Case, with_mask: bool = False) -> str:

@@ -5,7 +5,8 @@ was not trained on its patient, or against images of other patients. A set drawn
 therefore loses about the quantile to each criterion, one drawn from that of few loses more: all n labels are better
 than one unseen image in n + 1, so that even at quantile 0 four labels let a criterion drop a fifth of real images.
 
-* mask_agreement: Dice of the map of the label-budget filter and the sample's mask;
+* mask_agreement: Dice of the map of the label-budget filter and the sample's mask, of each structure by its own
+  threshold: a head that agrees does not make up for a symphysis that does not;
 * plausibility: distance to the nearest label in the filter's features;
 * training_distance: distance to the nearest image that the generator was shown.
 
@@ -54,28 +55,36 @@ def feature_distances(features: np.ndarray, training: np.ndarray) -> np.ndarray:
     return distances.min(axis=1) / np.sqrt(training.shape[1])
 
 
-def threshold(criterion: str, label_scores: np.ndarray, quantile: float) -> float:
+Threshold = float | list[float]
+"""Of a criterion; one for each structure where it judges several."""
+
+
+def threshold(criterion: str, label_scores: np.ndarray, quantile: float) -> Threshold:
     """The score that the share ``quantile`` of the labels fails; a function of the labels alone.
 
     It is interpolated between labels: among few of them a small quantile lies next to the worst label.
 
     Args:
-        criterion: one of ``CRITERIA``. label_scores: float (n,), cross-fitted. quantile: in [0, 1].
+        criterion: one of ``CRITERIA``. label_scores: float (n,), cross-fitted; (n, K) of K structures, each of which
+            has its own. quantile: in [0, 1].
     """
-    return float(np.quantile(label_scores, 1 - quantile if criterion in _FAR_IS_BAD else quantile))
+    wanted = 1 - quantile if criterion in _FAR_IS_BAD else quantile
+    return np.quantile(label_scores, wanted, axis=0).squeeze().tolist()
 
 
-def drops(scores: Mapping[str, np.ndarray], thresholds: Mapping[str, float | None]) -> dict[str, np.ndarray]:
+def drops(scores: Mapping[str, np.ndarray], thresholds: Mapping[str, Threshold | None]) -> dict[str, np.ndarray]:
     """Which samples each criterion in use drops by itself, bool (N,). A sample on the threshold stays.
 
     Args:
-        scores: by criterion, float (N,). thresholds: by criterion; None for one not in use.
+        scores: by criterion, float (N,), or (N, K) of K structures: one that fails is enough.
+        thresholds: by criterion; None for one not in use.
     """
-    return {
-        criterion: scores[criterion] > limit if criterion in _FAR_IS_BAD else scores[criterion] < limit
+    worse = {
+        criterion: scores[criterion] > limit if criterion in _FAR_IS_BAD else scores[criterion] < np.asarray(limit)
         for criterion, limit in thresholds.items()
         if limit is not None
     }
+    return {criterion: gone.reshape(len(gone), -1).any(axis=1) for criterion, gone in worse.items()}
 
 
 def select(
@@ -91,7 +100,7 @@ def select(
     Args:
         synthetic: what messages call the set. count: N, its samples.
         scores, label_scores: criterion → float (N,) of the samples and (n,) of the labels, of every criterion in use;
-            mask agreement also where samples are repeated by hardness.
+            mask agreement, (N, K) and (n, K) of K structures, also where samples are repeated by hardness.
         generator: of the order of the rows, where some are repeated.
 
     Returns:
@@ -108,7 +117,7 @@ def select(
     kept = np.flatnonzero(~np.any([np.zeros(count, bool), *dropped.values()], axis=0))
     if not len(kept):
         reasons = [
-            f"curate.{name} drops {gone.sum()} (threshold {thresholds[name]:.3f}, "
+            f"curate.{name} drops {gone.sum()} (threshold {_in_words(thresholds[name])}, "
             f"samples score {scores[name].min():.3f} to {scores[name].max():.3f})"
             for name, gone in dropped.items()
         ]
@@ -116,7 +125,9 @@ def select(
             f"{synthetic}: none of {count} samples is kept: {', '.join(reasons)}; train the diffusion model longer, "
             "lower curate.quantile, or switch off the criterion that drops most"
         )
-    hardness = 1 - scores["mask_agreement"][kept] if settings.hardness else np.zeros(len(kept))
+    hardness = np.zeros(len(kept))
+    if settings.hardness:
+        hardness = 1 - scores["mask_agreement"][kept].reshape(len(kept), -1).mean(axis=1)
     times = repeats(hardness, settings.hardness)
     order = [(int(i), turn + 1) for i, often in zip(kept, times, strict=True) for turn in range(often)]
     if settings.hardness:
@@ -130,6 +141,11 @@ def select(
         "dropped": {name: int(dropped[name].sum()) if name in dropped else 0 for name in CRITERIA},
         "hardness": settings.hardness,
     }
+
+
+def _in_words(limit: Threshold) -> str:
+    """``0.812``, or ``0.655 and 0.871`` of two structures."""
+    return " and ".join(f"{one:.3f}" for one in np.atleast_1d(limit))
 
 
 def rows(cases: Sequence[Case], order: Sequence[tuple[int, int]]) -> Iterator[Case]:

@@ -15,7 +15,7 @@ from pipeline.config.quality import MIN_REAL, Gate
 from pipeline.data.case import Case
 from pipeline.data.stacking import at_size
 from pipeline.data.structures import names
-from pipeline.quality.imprint import imprint, imprinted
+from pipeline.quality.imprint import imprinted, imprints
 from pipeline.quality.measures import position
 from pipeline.quality.selection.label_budget import LabelBudget, score, scores
 from pipeline.quality.training_distance import copy_threshold
@@ -67,7 +67,7 @@ def _plausibility(budget: LabelBudget) -> Iterator[tuple[float, str]]:
 
 def _imprint(budget: LabelBudget) -> Iterator[tuple[float, str]]:
     def rims(cases: Sequence[Case]) -> np.ndarray:
-        return np.array([imprint(*at_size(case, budget.size)) for case in cases])
+        return np.array([imprints(*at_size(case, budget.size), budget.samples.n_structures) for case in cases])
 
     if len(budget.labels) < MIN_REAL:
         log.warning("gate.imprint is left out: it needs %d labels, the set has %d", MIN_REAL, len(budget.labels))

@@ -80,6 +80,13 @@ class LabelBudget:
         """Dice of the filter's map and a case's mask, by structure: float (N, K)."""
         return self._dice(cases, stack_masks(cases, self.filter.size))
 
+    @cached_property
+    def label_agreement(self) -> np.ndarray:
+        """float (n, K), of each label by the network that was not trained on its patient."""
+        if self.samples.n_structures == 1:
+            return np.array(list(self.label_dice.values()))[:, None]
+        return score(self.labels, self.agreement)
+
     def shuffled_agreement(self, cases: Sequence[Case]) -> np.ndarray:
         """The same with the mask of the case before, or the last one."""
         return self._dice(cases, np.roll(stack_masks(cases, self.filter.size), 1, axis=0))

@@ -13,6 +13,7 @@ from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS, PAIR
 from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
 from pipeline.tasks.segmentation.biometry.official import official_distances
+from pipeline.tasks.segmentation.pair import Pair, pair_of
 from pipeline.tasks.segmentation.pair_scores import score_pair
 from pipeline.tasks.segmentation.surface import hausdorff_distance, surface_scores
 
@@ -35,24 +36,6 @@ class Region:
     def mask(self, class_map: np.ndarray) -> np.ndarray:
         """bool [H, W] from class indices."""
         return reduce(np.logical_or, (class_map == index for index in self.indices))
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Symphysis and head, by class index: what is measured between them is scored in the region ``PAIR``.
-
-    mirrored: whether the images are.
-    """
-
-    symphysis: int
-    head: int
-    mirrored: bool = False
-
-
-def pair_of(structures: Sequence[Structure], mirrored: bool = False) -> Pair | None:
-    """The structures with the roles ``symphysis`` and ``head``; None where either is lacking."""
-    symphyses, heads = (with_role(structures, role) for role in ("symphysis", "head"))
-    return Pair(symphyses[0], heads[0], mirrored) if symphyses and heads else None
 
 
 def regions_of(
@@ -99,9 +82,7 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region], pa
         for region in regions
     }
     if pair is not None:
-        # Turned back, a mirrored image has in every geometry what the image has.
-        masks = (mask[:, ::-1] if pair.mirrored else mask for mask in (prediction, case.mask))
-        scores[PAIR] = score_pair(*masks, pair.symphysis, pair.head, case.pixel_mm)
+        scores[PAIR] = score_pair(prediction, case.mask, pair.symphysis, pair.head, case.pixel_mm)
     return [
         {"case": case.id, "region": region, "metric": name, "value": value, "unit": METRICS[name].unit}
         for region, values in scores.items()
