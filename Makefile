@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 help:
 	@echo "make repro            run the pipeline as params.yaml says; ends with the path of the report"
-	@echo "make preset PRESET=x  write params.yaml from presets/x.yaml (quick, phantom, hc18, paper, paper_unet, unlabelled, stable_diffusion, psfhs, smoke, psfhs_smoke)"
+	@echo "make preset PRESET=x  write params.yaml from presets/x.yaml (quick, phantom, hc18, paper, paper_unet, unlabelled, stable_diffusion, cervix, psfhs, smoke, psfhs_smoke)"
 	@echo "make test             the test suite; make test-slow: the tests that kill processes or run long"
 	@echo "make experiments      what DVC's experiments changed, and what came of it"
 	@echo "make dag              the stages as a graph, one node a stage"

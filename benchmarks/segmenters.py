@@ -9,7 +9,10 @@ changes what of it is trained, ``unet:exclusive`` what its logits stand for, ``-
 Every cell trains on n labels alone, for as many steps as fit into the processor time of ``--steps`` steps of the first
 model, measured on a few steps of each before; with ``--equal-steps`` for ``--steps``. Scores are per case at native
 resolution; printed per cell and, at the end, as means over replicates with the least and the most. ``--val-only`` opens
-no test case. Several structures have their own Dice and HD95, and with a symphysis and a head the angle is scored too.
+no test case. Several structures and the unions of the parameters have their own Dice and HD95 (with ``task.hausdorff``
+the full Hausdorff distance too), and with a symphysis and a head the angle is scored too. ``ms_per_image`` is the wall
+time from a native image to its native mask, one at a time, median of ``TIMED`` cases: it repeats on no machine, so it
+stands here and in no result.
 """
 
 import argparse
@@ -26,6 +29,7 @@ from typing import get_args
 import numpy as np
 import torch
 
+from pipeline.config.canvas import Canvas
 from pipeline.config.params import load_params
 from pipeline.config.section import Outputs
 from pipeline.data.dataset import read_dataset
@@ -42,15 +46,15 @@ from pipeline.tasks.segmentation.inference import predict_native
 from pipeline.tasks.segmentation.scores import pair_of, regions_of, score_case
 
 CPU = torch.device("cpu")
-METRICS = {"dice", "hd95_mm", "hd95_px", "hc_error_mm", "hc_error_percent", "aop_error_deg", "aop_official_error_deg",
-           "aop_failed"}  # fmt: skip
-TRIAL = 6
+METRICS = {"dice", "hd95_mm", "hd95_px", "hd_px", "hc_error_mm", "hc_error_percent", "aop_error_deg",
+           "aop_official_error_deg", "aop_failed"}  # fmt: skip
+TRIAL, TIMED = 6, 20
 
 
 class Model:
     """A network to be built anew for every cell, and its recipe."""
 
-    def __init__(self, name: str, config, encoder: str | None, image_size: int | None, bases: Path):
+    def __init__(self, name: str, config, encoder: str | None, image_size: Canvas | None, bases: Path):
         self.name, self.config, self.settings = name, config, None
         if name == "small_unet":
             self.size = image_size or config.filter.image_size
@@ -84,9 +88,9 @@ def seconds_per_step(model: Model, pool: ImagePool, n_structures: int) -> float:
     return statistics.median(np.diff(marks))
 
 
-def scores_of(network, cases, size: int, structures: Sequence[Structure]) -> dict[str, float]:
+def scores_of(network, cases, size: Canvas, structures: Sequence[Structure], task) -> dict[str, float]:
     """Means over the cases by metric, of several structures with the name of each before it."""
-    regions, pair = regions_of(structures, {}), pair_of(structures)
+    regions, pair = regions_of(structures, task.unions, task.hausdorff), pair_of(structures)
     values: dict[str, list[float]] = {}
     for predicted, case in zip(predict_native(network, cases, size, CPU), cases, strict=True):
         for row in score_case(predicted, case, regions, pair):
@@ -96,6 +100,16 @@ def scores_of(network, cases, size: int, structures: Sequence[Structure]) -> dic
                 )
                 values.setdefault(name, []).append(row["value"])
     return {name: round(float(np.mean(known)), 4) for name, known in values.items()}
+
+
+def ms_per_image(network, cases, size: Canvas) -> float:
+    """Wall time of one prediction, milliseconds."""
+    took = []
+    for case in cases[:TIMED]:
+        start = time.perf_counter()
+        predict_native(network, [case], size, CPU)
+        took.append(1000 * (time.perf_counter() - start))
+    return statistics.median(took)
 
 
 def main() -> None:
@@ -108,11 +122,14 @@ def main() -> None:
     parser.add_argument("--replicates", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", default=["small_unet", "sam", "unet"])
     parser.add_argument("--encoder", help="weights for the encoders of U-Nets, instead of those of the parameters")
-    parser.add_argument("--image-size", type=int, help="pixels, of every model, instead of those of the parameters")
+    parser.add_argument(
+        "--image-size", type=int, nargs="+", help="pixels of every model, one number or height and width"
+    )
     parser.add_argument("--augment", choices=("standard", "strong"), default="standard")
     parser.add_argument("--steps", type=int, default=300, help="of the first model")
     parser.add_argument("--equal-steps", action="store_true", help="the same number of steps for every model instead")
     args = parser.parse_args()
+    size = args.image_size and (args.image_size[0] if len(args.image_size) == 1 else tuple(args.image_size))
     config = load_params(args.params)
     augmentation = config.augment if args.augment == "standard" else config.strong_augment
     torch.set_num_threads(config.compute.threads)
@@ -122,7 +139,7 @@ def main() -> None:
     cohorts |= {path.name: read_dataset(path, splits=["test"]).cases for path in args.held_out}
     with tempfile.TemporaryDirectory() as folder:
         structures, count = dataset.structures, dataset.n_structures
-        models = [Model(name, config, args.encoder, args.image_size, Path(folder)) for name in args.models]
+        models = [Model(name, config, args.encoder, size, Path(folder)) for name in args.models]
 
         def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
             cases = label_subset(dataset.cases, n, replicate, config.seed)
@@ -145,7 +162,8 @@ def main() -> None:
                     fit(network, pool, model.recipe(steps[model.name]), n_structures=count, seed=seed, device=CPU)
                     seconds = time.process_time() - start
                     for cohort, cases in cohorts.items():
-                        scores = scores_of(network, cases, model.size, structures)
+                        scores = scores_of(network, cases, model.size, structures, config.task)
+                        scores["ms_per_image"] = round(ms_per_image(network, cases, model.size), 1)
                         table.setdefault((n, model.name, cohort), []).append(scores)
                         cell = about | {"replicate": replicate, "cohort": cohort}
                         print(json.dumps({**cell, **scores, "cpu_s": round(seconds)}), flush=True)

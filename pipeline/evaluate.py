@@ -26,7 +26,8 @@ def run(params, *, predictions: Path, test: Path, held_out: Path, out: Output) -
     from pipeline.tasks.segmentation.scores import regions_of, score_case
 
     structures = of_task(params.task.structures)
-    regions, pair, rows = regions_of(structures, params.task.unions), pair_of(structures), []
+    regions, rows = regions_of(structures, params.task.unions, params.task.hausdorff), []
+    pair = pair_of(structures)
     for path in (test, *(held_out / name for name in held_out_names(params.cohorts))):
         check_structures(path, structures, "the parameters")
         predicted = read_predictions(predictions / f"{path.name}.parquet")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.arms.derived import derived_cases
+from pipeline.arms.derived import Size, derived_cases
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Warp
 from pipeline.data.case import Case, pixel_hash
@@ -19,12 +19,12 @@ from pipeline.run.errors import InputError
 
 
 def assemble_from_labels(
-    name: str, arm: Arm, train: Path, labels: int, replicate: int, size: int, warp: Warp, seed: int, out: Path
+    name: str, arm: Arm, train: Path, labels: int, replicate: int, size: Size, warp: Warp, seed: int, out: Path
 ) -> None:
     """Write the extra cases of an arm without a generator; none where its ``extra`` is none.
 
     Args:
-        size: pixels of the longer side of what is made; see :func:`derived_cases`.
+        size: of the canvas that is filled; see :func:`derived_cases`.
     """
     dataset = read_dataset(train, splits=["train"])
     cases = label_subset(dataset.cases, labels, replicate, seed)

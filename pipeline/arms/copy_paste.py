@@ -10,10 +10,10 @@ from scipy import ndimage
 from pipeline.imaging.moments import area_moments
 
 MARGIN = 0.05
-"""Of the image's side: what comes along around a structure, its bright rim among it."""
+"""Of the longer side: what comes along around a structure, its bright rim among it."""
 
 _EDGE = 0.015
-"""Standard deviation of the soft edge, of the image's side."""
+"""Standard deviation of the soft edge, of the longer side."""
 
 
 def exchange(
@@ -22,18 +22,18 @@ def exchange(
     """The target with the source's structures in place of its own.
 
     Args:
-        source, target: float32 image (1, S, S) in [-1, 1] and uint8 mask (S, S), not empty.
+        source, target: float32 image (1, H, W) in [-1, 1] and uint8 mask (H, W), not empty.
 
     Returns:
         Image and mask of the same kinds. What is not covered of the target's structures stays, and keeps its label.
     """
     (image, mask), (background, own) = source, target
-    size = len(mask)
+    size = max(mask.shape)
     there, spread_there = area_moments(own > 0)
     here, spread_here = area_moments(mask > 0)
     to_source = _root(spread_here) @ np.linalg.inv(_root(spread_there))
-    grid = np.mgrid[:size, :size].reshape(2, -1)
-    field = (to_source @ (grid - there[:, None]) + here[:, None]).reshape(2, size, size)
+    grid = np.mgrid[: mask.shape[0], : mask.shape[1]].reshape(2, -1)
+    field = (to_source @ (grid - there[:, None]) + here[:, None]).reshape(2, *mask.shape)
     # Beyond the source's edge its last pixels go on: black would be an edge of its own.
     pixels = ndimage.map_coordinates(image[0], field, order=1, mode="nearest")
     labels = _moved_labels(mask, field)

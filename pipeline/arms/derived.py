@@ -17,16 +17,17 @@ from pipeline.imaging.letterbox import Letterbox, to_uint8
 from pipeline.imaging.warp import plausible_warp, warp
 from pipeline.run import seeds
 
+Size = int | tuple[int, int]
 Pair = tuple[np.ndarray, np.ndarray]
-"""Image float32 (1, S, S) in [-1, 1] and mask uint8 (S, S), letter-boxed."""
+"""Image float32 (1, H, W) in [-1, 1] and mask uint8 (H, W), letter-boxed."""
 
 
-def derived_cases(kind: str, labels: Sequence[Case], count: int, size: int, params: Warp, seed: int) -> Iterator[Case]:
+def derived_cases(kind: str, labels: Sequence[Case], count: int, size: Size, params: Warp, seed: int) -> Iterator[Case]:
     """``count`` cases of a kind, each a function of (labels, seed, its number).
 
     Args:
         kind: a key of :data:`KINDS`.
-        size: pixels of the longer side of what is made.
+        size: of the canvas that is filled: the edge of a square, or (height, width).
     """
     for i in range(count):
         own = labels[i % len(labels)]
@@ -51,15 +52,15 @@ def derived_cases(kind: str, labels: Sequence[Case], count: int, size: int, para
         )
 
 
-def _pair(case: Case, size: int) -> Pair:
+def _pair(case: Case, size: Size) -> Pair:
     return stack_images([case], size)[0], stack_masks([case], size)[0]
 
 
-def _itself(own: Case, labels: Sequence[Case], size: int, rng: np.random.Generator) -> tuple[Case, Pair]:
+def _itself(own: Case, labels: Sequence[Case], size: Size, rng: np.random.Generator) -> tuple[Case, Pair]:
     return own, _pair(own, size)
 
 
-def _pasted(own: Case, labels: Sequence[Case], size: int, rng: np.random.Generator) -> tuple[Case, Pair]:
+def _pasted(own: Case, labels: Sequence[Case], size: Size, rng: np.random.Generator) -> tuple[Case, Pair]:
     """The case's structures in the place of another one's."""
     other = _another(own, labels, rng)
     return other, exchange(_pair(own, size), _pair(other, size))

@@ -87,11 +87,12 @@ class Cohort(Section):
 class Phantom(Section):
     """What the simulator makes.
 
-    view: head, the fetal head in the womb (mask: 1), or intrapartum, the view during labour (symphysis 1, head 2).
+    view: head, the fetal head in the womb (mask: 1); intrapartum, the view during labour (symphysis 1, head 2); or
+        cervix, the transvaginal view of the cervix (anterior lip 1, posterior lip 2).
     cases: how many of each cohort.
     """
 
-    view: Literal["head", "intrapartum"]
+    view: Literal["head", "intrapartum", "cervix"]
     cases: dict[Name, Positive]
 
 

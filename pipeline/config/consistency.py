@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from pipeline.config.canvas import spelt
 from pipeline.config.diffusion import MAX_CONTOURS
 from pipeline.config.grid import kinds_of
 from pipeline.config.sample import DENOISER_ONLY
@@ -15,6 +16,11 @@ RESERVED = {"synthetic", "training", "oracle_box"}
 
 PHANTOMS = "data/raw/phantom/"
 """Where the stage `phantom` writes, by ``dvc.yaml``."""
+TWO_STRUCTURES = {
+    "intrapartum": "a symphysis (1) and a head (2)",
+    "cervix": "an anterior lip (1) and a posterior lip (2)",
+}
+"""Views of the simulator whose masks hold two structures, and what these are."""
 
 
 def complaints(config) -> Iterator[str]:
@@ -71,9 +77,10 @@ def _networks(config) -> Iterator[str]:
                 )
         sizes = {known[name].base.image_size for name in networks if name in known}
         if len(sizes) > 1:
+            told = map(spelt, sorted(sizes, key=lambda one: one if isinstance(one, int) else max(one)))
             yield (
-                f"{key}.networks are of {' and '.join(map(str, sorted(sizes)))} px (segmenters.*.base.image_size); two "
-                "networks that teach each other see images of one size"
+                f"{key}.networks are of {' and '.join(told)} px "
+                "(segmenters.*.base.image_size); two networks that teach each other see images of one size"
             )
 
 
@@ -164,10 +171,10 @@ def _kinds(config) -> Iterator[str]:
 def _structures(config) -> Iterator[str]:
     count, primary = len(config.task.structures), config.task.primary
     simulated = [name for name, one in config.cohorts.items() if one.raw.startswith(PHANTOMS) and one.classes is None]
-    if config.phantom.view == "intrapartum" and simulated and count != 2:
+    if (view := config.phantom.view) in TWO_STRUCTURES and simulated and count != 2:
         yield (
-            "phantom.view is 'intrapartum', whose masks hold a symphysis (1) and a head (2), and task.structures names "
-            f"{count}; name both, or cohorts.{simulated[0]}.classes"
+            f"phantom.view is '{view}', whose masks hold {TWO_STRUCTURES[view]}, and task.structures names {count}; "
+            f"name both, or cohorts.{simulated[0]}.classes"
         )
     if primary.startswith("hc_") and "head" not in config.task.structures.values():
         yield f"task.primary is '{primary}', which is of a structure with role head, and task.structures has none"

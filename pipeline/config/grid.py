@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from pipeline.config.canvas import canvas
 from pipeline.config.section import Name, Positive, Section
 
 
@@ -67,11 +68,11 @@ def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping) -> Kinds:
 class Assemble(Section):
     """How the extra cases of arms are put together.
 
-    ``image_size``: pixels of the longer side of cases made from the labels; the largest a segmenter sees.
+    ``image_size``: the canvas that cases made from the labels fill, without padding: the largest a segmenter sees.
     ``generous_labels``: the number of labels behind the synthetic sets of generous arms, one of ``grid.labels``.
     """
 
-    image_size: Annotated[int, Field(ge=16)]
+    image_size: canvas(16)
     generous_labels: Positive
 
 

@@ -6,8 +6,9 @@ What does not apply to the kind, to its way of training or to its weights has no
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from pipeline.config.canvas import canvas
 from pipeline.config.section import NonNegative, Outputs, Positive, PositiveFloat, Precision, Section
 from pipeline.run.errors import InputError
 
@@ -42,7 +43,7 @@ class CompactBase(Section):
     """``weights`` null: the compact SAM, from random weights."""
 
     weights: None
-    image_size: Annotated[int, Field(ge=32, multiple_of=16)]
+    image_size: canvas(32, 16)
     compact: CompactSam
 
 
@@ -50,7 +51,7 @@ class Lite0Base(Section):
     """``weights`` lite0: SAM's decoder on EfficientNet-Lite0 with ImageNet weights (see networks/sam/lite0.py)."""
 
     weights: Literal["lite0"]
-    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    image_size: canvas(32, 32)
     decoder_size: Annotated[int, Field(ge=32, multiple_of=32)]
 
 
@@ -61,6 +62,16 @@ class PretrainedBase(Section):
     image_size: Annotated[int, Field(ge=32, multiple_of=16)]
     window: Positive | None
     detail: tuple[Annotated[int, Field(ge=4, multiple_of=4)], ...]
+
+    @field_validator("image_size", mode="before")
+    @classmethod
+    def _is_square(cls, value):
+        if isinstance(value, list | tuple):
+            raise ValueError(
+                "given weights of a SAM have positions for a square; give one number, and images are letter-boxed; or "
+                "set weights to lite0 or null"
+            )
+        return value
 
 
 def _weights_of(base) -> str:
@@ -158,7 +169,7 @@ class UNetBase(Section):
     """
 
     weights: str | None
-    image_size: Annotated[int, Field(ge=32, multiple_of=32)]
+    image_size: canvas(32, 32)
     backbone: Annotated[str, Field(min_length=1)]
     input_channels: Annotated[int, Field(ge=1, le=3)]
 

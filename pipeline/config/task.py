@@ -20,10 +20,14 @@ PAIRED = (
 
 
 class Task(Section):
-    """structures: name → role or null, in class-index order. unions: name → structures that are scored as one."""
+    """structures: name → role or null, in class-index order. unions: name → structures that are scored as one.
+
+    hausdorff: score the full Hausdorff distance of every region too; a task of symphysis and head always does.
+    """
 
     structures: dict[Name, Literal["head", "symphysis"] | None]
     unions: dict[Name, tuple[str, ...]]
+    hausdorff: bool = False
     primary: Primary
 
     @model_validator(mode="after")
@@ -40,6 +44,11 @@ class Task(Section):
         roles = [role for role in self.structures.values() if role is not None]
         if twice := sorted({role for role in roles if roles.count(role) > 1}):
             raise ValueError(f"two structures have the role '{twice[0]}'; give it to one")
+        if self.primary == "hd_px" and self.hausdorff:
+            return self
         if self.primary in PAIRED and not {"symphysis", "head"} <= set(roles):
-            raise ValueError(f"primary '{self.primary}' takes structures with the roles symphysis and head; name both")
+            other = ", or say hausdorff: true" if self.primary == "hd_px" else ""
+            raise ValueError(
+                f"primary '{self.primary}' takes structures with the roles symphysis and head; name both{other}"
+            )
         return self

@@ -7,6 +7,7 @@ folder per encoder. Reading what is not there encodes it, so that a result never
 import hashlib
 import io
 import logging
+import math
 import shutil
 import zipfile
 from collections.abc import Sequence
@@ -36,10 +37,10 @@ class EmbeddingStore:
 
     def __init__(self, root: Path, base: Path, network: Sam):
         self.network = network
-        self.folder = root / f"{base_digest(base)}-{network.image_size}"
+        self.folder = root / "-".join([base_digest(base), *map(str, dict.fromkeys(network.shape))])
 
     def add(self, images: Sequence[np.ndarray]) -> list[str]:
-        """Names of the images, float32 (1, S, S) in [-1, 1]; what is new is encoded.
+        """Names of the images, float32 (1, H, W) in [-1, 1]; what is new is encoded.
 
         Raises:
             InputError: too little room on the disk.
@@ -61,11 +62,11 @@ class EmbeddingStore:
         return self._read(name)["embedding"]
 
     def image(self, name: str) -> np.ndarray:
-        """float32 (1, S, S) in [-1, 1], the image itself at 8 bits; for networks that look at pixels too."""
+        """float32 (1, H, W) in [-1, 1], the image itself at 8 bits; for networks that look at pixels too."""
         return to_unit_range(self._read(name)["image"])[None]
 
     def embeddings(self, images: np.ndarray) -> np.ndarray:
-        """float16 (N, C, h, w) of float32 (N, 1, S, S) images in [-1, 1]."""
+        """float16 (N, C, h, w) of float32 (N, 1, H, W) images in [-1, 1]."""
         return np.stack([self.embedding(name) for name in self.add(list(images))])
 
     @torch.inference_mode()
@@ -89,9 +90,8 @@ class EmbeddingStore:
 
     def _check_room(self, count: int) -> None:
         vision = self.network.sam.config.vision_config
-        grid = vision.image_size // vision.patch_size
-        row = vision.output_channels * grid**2 * np.dtype(DTYPE).itemsize
-        need = count * (row + (0 if self.network.detail is None else vision.image_size**2))
+        row = vision.output_channels * math.prod(self.network.grid) * np.dtype(DTYPE).itemsize
+        need = count * (row + (0 if self.network.detail is None else math.prod(self.network.shape)))
         self.folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.folder).free
         log.info("%d images to encode: %.2f GB, %.0f GB free", count, need / 1e9, free / 1e9)

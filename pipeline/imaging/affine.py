@@ -11,10 +11,10 @@ def random_affine(
     """Each sample gets its own map: left-right flip, rotation in ±rotate_deg, log-scale in ±scale, shift in ±shift.
 
     Args:
-        images: float [B, C, S, S] in [-1, 1], resampled bilinearly, -1 (black) outside.
-        masks: integer [B, S, S], resampled by nearest neighbour, 0 outside.
+        images: float [B, C, H, W] in [-1, 1], resampled bilinearly, -1 (black) outside.
+        masks: integer [B, H, W], resampled by nearest neighbour, 0 outside.
         generator: a CPU generator.
-        shift: share of the image size.
+        shift: share of the height and of the width.
     """
     count = len(images)
     uniform = torch.rand(count, 5, generator=generator) * 2 - 1
@@ -24,13 +24,13 @@ def random_affine(
 
 
 def affine_matrix(angle: Tensor, log_scale: Tensor, log_aspect: Tensor, shift: Tensor, mirror: Tensor) -> Tensor:
-    """float [B, 2, 3] for ``affine_grid``: where each output pixel is read from.
+    """float [B, 2, 3] for :func:`apply_affine`: where each output pixel is read from.
 
     Args:
         angle: radians [B].
         log_scale, log_aspect: [B]; the width grows by exp(log_scale + log_aspect / 2), the height by
             exp(log_scale - log_aspect / 2).
-        shift: [B, 2], of the sampling point along x and y, shares of the image size.
+        shift: [B, 2], of the sampling point along x and y, shares of width and height.
         mirror: bool [B], left-right.
     """
     sign = torch.where(mirror, -1.0, 1.0)
@@ -42,7 +42,13 @@ def affine_matrix(angle: Tensor, log_scale: Tensor, log_aspect: Tensor, shift: T
 
 
 def apply_affine(images: Tensor, masks: Tensor, theta: Tensor) -> tuple[Tensor, Tensor]:
-    """Resample images (bilinear, black outside) and masks (nearest, 0 outside) through maps [B, 2, 3]."""
+    """Resample images (bilinear, black outside) and masks (nearest, 0 outside) through maps [B, 2, 3].
+
+    Maps are those of a square canvas: on another one a rotation turns pixels, whatever the ratio of the sides.
+    """
+    height, width = images.shape[-2:]
+    # affine_grid counts half heights and half widths, which differ on such a canvas.
+    theta = theta * theta.new_tensor([[1, height / width, 1], [width / height, 1, 1]])
     grid = functional.affine_grid(theta.to(images.device), list(images.shape), align_corners=False)
     # +1 so that the zero padding of grid_sample is black.
     warped = functional.grid_sample(images + 1, grid, align_corners=False) - 1

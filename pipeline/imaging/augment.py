@@ -16,8 +16,8 @@ def augment(images: Tensor, masks: Tensor, params: Augment, generator: torch.Gen
     """Every sample gets its own random transform.
 
     Args:
-        images: float [B, 1, S, S] in [-1, 1].
-        masks: integer [B, S, S].
+        images: float [B, 1, H, W] in [-1, 1].
+        masks: integer [B, H, W].
         generator: a CPU generator; equal states give equal batches.
     """
     geometry = params.model_dump(include={"flip", "rotate_deg", "scale", "shift"})
@@ -26,7 +26,7 @@ def augment(images: Tensor, masks: Tensor, params: Augment, generator: torch.Gen
 
 
 def recolour(images: Tensor, params: Augment, generator: torch.Generator) -> Tensor:
-    """Random gamma, contrast and brightness of every image, float [B, 1, S, S] in [-1, 1]."""
+    """Random gamma, contrast and brightness of every image, float [B, 1, H, W] in [-1, 1]."""
     uniform = (torch.rand(len(images), 3, 1, 1, 1, generator=generator) * 2 - 1).to(images.device)
     grey = ((images + 1) / 2).clamp(0, 1) ** torch.exp(uniform[:, 0] * params.gamma)
     grey = grey * (1 + uniform[:, 1] * params.contrast)
@@ -39,10 +39,10 @@ def degrade(images: Tensor, params: StrongAugment, generator: torch.Generator) -
     """Blur, noise and lower resolution: each kind befalls a sample with ``params.probability``, by a random amount.
 
     Args:
-        images: float [B, 1, S, S] in [-1, 1].
+        images: float [B, 1, H, W] in [-1, 1].
         generator: a CPU generator; equal states give equal batches.
     """
-    count, size = len(images), images.shape[-1]
+    count, shape = len(images), images.shape[-2:]
     hit = (torch.rand(3, count, generator=generator) < params.probability).to(images.device)
     amount = torch.rand(3, count, generator=generator).to(images.device)
     blurred = _blur(images, params.blur * amount[0])
@@ -52,7 +52,9 @@ def degrade(images: Tensor, params: StrongAugment, generator: torch.Generator) -
     noisy = images + 2 * params.noise * amount[1, :, None, None, None] * noise * (images > -0.96)
     images = torch.where(hit[1, :, None, None, None], noisy, images).clamp(-1, 1)
     coarse = [
-        _coarse(image[None], round(size * float(1 - share * (1 - params.low_resolution)))) if low else image[None]
+        _coarse(image[None], [round(side * float(1 - share * (1 - params.low_resolution))) for side in shape])
+        if low
+        else image[None]
         for image, share, low in zip(images, amount[2], hit[2], strict=True)
     ]
     return torch.cat(coarse)
@@ -70,7 +72,7 @@ def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     return functional.conv2d(planes, kernel[:, None, None, :], groups=count)[0][:, None]
 
 
-def _coarse(image: Tensor, size: int) -> Tensor:
-    """Reduced to ``size`` pixels by nearest neighbours, and enlarged again."""
-    small = functional.interpolate(image, size=(size, size), mode="nearest")
+def _coarse(image: Tensor, size: list[int]) -> Tensor:
+    """Reduced to ``size``, height and width, by nearest neighbours, and enlarged again."""
+    small = functional.interpolate(image, size=size, mode="nearest")
     return functional.interpolate(small, size=image.shape[-2:], mode="bilinear", align_corners=False)

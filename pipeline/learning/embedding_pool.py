@@ -22,7 +22,7 @@ from pipeline.run.processes import is_main, wait_for_all
 class EmbeddingPool:
     """Rows of a store, and masks (a few kilobytes each, compressed), whatever the number of cases.
 
-    names: of every case its views' names in the store. masks: the same views' masks, uint8 (S, S), compressed by zlib.
+    names: of every case its views' names in the store. masks: the same views' masks, uint8 (H, W), compressed by zlib.
     """
 
     store: EmbeddingStore
@@ -35,7 +35,7 @@ class EmbeddingPool:
 
         A view is a function of (seed, case, number). Of several processes the main one encodes.
         """
-        pool, size = cls(store), store.network.image_size
+        pool, size = cls(store), store.network.shape
         for case in cases:
             shown = [view(case, number, size, augmentation, seed) for number in range(views)]
             images = [image for image, _ in shown]
@@ -52,13 +52,13 @@ class EmbeddingPool:
         views = torch.randint(len(self.masks[0]), chosen.shape, generator=generator).tolist()
         rows = list(zip(chosen.tolist(), views, strict=True))
         names = [self.names[i][number] for i, number in rows]
-        size, images = self.store.network.image_size, None
+        images = None
         if self.store.network.detail is not None:
             images = torch.from_numpy(np.stack([self.store.image(name) for name in names]))
             images = images.to(memory_format=torch.channels_last)
         embeddings = torch.from_numpy(np.stack([self.store.embedding(name) for name in names])).float()
         masks = [np.frombuffer(zlib.decompress(self.masks[i][number]), np.uint8) for i, number in rows]
-        return (images, embeddings), torch.from_numpy(np.stack(masks).reshape(-1, size, size))
+        return (images, embeddings), torch.from_numpy(np.stack(masks).reshape(-1, *self.store.network.shape))
 
 
 def embedding_pool(root: Path, base: Path, views: int, seed: int) -> Callable[..., EmbeddingPool]:
@@ -68,8 +68,10 @@ def embedding_pool(root: Path, base: Path, views: int, seed: int) -> Callable[..
     )
 
 
-def view(case: Case, number: int, size: int, augmentation: Augment, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Image float32 (1, size, size) in [-1, 1] and mask uint8 (size, size) of a view; number 0 is the case as it is."""
+def view(
+    case: Case, number: int, size: tuple[int, int], augmentation: Augment, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Image float32 (1, H, W) in [-1, 1] and mask uint8 (H, W) of a view; number 0 is the case as it is."""
     images, masks = stack_images([case], size), stack_masks([case], size)
     if number:
         generator = seeds.torch_generator(seed, "view", case.id, number)

@@ -27,15 +27,15 @@ class Examples(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, chosen: Tensor, generator: torch.Generator) -> tuple[tuple[Tensor | None, ...], Tensor]:
-        """The network's inputs and integer masks [B, S, S] of the cases ``chosen``, integer [B]."""
+        """The network's inputs and integer masks [B, H, W] of the cases ``chosen``, integer [B]."""
 
 
 @dataclass(frozen=True)
 class ImagePool:
     """Images in memory.
 
-    images: float32 (N, 1, S, S) in [-1, 1].
-    masks: uint8 (N, S, S), class indices.
+    images: float32 (N, 1, H, W) in [-1, 1].
+    masks: uint8 (N, H, W), class indices.
     """
 
     images: np.ndarray
@@ -54,7 +54,7 @@ class ImagePool:
 def augmented(
     images: Tensor, masks: Tensor, augmentation: Augment, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Images float [B, 1, S, S] and masks integer [B, S, S] under standard or strong augmentation."""
+    """Images float [B, 1, H, W] and masks integer [B, H, W] under standard or strong augmentation."""
     images, masks = augment(images, masks, augmentation, generator)
     if isinstance(augmentation, StrongAugment):
         images = degrade(images, augmentation, generator)
@@ -63,7 +63,7 @@ def augmented(
 
 @dataclass(frozen=True)
 class Segmentation:
-    """network: the inputs of ``examples`` → logits [B, n_structures, S, S], or a tuple of several such in training: the
+    """network: the inputs of ``examples`` → logits [B, n_structures, H, W], or a tuple of several such in training: the
     loss is their mean, weighted where it has ``loss_weights``; what they stand for it says by ``outputs``.
 
     cases: step → the numbers of the examples that its batch is drawn from.
@@ -134,7 +134,7 @@ def mean_loss(
     """Dice + cross-entropy of logits; of several the mean, or the sum with ``weights``.
 
     Args:
-        logits: float [B, K, S, S]. target: float [B, K, S, S] of zeros and ones, without the background.
+        logits: float [B, K, H, W]. target: float [B, K, H, W] of zeros and ones, without the background.
         outputs: what the logits stand for; see :func:`cross_entropy`.
     """
     every = logits if isinstance(logits, tuple) else (logits,)
@@ -158,8 +158,8 @@ def dice_loss(logits: Tensor, target: Tensor, outputs: Outputs = "independent") 
     without the ten seconds its import would add to every fine-tuning process.
 
     Args:
-        logits: float [B, K, S, S].
-        target: float [B, K, S, S] of zeros and ones.
+        logits: float [B, K, H, W].
+        target: float [B, K, H, W] of zeros and ones.
     """
     probability = structure_probabilities(logits, outputs)
     overlap = (probability * target).sum(dim=(2, 3))
@@ -168,6 +168,6 @@ def dice_loss(logits: Tensor, target: Tensor, outputs: Outputs = "independent") 
 
 
 def one_hot(masks: Tensor, n_structures: int) -> Tensor:
-    """Integer [B, S, S] → float [B, n_structures, S, S], without the background."""
+    """Integer [B, H, W] → float [B, n_structures, H, W], without the background."""
     classes = torch.arange(1, n_structures + 1, device=masks.device)[None, :, None, None]
     return (masks[:, None] == classes).float()

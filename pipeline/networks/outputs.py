@@ -16,14 +16,14 @@ def outputs_of(network: nn.Module) -> Outputs:
 
 
 def structure_probabilities(logits: Tensor, outputs: Outputs) -> Tensor:
-    """float [B, K, S, S] in [0, 1]; exclusive ones and the background's, which is left out, add up to 1.
+    """float [B, K, H, W] in [0, 1]; exclusive ones and the background's, which is left out, add up to 1.
 
     Args:
-        logits: float [B, K, S, S], without the background.
+        logits: float [B, K, H, W], without the background.
     """
     return logits.sigmoid() if outputs == "independent" else with_background(logits).softmax(dim=1)[:, 1:]
 
 
 def with_background(logits: Tensor) -> Tensor:
-    """Logits of K structures [B, K, S, S] → of background and structures [B, 1 + K, S, S]."""
+    """Logits of K structures [B, K, H, W] → of background and structures [B, 1 + K, H, W]."""
     return torch.cat([torch.zeros_like(logits[:, :1]), logits], dim=1)

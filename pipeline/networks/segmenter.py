@@ -61,7 +61,7 @@ def save_segmenter(
         "architecture": kind.ARCHITECTURE,
         "name": name,
         "settings": plain,
-        "image_size": settings.base.image_size,
+        "image_size": plain["base"]["image_size"],
         "structures": to_json(structures),
         **count_parameters(network),
         "trained_on": trained_on,

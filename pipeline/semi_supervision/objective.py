@@ -63,7 +63,7 @@ class SemiSupervised:
         raise NotImplementedError
 
     def labelled_loss(self, outputs: Tensor | tuple[Tensor, ...], masks: Tensor) -> Tensor:
-        """Of a segmenter's outputs for labelled images, with integer masks [B, S, S]."""
+        """Of a segmenter's outputs for labelled images, with integer masks [B, H, W]."""
         return mean_loss(outputs, one_hot(masks, self.n_structures), self.loss_weights, self.outputs)
 
     @property
@@ -80,8 +80,8 @@ class SemiSupervised:
         """Keep what the monitor and the curves are told of this batch.
 
         Args:
-            masks: integer [B, S, S], labelled. pseudo: float [B, K, S, S]. kept, sure: float [B, 1, S, S].
-            truth: integer [B, S, S], of simulated images; else anything.
+            masks: integer [B, H, W], labelled. pseudo: float [B, K, H, W]. kept, sure: float [B, 1, H, W].
+            truth: integer [B, H, W], of simulated images; else anything.
             others: scalars that are curves of their own.
         """
         self.found = self.monitor.look(one_hot(masks, self.n_structures), pseudo, kept, sure)

@@ -11,7 +11,7 @@ from pipeline.networks.outputs import structure_probabilities, with_background
 
 
 def hard_labels(probability: Tensor, outputs: Outputs) -> Tensor:
-    """float [B, K, S, S] → float [B, K, S, S] of zeros and ones: the class map, as of a prediction."""
+    """float [B, K, H, W] → float [B, K, H, W] of zeros and ones: the class map, as of a prediction."""
     best, winner = probability.max(dim=1, keepdim=True)
     structures = torch.arange(probability.shape[1], device=probability.device)[None, :, None, None]
     background = 0.5 if outputs == "independent" else 1 - probability.sum(dim=1, keepdim=True)
@@ -19,7 +19,7 @@ def hard_labels(probability: Tensor, outputs: Outputs) -> Tensor:
 
 
 def confidence(probability: Tensor, outputs: Outputs) -> Tensor:
-    """float [B, K, S, S] → float [B, 1, S, S]: how sure a network is of what it says of a pixel.
+    """float [B, K, H, W] → float [B, 1, H, W]: how sure a network is of what it says of a pixel.
 
     Independent: of its decisions on each structure the least sure, from 0.5 on. Exclusive: the largest probability,
     the background's among them.
@@ -44,9 +44,9 @@ def pseudo_label_loss(
     a small structure that was missed is not driven to zero with the whole weight of an empty mask.
 
     Args:
-        logits: float [B, K, S, S], or a tuple of such. outputs: what they stand for.
-        target: float [B, K, S, S] of zeros and ones, without a gradient.
-        kept: float [B, 1, S, S] of zeros and ones, the pixels that count; None for all.
+        logits: float [B, K, H, W], or a tuple of such. outputs: what they stand for.
+        target: float [B, K, H, W] of zeros and ones, without a gradient.
+        kept: float [B, 1, H, W] of zeros and ones, the pixels that count; None for all.
     """
     every = logits if isinstance(logits, tuple) else (logits,)
     kept = torch.ones_like(target[:, :1]) if kept is None else kept
@@ -74,7 +74,7 @@ def soft_dice_loss(logits: Tensor, target: Tensor, outputs: Outputs) -> Tensor:
     """One minus the soft Dice to probabilities, mean over images and structures.
 
     Args:
-        logits, target: float [B, K, S, S]; ``target`` in [0, 1], without a gradient.
+        logits, target: float [B, K, H, W]; ``target`` in [0, 1], without a gradient.
     """
     probability = structure_probabilities(logits, outputs)
     overlap = (probability * target).sum(dim=(2, 3))

@@ -32,7 +32,7 @@ class UniMatch(SemiSupervised):
         _, pasted, _ = self.unlabelled.draw(count, generator)
         views = [weak, pasted]
         for _ in range(2):
-            within = rectangles(count, weak.shape[-1], self.method.cutmix, generator)
+            within = rectangles(count, weak.shape[-2:], self.method.cutmix, generator)
             mixed = [self.unlabelled.strengthen(images, generator) for images in (weak, pasted)]
             views += [within[:, None], torch.where(within[:, None], mixed[1], mixed[0])]
         seeds = torch.randint(2**31, (count,), generator=generator)

@@ -3,8 +3,9 @@
 Phantoms are phantoms: they exercise the pipeline, and nothing measured on them is a clinical statement.
 Speckle is the blurred echo of complex Gaussian scatterers on a polar grid (Burckhardt 1978; Wagner et al. 1983); bone
 reflects by angle and shadows by path length; a convex probe's sector is scan-converted and log-compressed.
-A view is a package with the anatomy: ``head``, the fetal head in the womb, and ``intrapartum``, the pubic symphysis and
-the fetal head during labour. Devices, acoustics and scan conversion are the same for all.
+A view is a package with the anatomy: ``head``, the fetal head in the womb; ``intrapartum``, the pubic symphysis and
+the fetal head during labour; and ``cervix``, the lips of the cervix. Devices, acoustics and scan conversion are
+the same for all.
 """
 
 import zlib
@@ -14,13 +15,13 @@ import numpy as np
 
 from pipeline.data.case import Case
 from pipeline.run.errors import InputError
-from pipeline.simulation import head, intrapartum
+from pipeline.simulation import cervix, head, intrapartum
 from pipeline.simulation.device import Device, grey_map, log_image_db
 from pipeline.simulation.scan import Frame, Sector, inside_sector, polar_positions, scan_convert, visible_grid
 from pipeline.simulation.scene import SkullEcho
 from pipeline.simulation.view import Anatomy, View
 
-VIEWS: dict[str, View] = {"head": head, "intrapartum": intrapartum}
+VIEWS: dict[str, View] = {"head": head, "intrapartum": intrapartum, "cervix": cervix}
 COHORTS: tuple[str, ...] = tuple(head.COHORTS)
 N_BEAM, N_DEPTH = 224, 360
 

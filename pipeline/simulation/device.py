@@ -30,7 +30,7 @@ class Device:
     shadow_db: depth of two shadows of gas or bone above the picture.
     skull_facing, skull_floor_db, skull_level_db, skull_gap_db, bone_db_per_mm: see ``SkullEcho``.
     overlay: what it burns in: "hc18", "text", "calipers" or "foreign" in the view of the head; "ticks", "text",
-        "foreign" or "none" in that during labour.
+        "foreign" or "none" in the others.
     """
 
     name: str

@@ -13,7 +13,7 @@ class Metric:
     unit: of the values, empty for a share.
     better: whether higher or lower values are better; None for what describes a case and ranks nothing.
     worst: the value of a missing prediction; None where the case sets it (the diagonal of its image) or none is needed.
-    paired: whether only tasks with a symphysis and a head have it.
+    paired: whether only tasks with a symphysis and a head have it; ``hd_px`` others too where they ask for it.
     factor, shown_unit, digits: a value is shown as ``factor * value`` with this many decimals and this unit.
     """
 

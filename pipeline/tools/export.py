@@ -71,8 +71,8 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
         log.warning("the finer mask head stays behind: the official code has none")
     if network.prompt != "none":
         log.warning("fine-tuned with prompt %s: %s", network.prompt, BOXES[network.prompt])
-    if network.image_size != OFFICIAL_SIZE:
-        sizes = network.image_size, OFFICIAL_SIZE
+    if network.shape[0] != OFFICIAL_SIZE:
+        sizes = network.shape[0], OFFICIAL_SIZE
         log.warning("fine-tuned at %d px; SamPredictor works at %d px, where masks will differ", *sizes)
     return name
 
@@ -80,9 +80,9 @@ def export_official(model: Path, out: Path, base: Path | None = None) -> str:
 def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
     """Write ``out`` after ONNX Runtime has computed from it what torch computes.
 
-    Input ``image``: float32 [B, 1, S, S] in [-1, 1], letter-boxed; output ``logits``: [B, structures, S, S]. The
-    structures' names, S and what the logits stand for (``independent``: a sigmoid each; ``exclusive``: a softmax with 0
-    for the background) are in the file's metadata.
+    Input ``image``: float32 [B, 1, H, W] in [-1, 1], letter-boxed; output ``logits``: [B, structures, H, W]. The
+    structures' names, the size (``64`` for a square, ``96,160`` for height and width) and what the logits stand for
+    (``independent``: a sigmoid each; ``exclusive``: a softmax with 0 for the background) are in the file's metadata.
 
     Args:
         base: of a SAM decoder on Lite0, the folder that it started from; None for ``models/base/<its name>``.
@@ -96,20 +96,22 @@ def export_onnx(model: Path, out: Path, base: Path | None = None) -> None:
     import torch
 
     from pipeline.data.structures import from_json, names
+    from pipeline.imaging.canvas import sides
     from pipeline.networks.kinds import kind_of
     from pipeline.networks.outputs import outputs_of
     from pipeline.networks.segmenter import load_segmenter
 
     network, about = load_segmenter(kind_of(model), model, "cpu", base)
     size = about["image_size"]
-    images = torch.rand(3, 1, size, size, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    images = torch.rand(3, 1, *sides(size), generator=torch.Generator().manual_seed(0)) * 2 - 1
     for name in ("torch.onnx", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.ERROR)
     named = {"input_names": ["image"], "output_names": ["logits"]}
     how = {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}, "dynamo": True, "verbose": False}
     written = torch.onnx.export(network, (images[:2],), **named, **how).model_proto
+    told = ",".join(map(str, dict.fromkeys(sides(size))))
     known = ",".join(names(from_json(about["structures"])))
-    onnx.helper.set_model_props(written, {"structures": known, "image_size": str(size), "outputs": outputs_of(network)})
+    onnx.helper.set_model_props(written, {"structures": known, "image_size": told, "outputs": outputs_of(network)})
     data = written.SerializeToString()
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])

@@ -182,7 +182,10 @@ def test_unknown_preset_lists_the_known_ones():
             lambda p: two_sided(p) or p["cohorts"]["phantom_b"].update(mirrored="left"),
             ["'cohorts.phantom_b.mirrored' is 'left'", "valid boolean"],
         ),
-        (lambda p: p["phantom"].update(view="brain"), ["'phantom.view' is 'brain'", "'head' or 'intrapartum'"]),
+        (
+            lambda p: p["phantom"].update(view="brain"),
+            ["'phantom.view' is 'brain'", "'head', 'intrapartum' or 'cervix'"],
+        ),
         (lambda p: p["phantom"].pop("view"), ["'phantom.view' is missing"]),
         (
             lambda p: p["phantom"].update(view="intrapartum"),

@@ -40,8 +40,8 @@ def test_boxes_are_x_first_and_hold_their_last_pixels():
 
 def test_whole_boxes_are_those_of_full_masks():
     full = torch.ones(2, 3, 7, 7, dtype=torch.bool)
-    assert torch.equal(whole_boxes(2, 3, 7), boxes_around(full))
-    assert whole_boxes(1, 1, 7).tolist() == [[[0, 0, 6, 6]]]
+    assert torch.equal(whole_boxes(2, 3, (7, 7)), boxes_around(full))
+    assert whole_boxes(1, 1, (7, 7)).tolist() == [[[0, 0, 6, 6]]]
 
 
 @pytest.mark.parametrize("turn", [0, 1, 2, 3])

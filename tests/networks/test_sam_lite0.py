@@ -164,15 +164,18 @@ def test_it_learns_rings_in_a_few_steps(bases, ring):
     assert np.mean(mean_dice(network, x[16:], y[16:], 1, CPU)) > 0.9
 
 
-def test_onnx_computes_the_same_for_any_batch(bases, tmp_path, monkeypatch, caplog):
-    """With a pass without a box and one with."""
-    folder, base = bases["lite0"]
-    settings, network = sam_settings(base, prompt="predicted_box"), built(bases, 2, prompt="predicted_box").eval()
+def test_onnx_computes_the_same_for_any_batch(tmp_path, monkeypatch, caplog):
+    """With a pass without a box and one with, on a canvas that is not square."""
+    folder, base = tmp_path / "base", Lite0Base(weights="lite0", image_size=(32, 64), decoder_size=32)
+    settings = sam_settings(base, prompt="predicted_box")
+    checkpoint.save_base(folder, settings, 0)
+    network = checkpoint.build(folder, settings, 2).eval()
     about = {"name": "sam_lite0", "base": folder, "settings": settings, "trained_on": {}}
     save_segmenter(checkpoint, tmp_path / "model", network, STRUCTURES, **about)
     export.export_onnx(tmp_path / "model", tmp_path / "m.onnx", folder)
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx", providers=["CPUExecutionProvider"])
-    x = images(5)
+    assert session.get_modelmeta().custom_metadata_map["image_size"] == "32,64"
+    x = torch.cat([images(5), images(5).flip(0)], dim=3)
     np.testing.assert_allclose(session.run(None, {"image": x.numpy()})[0], network(x).detach(), atol=1e-3)
     monkeypatch.setattr("pipeline.run.stage.prepare_environment", lambda threads: None)
     arguments = ["--model", tmp_path / "model", "--base", folder, "--out", tmp_path / "m.pth"]

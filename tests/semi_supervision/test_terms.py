@@ -92,7 +92,7 @@ def test_dropped_channels_are_complementary_and_a_function_of_their_seed():
 
 
 def test_rectangles_are_of_the_sizes_they_are_meant_to_be():
-    found = rectangles(400, 64, 0.5, torch.Generator().manual_seed(0)).numpy()
+    found = rectangles(400, (64, 64), 0.5, torch.Generator().manual_seed(0)).numpy()
     area = found.mean(axis=(1, 2))
     assert 0.4 < (area > 0).mean() < 0.6 and area.max() < 0.42 and area[area > 0].min() > 0.01
     full = [one[np.ix_(one.any(1), one.any(0))].all() for one in found if one.any()]

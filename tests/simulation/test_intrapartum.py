@@ -11,9 +11,9 @@ import pytest
 from pipeline.data.case import check_case, pixel_hash
 from pipeline.run.errors import InputError
 from pipeline.simulation import COHORTS, VIEWS, Plan, plan_case, simulate_case
+from pipeline.simulation.ellipse import Ellipse, gap_mm
 from pipeline.simulation.intrapartum.anatomy import inferior_end, sample_patient
 from pipeline.simulation.intrapartum.cohorts import WOMEN
-from pipeline.simulation.intrapartum.ellipse import Ellipse, gap_mm
 from pipeline.simulation.scan import inside_sector, polar_positions
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
 
@@ -193,6 +193,6 @@ def test_skull_and_capsule_are_bright_and_the_head_is_dark() -> None:
 
 
 def test_unknown_views_are_refused() -> None:
-    assert set(VIEWS) == {"head", "intrapartum"}
-    with pytest.raises(InputError, match="head, intrapartum"):
+    assert set(VIEWS) == {"head", "intrapartum", "cervix"}
+    with pytest.raises(InputError, match="head, intrapartum, cervix"):
         plan_case("phantom_a", 0, 0, "brain")

@@ -14,7 +14,12 @@ from pipeline.run.errors import InputError
 from pipeline.simulation import simulate_case
 
 HEAD, SYMPHYSIS = Structure("head", "head"), Structure("symphysis", "symphysis")
-VIEWS = {"head": ((HEAD,), ["hc_mm"]), "intrapartum": ((SYMPHYSIS, HEAD), ["aop_deg", "hsd_mm"])}
+LIPS = Structure("anterior_lip"), Structure("posterior_lip")
+VIEWS = {
+    "head": ((HEAD,), ["hc_mm"]),
+    "intrapartum": ((SYMPHYSIS, HEAD), ["aop_deg", "hsd_mm"]),
+    "cervix": (LIPS, []),
+}
 
 
 def _params(view: str, cases: dict) -> SimpleNamespace:

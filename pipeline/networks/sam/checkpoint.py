@@ -84,9 +84,10 @@ def load_base(folder: Path, settings: CompactBase | Lite0Base | PretrainedBase, 
     if about["architecture"] != (architecture := _architecture(settings)):
         raise InputError(f"{folder}: a {about['architecture']}, unlike the segmenter's base; {again}")
     if architecture != OFFICIAL:
+        plain = settings.model_dump(mode="json")
         found = about.get("compact", about) | {"image_size": about["image_size"]}
         own = settings.compact if architecture == COMPACT else settings
-        wanted = own.model_dump(mode="json", exclude={"weights"}) | {"image_size": settings.image_size}
+        wanted = own.model_dump(mode="json", exclude={"weights"}) | {"image_size": plain["image_size"]}
         if differs := [f"{key} {found.get(key)}" for key in wanted if wanted[key] != found.get(key)]:
             what = f"{folder}: a {architecture} with {', '.join(differs)}"
             raise InputError(f"{what}, unlike the segmenter's base; {again}")

@@ -9,7 +9,9 @@ from torch import Tensor, nn
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamModel
 
+from pipeline.config.canvas import Canvas
 from pipeline.config.segmenters import CompactSam as Settings
+from pipeline.imaging.canvas import sides
 from pipeline.networks.sam.model import Sam
 
 MLP_RATIO = 4.0
@@ -22,6 +24,7 @@ class CompactSam(Sam):
 
     Args:
         widths: of the pyramid's levels, the finest first.
+        size: of the input.
 
     Raises:
         InputError: too many structures, or too few widths.
@@ -29,8 +32,8 @@ class CompactSam(Sam):
 
     head_alone = True
 
-    def __init__(self, sam: SamModel, n_structures: int, widths: Sequence[int]):
-        super().__init__(sam, n_structures)
+    def __init__(self, sam: SamModel, n_structures: int, widths: Sequence[int], size: Canvas):
+        super().__init__(sam, n_structures, size=size)
         self._add_pyramid(tuple(widths))
         sam.vision_encoder.patch_embed = nn.Identity()
         self.patches = nn.Conv2d(widths[-1], sam.config.vision_config.hidden_size, 3, stride=2, padding=1)
@@ -48,16 +51,16 @@ class CompactSam(Sam):
         return self.sam.vision_encoder(self.patches(details[-1]).permute(0, 2, 3, 1)).last_hidden_state
 
 
-def build_compact_sam(config: Settings, image_size: int, n_structures: int) -> CompactSam:
+def build_compact_sam(config: Settings, image_size: Canvas, n_structures: int) -> CompactSam:
     """A compact SAM with random weights drawn from torch's global generator.
 
     Args:
-        image_size: a multiple of the patch.
+        image_size: multiples of the patch.
 
     Raises:
         InputError: too many structures, or too few widths.
     """
-    sizes = {"image_size": image_size, "patch_size": config.patch_size}
+    sizes = {"image_size": max(sides(image_size)), "patch_size": config.patch_size}
     sam = SamModel(
         SamConfig(
             vision_config=sizes
@@ -78,7 +81,7 @@ def build_compact_sam(config: Settings, image_size: int, n_structures: int) -> C
         )
     )
     initialise(sam)
-    network = CompactSam(sam, n_structures, config.widths)
+    network = CompactSam(sam, n_structures, config.widths, image_size)
     return network.to(memory_format=torch.channels_last)
 
 

@@ -15,7 +15,7 @@ GROUPS = 4
 
 
 class Pyramid(nn.Module):
-    """float [B, 1, S, S] in [-1, 1] → features [B, w, S / 2^i, S / 2^i] of every level i, the finest first.
+    """float [B, 1, H, W] in [-1, 1] → features [B, w, H / 2^i, W / 2^i] of every level i, the finest first.
 
     Args:
         widths: features of each level; multiples of 4.
@@ -53,7 +53,7 @@ class DetailHead(nn.Module):
         self.weights = nn.Linear(decoder_size, widths[0])
 
     def forward(self, details: Sequence[Tensor], features: Tensor, tokens: Tensor) -> Tensor:
-        """Logits [B, K, S, S].
+        """Logits [B, K, H, W].
 
         Args:
             details: the pyramid's features.

@@ -12,7 +12,9 @@ from torch.nn import functional
 from transformers.models.sam.configuration_sam import SamConfig
 from transformers.models.sam.modeling_sam import SamLayerNorm, SamModel
 
+from pipeline.config.canvas import Canvas
 from pipeline.config.segmenters import Lite0Base
+from pipeline.imaging.canvas import sides
 from pipeline.networks.lite0 import NAME, lite0_state
 from pipeline.networks.sam.compact import initialise, small_decoder
 from pipeline.networks.sam.detail import DetailHead
@@ -36,6 +38,7 @@ class Lite0Sam(Sam):
 
     Args:
         sam: its vision encoder is replaced by Lite0.
+        size: of the input.
 
     Raises:
         InputError: more structures than mask tokens.
@@ -43,10 +46,10 @@ class Lite0Sam(Sam):
 
     head_alone = True
 
-    def __init__(self, sam: SamModel, n_structures: int, decoder_size: int):
+    def __init__(self, sam: SamModel, n_structures: int, decoder_size: int, size: Canvas):
         import timm
 
-        super().__init__(sam, n_structures)
+        super().__init__(sam, n_structures, size=size)
         sam.vision_encoder = timm.create_model(NAME, pretrained=False, features_only=True)
         self.neck = Neck(decoder_size)
         self.detail = DetailHead(FINE, decoder_size)
@@ -56,7 +59,7 @@ class Lite0Sam(Sam):
         return [self.neck, self.detail]
 
     def details(self, images: Tensor) -> list[Tensor]:
-        """float [B, 1, S, S] in [-1, 1] → Lite0's levels [B, 16, S/2, S/2], [B, 24, S/4, S/4] and [B, 40, S/8, S/8].
+        """float [B, 1, H, W] in [-1, 1] → Lite0's levels [B, 16, H/2, W/2], [B, 24, H/4, W/4] and [B, 40, H/8, W/8].
 
         The grey value stands in all three channels; with Lite0's mean of 0.5 and standard deviation of 0.5 the range
         [-1, 1] is the normalised one.
@@ -68,7 +71,7 @@ class Lite0Sam(Sam):
         return levels
 
     def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
-        """float [B, 1, S, S] → Lite0's levels at strides 16 and 32, the latter enlarged: [B, 432, S/16, S/16]."""
+        """float [B, 1, H, W] → Lite0's levels at strides 16 and 32, the latter enlarged: [B, 432, H/16, W/16]."""
         stages = self.sam.vision_encoder.blocks
         x = (self.details(images) if details is None else details)[-1]
         middle = stages[_FINE_STAGES:_STRIDE_16_STAGES](x)
@@ -86,7 +89,7 @@ class Lite0Sam(Sam):
 
 
 class Neck(nn.Module):
-    """Lite0's levels at strides 8, 16 and 32 as one embedding [B, decoder_size, S/16, S/16]: lateral 1x1 convolutions,
+    """Lite0's levels at strides 8, 16 and 32 as one embedding [B, decoder_size, H/16, W/16]: lateral 1x1 convolutions,
     summed as in a feature pyramid (Lin et al. 2017), then a 3x3 convolution between layer norms as in SAM's neck.
     """
 
@@ -109,7 +112,7 @@ def build_lite0_sam(base: Lite0Base, n_structures: int) -> Lite0Sam:
     Raises:
         InputError: too many structures.
     """
-    size, channels = base.image_size, base.decoder_size
+    size, channels = max(sides(base.image_size)), base.decoder_size
     cells = {"image_size": size, "patch_size": STRIDE}
     # The transformer that every SamModel comes with is replaced. Of its settings the grid and what is embedded count.
     placeholder = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1, "window_size": 0}
@@ -122,7 +125,7 @@ def build_lite0_sam(base: Lite0Base, n_structures: int) -> Lite0Sam:
         )
     )
     initialise(sam)
-    return Lite0Sam(sam, n_structures, channels).to(memory_format=torch.channels_last)
+    return Lite0Sam(sam, n_structures, channels, base.image_size).to(memory_format=torch.channels_last)
 
 
 def load_imagenet(network: Lite0Sam) -> None:

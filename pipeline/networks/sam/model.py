@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers.models.sam.modeling_sam import SamMaskDecoder, SamModel
 
 from pipeline.config.section import Outputs
+from pipeline.imaging.canvas import sides
 from pipeline.networks.sam.detail import DetailHead, Pyramid
 from pipeline.networks.sam.prompts import boxes_around, whole_boxes
 from pipeline.run.errors import InputError
@@ -31,6 +32,8 @@ class Sam(nn.Module):
             around what the first one, without a box, found of each structure.
         detail: widths of a pyramid for a finer mask head; empty for SAM's own masks, a quarter of the input's size
             with 16 px patches.
+        size: of the input, where it is no square: height and width, the longer one the size that ``sam`` is made for.
+            Positions are those of the upper left part of that square.
 
     Raises:
         InputError: more structures than mask tokens, or a pyramid that does not reach the decoder's grid.
@@ -40,7 +43,15 @@ class Sam(nn.Module):
     """Whether the masks are those of the finer head alone, not added to the decoder's own: trained from random weights
     together with coarse masks it would add to, it learns outlines several times more slowly."""
 
-    def __init__(self, sam: SamModel, n_structures: int, *, prompt: str = "none", detail: Sequence[int] = ()):
+    def __init__(
+        self,
+        sam: SamModel,
+        n_structures: int,
+        *,
+        prompt: str = "none",
+        detail: Sequence[int] = (),
+        size: int | tuple[int, int] | None = None,
+    ):
         super().__init__()
         tokens = sam.mask_decoder.num_mask_tokens
         if not 1 <= n_structures <= tokens:
@@ -48,6 +59,14 @@ class Sam(nn.Module):
                 f"SAM has {tokens} mask tokens but {n_structures} structures are asked for; merge task.structures"
             )
         self.sam, self.n_structures, self.prompt = sam, n_structures, prompt
+        vision = sam.config.vision_config
+        self.shape = sides(size or vision.image_size)
+        """Height and width of the input."""
+        self.grid = tuple(side // vision.patch_size for side in self.shape)
+        """Rows and columns of the embedding."""
+        if self.grid[0] != self.grid[1] and (positions := sam.vision_encoder.pos_embed) is not None:
+            rows, columns = self.grid
+            sam.vision_encoder.pos_embed = nn.Parameter(positions.detach()[:, :rows, :columns].clone())
         self.outputs: Outputs = "independent"
         # A random projection that is never trained: a buffer in the official code, a Parameter in transformers.
         # transformers also ties it to the prompt encoder's; a copy lets safetensors write the state dict as it is.
@@ -78,15 +97,11 @@ class Sam(nn.Module):
         """What is trained beside SAM's own decoder in every strategy."""
         return [part for part in (self.pyramid, self.detail) if part is not None]
 
-    @property
-    def image_size(self) -> int:
-        return self.sam.config.vision_config.image_size
-
     def forward(self, images: Tensor | None, embeddings: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
-        """Logits [B, n_structures, S, S]; in training every mask the loss is taken on, the final one last.
+        """Logits [B, n_structures, H, W]; in training every mask the loss is taken on, the final one last.
 
         Args:
-            images: float [B, 1, S, S] in [-1, 1], S the model's input size; not read where ``embeddings`` are given
+            images: float [B, 1, H, W] in [-1, 1] of the model's input size; not read where ``embeddings`` are given
                 and there is no finer mask head.
             embeddings: what :meth:`embed` made of them, where it is known already.
         """
@@ -107,7 +122,7 @@ class Sam(nn.Module):
         """Masks as of :meth:`forward` of what :meth:`encode` made."""
         *details, embeddings = features
         if self.prompt == "whole_box":
-            boxes = whole_boxes(embeddings.shape[0], self.n_structures, self.image_size)
+            boxes = whole_boxes(embeddings.shape[0], self.n_structures, self.shape)
             masks = self.masks_in_boxes(embeddings, details, boxes.to(embeddings.device))
         else:
             masks = self.masks(embeddings, details)
@@ -116,11 +131,11 @@ class Sam(nn.Module):
         return masks if self.training else masks[-1]
 
     def details(self, images: Tensor | None) -> list[Tensor]:
-        """Finer features of images [B, 1, S, S] for the mask head, the finest first; none without such a head."""
+        """Finer features of images [B, 1, H, W] for the mask head, the finest first; none without such a head."""
         return [] if self.pyramid is None else self.pyramid(images)
 
     def embed(self, images: Tensor, details: Sequence[Tensor] | None = None) -> Tensor:
-        """float [B, 1, S, S] in [-1, 1] → image embeddings [B, C, S / patch, S / patch].
+        """float [B, 1, H, W] in [-1, 1] → image embeddings [B, C, H / patch, W / patch].
 
         Args:
             details: the finer features of these images, where they are known already.
@@ -130,12 +145,12 @@ class Sam(nn.Module):
         return self.sam.vision_encoder(pixels).last_hidden_state
 
     def segment(self, images: Tensor, boxes: Tensor) -> Tensor:
-        """Logits [B, n_structures, S, S] for given boxes, float [B, n_structures, 4] (see ``prompts``)."""
+        """Logits [B, n_structures, H, W] for given boxes, float [B, n_structures, 4] (see ``prompts``)."""
         details = self.details(images)
         return self.masks_in_boxes(self.embed(images, details), details, boxes)[-1]
 
     def masks(self, embeddings: Tensor, details: Sequence[Tensor], prompt: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Logits [B, n_structures, S, S]: the decoder's own and, where there is a finer mask head, refined ones; with
+        """Logits [B, n_structures, H, W]: the decoder's own and, where there is a finer mask head, refined ones; with
         ``head_alone`` that head's.
 
         Args:
@@ -148,10 +163,9 @@ class Sam(nn.Module):
         return (coarse,) if self.detail is None else (coarse, coarse + self.detail(details, features, tokens))
 
     def _at_input_size(self, logits: Tensor) -> Tensor:
-        if logits.shape[-1] == self.image_size:
+        if logits.shape[-2:] == self.shape:
             return logits
-        size = self.image_size, self.image_size
-        return functional.interpolate(logits, size=size, mode="bilinear", align_corners=False)
+        return functional.interpolate(logits, size=self.shape, mode="bilinear", align_corners=False)
 
     def masks_in_boxes(self, embeddings: Tensor, details: Sequence[Tensor], boxes: Tensor) -> tuple[Tensor, ...]:
         """Like :meth:`masks`, every structure with a box of its own, float [B, n_structures, 4]."""
@@ -183,10 +197,10 @@ def decode(sam: SamModel, embeddings: Tensor, n_masks: int, prompt: Tensor | Non
     if prompt is not None:
         tokens = torch.cat([tokens, prompt], dim=2)
     _, no_mask = sam.prompt_encoder(None, None, None, None)
-    positions = sam.get_image_wide_positional_embeddings().expand(batch, -1, -1, -1)
+    positions = sam.get_image_wide_positional_embeddings()[:, :, :height, :width].expand(batch, -1, -1, -1)
     queries, keys = decoder.transformer(
         point_embeddings=tokens,
-        image_embeddings=embeddings + no_mask,
+        image_embeddings=embeddings + no_mask[:, :, :height, :width],
         image_positional_embeddings=positions,
         attention_similarity=None,
     )

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 
-def whole_boxes(batch: int, n_structures: int, size: int) -> Tensor:
-    """The whole input, for every image and structure: float [B, K, 4]."""
-    return torch.tensor([0.0, 0.0, size - 1, size - 1]).expand(batch, n_structures, 4)
+def whole_boxes(batch: int, n_structures: int, shape: tuple[int, int]) -> Tensor:
+    """The whole input of a ``shape``, height and width, for every image and structure: float [B, K, 4]."""
+    height, width = shape
+    return torch.tensor([0.0, 0.0, width - 1, height - 1]).expand(batch, n_structures, 4)
 
 
 def boxes_around(masks: Tensor) -> Tensor:
-    """Tightest boxes around bool masks [B, K, S, S], the whole input around an empty one: float [B, K, 4]."""
+    """Tightest boxes around bool masks [B, K, H, W], the whole input around an empty one: float [B, K, 4]."""
     occupied = masks | ~masks.any(dim=(2, 3), keepdim=True)
     x0, x1 = _extent(occupied.any(dim=2))
     y0, y1 = _extent(occupied.any(dim=3))

@@ -11,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.config.canvas import Canvas, spelt
 from pipeline.config.segmenters import UNetSegmenter
+from pipeline.imaging.canvas import sides
 from pipeline.run.errors import InputError, in_one_line
 
 MEAN = (0.485, 0.456, 0.406)
@@ -72,7 +74,7 @@ class BackboneUNet(nn.Module):
         return [weight / sum(halvings) for weight in halvings]
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        """float [B, 1, S, S] in [-1, 1], S a multiple of 32 → logits [B, n_structures, S, S].
+        """float [B, 1, H, W] in [-1, 1], sides multiples of 32 → logits [B, n_structures, H, W].
 
         In training with deep supervision a tuple of such, coarse ones enlarged, the final one last.
         """
@@ -84,7 +86,7 @@ class BackboneUNet(nn.Module):
         return self.encoder.out_channels[-1]
 
     def encode(self, images: Tensor) -> list[Tensor]:
-        """The encoder's five levels, [B, C_i, S / 2^i, S / 2^i] for i from 1 to 5; one may have no channels."""
+        """The encoder's five levels, [B, C_i, H / 2^i, W / 2^i] for i from 1 to 5; one may have no channels."""
         return self.unet.encoder(((images + 1) / 2 - self.mean) / self.std)[1:]
 
     def decode(self, features: Sequence[Tensor]) -> Tensor | tuple[Tensor, ...]:
@@ -114,19 +116,19 @@ class BackboneUNet(nn.Module):
         return self
 
 
-def check_usable(network: BackboneUNet, image_size: int) -> None:
+def check_usable(network: BackboneUNet, image_size: Canvas) -> None:
     """Raise InputError where the network does not turn an image of this size into masks of the same size."""
-    images = torch.zeros(2, 1, image_size, image_size)
+    images = torch.zeros(2, 1, *sides(image_size))
     try:
         with torch.no_grad():
             found = list(network.eval()(images).shape[2:])
-        reason = None if found == [image_size] * 2 else f"its masks have {found} pixels"
+        reason = None if found == list(sides(image_size)) else f"its masks have {found} pixels"
     except Exception as error:  # an encoder can be unfit in many ways
         reason = in_one_line(error)
     if reason:
         size = _made_for(network.backbone)
         raise InputError(
-            f"base.backbone '{network.backbone}' does not work at base.image_size {image_size} ({reason}); "
+            f"base.backbone '{network.backbone}' does not work at base.image_size {spelt(image_size)} ({reason}); "
             + (f"set base.image_size to {size}, which it is made for, or " if size else "raise base.image_size, or ")
             + "name another, such as mobilenet_v2"
         )

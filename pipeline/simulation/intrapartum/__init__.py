@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.simulation.ellipse import Ellipse, gap_mm
 from pipeline.simulation.intrapartum.anatomy import Patient, inferior_end, sample_patient
 from pipeline.simulation.intrapartum.cohorts import COHORTS, Field, IntrapartumCohort
 from pipeline.simulation.intrapartum.display import burn_in
-from pipeline.simulation.intrapartum.ellipse import Ellipse, gap_mm
 from pipeline.simulation.intrapartum.tissue import scene
 from pipeline.simulation.scan import Frame, PolarGrid, Sector
 from pipeline.simulation.scene import Scene, SkullEcho

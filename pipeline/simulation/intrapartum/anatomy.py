@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.intrapartum.ellipse import Ellipse, gap_mm
+from pipeline.simulation.ellipse import Ellipse, gap_mm
 
 MIN_BELOW_PROBE_MM = 3.0
 HEAD_LATERAL_MM, HEAD_DEPTH_MM = (-30.0, 42.0), (58.0, 115.0)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.simulation.bone import add_skull
+from pipeline.simulation.ellipse import Ellipse
 from pipeline.simulation.intrapartum.anatomy import Patient, inferior_end
-from pipeline.simulation.intrapartum.ellipse import Ellipse
 from pipeline.simulation.outline import N_ANGLES, Around, around
 from pipeline.simulation.scan import PolarGrid
 from pipeline.simulation.scene import FLUID_DB, Scene, SkullEcho, blend, stroke

@@ -19,7 +19,7 @@ Encoded = Callable[[np.ndarray], np.ndarray]
 
 @torch.inference_mode()
 def probabilities(network: nn.Module, images: np.ndarray, device, embeddings: np.ndarray | None = None) -> np.ndarray:
-    """float32 (N, 1, S, S) in [-1, 1] → float32 (N, n_structures, S, S) in [0, 1].
+    """float32 (N, 1, H, W) in [-1, 1] → float32 (N, n_structures, H, W) in [0, 1].
 
     Args:
         embeddings: (N, C, h, w), what a SAM's encoder made of the images, where that is known.
@@ -44,12 +44,17 @@ def class_map(probability: np.ndarray, outputs: Outputs = "independent") -> np.n
 
 
 def predict_native(
-    network: nn.Module, cases: Sequence[Case], size: int, device, encoded: Encoded | None = None
+    network: nn.Module,
+    cases: Sequence[Case],
+    size: int | Sequence[int],
+    device,
+    encoded: Encoded | None = None,
 ) -> list[np.ndarray]:
     """uint8 class maps at each case's native resolution, from its image alone.
 
     Args:
-        encoded: float32 images (N, 1, S, S) in [-1, 1] → what the network's frozen encoder makes of them, where that is
+        size: of what the network sees: the edge of a square, or height and width.
+        encoded: float32 images (N, 1, H, W) in [-1, 1] → what the network's frozen encoder makes of them, where that is
             stored.
     """
     maps = []

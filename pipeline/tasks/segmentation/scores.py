@@ -23,26 +23,37 @@ class Region:
     """What is scored as one: a structure, or a union of structures, by class indices.
 
     is_head: whether it has a circumference. of_pair: whether symphysis and head are both scored, which adds the full
-        Hausdorff distance, and the surface distance of the PSFHS challenge.
+        Hausdorff distance, and the surface distance of the PSFHS challenge. hausdorff: whether the former is added
+        anyway.
     """
 
     name: str
     indices: tuple[int, ...]
     is_head: bool = False
     of_pair: bool = False
+    hausdorff: bool = False
 
     def mask(self, class_map: np.ndarray) -> np.ndarray:
         """bool [H, W] from class indices."""
         return reduce(np.logical_or, (class_map == index for index in self.indices))
 
 
-def regions_of(structures: Sequence[Structure], unions: Mapping[str, Sequence[str]]) -> list[Region]:
-    """Every structure, then every named union; the structure with the role ``head`` has a circumference."""
+def regions_of(
+    structures: Sequence[Structure], unions: Mapping[str, Sequence[str]], hausdorff: bool = False
+) -> list[Region]:
+    """Every structure, then every named union; the structure with the role ``head`` has a circumference.
+
+    Args:
+        hausdorff: see :class:`Region`.
+    """
     index_of, heads = {name: k for k, name in enumerate(names(structures), start=1)}, with_role(structures, "head")
     paired = pair_of(structures) is not None
     return [
-        *(Region(name, (k,), k in heads, paired) for name, k in index_of.items()),
-        *(Region(union, tuple(index_of[name] for name in members), False, paired) for union, members in unions.items()),
+        *(Region(name, (k,), k in heads, paired, hausdorff) for name, k in index_of.items()),
+        *(
+            Region(union, tuple(index_of[name] for name in members), False, paired, hausdorff)
+            for union, members in unions.items()
+        ),
     ]
 
 
@@ -66,6 +77,7 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region], pa
             hc_mm=case.hc_mm,
             is_head=region.is_head,
             of_pair=region.of_pair,
+            hausdorff=region.hausdorff,
         )
         for region in regions
     }
@@ -86,6 +98,7 @@ def score_region(
     hc_mm: float | None = None,
     is_head: bool = False,
     of_pair: bool = False,
+    hausdorff: bool = False,
 ) -> dict[str, float]:
     """Metrics of a predicted region by name, in the order of ``METRICS``, without those that the case does not have.
 
@@ -96,14 +109,15 @@ def score_region(
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
-        hc_mm: the published head circumference, or None. is_head, of_pair: see :class:`Region`.
+        hc_mm: the published head circumference, or None. is_head, of_pair, hausdorff: see :class:`Region`.
     """
     predicted, present = bool(prediction.any()), bool(reference.any())
     values = dict(zip(("dice", "iou"), overlap(prediction, reference), strict=True))
     hd95, assd = surface_scores(prediction, reference)
     values |= {"hd95_px": hd95, "assd_px": assd}
-    if of_pair:
+    if of_pair or hausdorff:
         values["hd_px"] = hausdorff_distance(prediction, reference)
+    if of_pair:
         values["asd_official_px"] = official_distances(prediction, reference)[2]
     values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
     values["reference_share"] = float(reference.mean())
