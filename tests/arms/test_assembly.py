@@ -136,9 +136,13 @@ def test_a_share_or_ratio_of_less_than_one_case_is_refused():
 
 def test_the_budget_counts_every_label_that_was_seen(samples, train, tmp_path):
     """Those of the segmenter and of what made its extra cases are one set; the ones it was selected on come on top."""
-    trained_on = {"labels": ["b", "c", "d"], "selected_on": ["v"]}
+    trained_on = {"labels": ["b", "c", "d"], "selected_on": ["v"], "unlabelled_cases": 0}
     budget = label_budget(trained_on, from_samples(samples, tmp_path / "a", ratio=1, curated=True))
     assert (budget["labels"], budget["unlabelled"], budget["extra"]) == (5, 3, 5)
     assert budget["samples"] == {"available": 12, "curated": {"kept": 12, "of": 20}}
     alone = label_budget(trained_on, from_labels(train, tmp_path / "b", extra="none"))
     assert alone["unlabelled"] == 0 and alone["samples"] is None
+    # The generator's unlabelled images and the segmenter's are of one stage, not two sets.
+    trained_on["unlabelled_cases"] = 4
+    both = label_budget(trained_on, from_samples(samples, tmp_path / "c", ratio=1, curated=True))
+    assert both["unlabelled"] == 4

@@ -21,7 +21,8 @@ from tests.tiny_sam import official_sam
 
 def unet(backbone):
     base = SimpleNamespace(backbone=backbone, input_channels=3)
-    return BackboneUNet(SimpleNamespace(base=base, decoder_channels=(8,) * 5, deep_supervision=False), 1)
+    settings = {"decoder_channels": (8,) * 5, "deep_supervision": False, "outputs": "independent"}
+    return BackboneUNet(SimpleNamespace(base=base, **settings), 1)
 
 
 @pytest.fixture(scope="module")
