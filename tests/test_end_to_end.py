@@ -138,7 +138,7 @@ def test_a_second_run_runs_nothing(repo):
     [
         ("comparison/report/answers.py", {"compare"}),
         ("tools/export.py", set()),
-        ("networks/unet/model.py", {"base_unet@unet", "finetune_semi@sam-8-0-dual"}),
+        ("networks/unet/model.py", {"finetune_semi@sam-8-0-dual"}),
         ("diffusion/shape_model.py", {"sample@8-0"}),
     ],
 )

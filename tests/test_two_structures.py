@@ -74,7 +74,7 @@ def params(tmp_path_factory):
     # Two networks that teach each other are trained in full.
     changed["grid"]["arms"].remove("dual")
     changed["kinds"]["labels"].remove("dual")
-    changed["kinds"].update(semi=[], unet_bases=[])
+    changed["kinds"].update(semi=[])
     # The rarer ways, so that they too meet two structures; the end-to-end test trains everything, promptless.
     changed["segmenters"]["sam"].update(train="decoder", prompt="predicted_box")
     changed["segmenters"]["sam"]["views"] = 2

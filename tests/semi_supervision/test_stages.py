@@ -1,5 +1,6 @@
 """The stages of arms with unlabelled images: what they open, and what they write down."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from pipeline.tools.preset import compose
 ROOT = Path(__file__).parents[2]
 STRUCTURES = (Structure("head", "head"),)
 ARMS = {
-    "dual": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["sam", "unet"]}},
+    "pair": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["sam", "unet"]}},
     "twins": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["unet", "unet"],
                                               "partner_seed": 1}},
     "teacher": {"extra": "none", "unlabelled": "mean_teacher"},
@@ -58,7 +59,7 @@ def finetune(stage, arm, module=finetune_semi, segmenter="unet", folder="./unlab
     return json.loads(Path(f"{arm}.json").read_text())
 
 
-@pytest.mark.parametrize(("arm", "passes"), [("dual", (64, 0)), ("teacher", (32, 16)), ("uni", (48, 32))])
+@pytest.mark.parametrize(("arm", "passes"), [("pair", (64, 0)), ("teacher", (32, 16)), ("uni", (48, 32))])
 def test_no_mask_beyond_the_labels_is_opened(world, monkeypatch, arm, passes):
     world(unlabelled, train="./cohort", source="./cohort", out="./unlabelled", **CELL)
     opened, decode = set(), dataset._decode_case
@@ -131,6 +132,7 @@ def test_supervised_cells_of_the_same_replicate_are_untouched(world):
 ])  # fmt: skip
 def test_arms_that_cannot_be_trained_are_refused_by_name(tmp_path, change, message):
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
+    changed["arms"]["dual"] = copy.deepcopy(ARMS["pair"])
     change(changed)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
     with pytest.raises(InputError, match=message):

@@ -179,6 +179,7 @@ def cluster():
     made.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pause", [4.0])
 def test_a_grid_on_ray_outlives_a_node_that_is_killed_in_the_middle_of_a_cell(project, cluster, tmp_path):
     killed = []
