@@ -160,6 +160,7 @@ def test_sizes_that_are_refused(root, tmp_path, place, size, words):
     import yaml
 
     params = yaml.safe_load(compose(root / "presets", "smoke"))
+    params["arms"]["dual"]["unlabelled"]["networks"] = ["sam", "unet"]
     reduce(getitem, place.split("."), params)["image_size"] = size
     with pytest.raises(InputError, match=words):
         parse_params(yaml.safe_dump(params), tmp_path / "params.yaml")
