@@ -1,13 +1,12 @@
 """The trivial predictor of the angle of progression: the median of the training masks, for every case."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pipeline.data.case import Case
 from pipeline.tasks.segmentation.biometry.official import official_aop
-from pipeline.tasks.segmentation.biometry.progression import measure_progression
 from pipeline.tasks.segmentation.pair import Pair
 
 
@@ -19,18 +18,6 @@ class MedianAngle:
     n_train: int
     error: float
     n: int
-
-
-def _default(symphysis: np.ndarray, head: np.ndarray) -> float:
-    found = measure_progression(symphysis, head).aop_deg
-    return np.nan if found is None else found
-
-
-GEOMETRIES: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "aop_error_deg": _default,
-    "aop_official_error_deg": lambda symphysis, head: official_aop(symphysis, head) or np.nan,
-}
-"""The metric of each geometry → its angle in degrees, nan where it cannot be measured."""
 
 
 def median_angles(
@@ -54,9 +41,11 @@ def median_angles(
 
 
 def _measured(cases: Sequence[Case], pair: Pair) -> dict[str, np.ndarray]:
-    rows = []
+    """Metric of the geometry → the angles of the masks in degrees, without those that cannot be measured."""
+    found: dict[str, list[float]] = {"aop_error_deg": [], "aop_official_error_deg": []}
+    # Once: the cases may be decoded as they are asked for.
     for case in cases:
-        symphysis, head = case.mask == pair.symphysis, case.mask == pair.head
-        rows.append([geometry(symphysis, head) for geometry in GEOMETRIES.values()])
-    columns = np.array(rows, float).reshape(-1, len(GEOMETRIES)).T
-    return {name: values[np.isfinite(values)] for name, values in zip(GEOMETRIES, columns, strict=True)}
+        found["aop_error_deg"].append(pair.angle(case.mask))
+        official = official_aop(case.mask == pair.symphysis, case.mask == pair.head)
+        found["aop_official_error_deg"].append(official or np.nan)
+    return {name: (values := np.array(angles, float))[np.isfinite(values)] for name, angles in found.items()}

@@ -85,8 +85,16 @@ class Segmentation:
 
     def loss(self, model: nn.Module, *batch: Tensor | None) -> Tensor:
         *inputs, masks = batch
-        weights = getattr(self.network, "loss_weights", None)
-        return mean_loss(model(*inputs), one_hot(masks, self.n_structures), weights, outputs_of(self.network))
+        return self.loss_of(model(*inputs), masks)
+
+    def loss_of(self, logits: Tensor | tuple[Tensor, ...], masks: Tensor) -> Tensor:
+        """The loss of the network's outputs for images with integer masks [B, H, W]."""
+        return mean_loss(logits, one_hot(masks, self.n_structures), self.loss_weights, outputs_of(self.network))
+
+    @property
+    def loss_weights(self) -> list[float] | None:
+        """Of the network's outputs in training; None for equal ones."""
+        return getattr(self.network, "loss_weights", None)
 
 
 def fit(
@@ -162,9 +170,14 @@ def dice_loss(logits: Tensor, target: Tensor, outputs: Outputs = "independent") 
         target: float [B, K, H, W] of zeros and ones.
     """
     probability = structure_probabilities(logits, outputs)
+    return (1 - soft_dice(probability, target)).mean()
+
+
+def soft_dice(probability: Tensor, target: Tensor) -> Tensor:
+    """float [B, K, H, W] in [0, 1] and of zeros and ones → Dice of every image and structure, float [B, K]."""
     overlap = (probability * target).sum(dim=(2, 3))
     total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
-    return (1 - (2 * overlap + 1e-5) / (total + 1e-5)).mean()
+    return (2 * overlap + 1e-5) / (total + 1e-5)
 
 
 def one_hot(masks: Tensor, n_structures: int) -> Tensor:

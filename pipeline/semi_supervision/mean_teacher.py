@@ -3,25 +3,23 @@
 Tarvainen & Valpola, "Mean teachers are better role models", NeurIPS 2017; the student's view is a strong one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.networks.outputs import structure_probabilities
-from pipeline.semi_supervision.objective import Parts, SemiSupervised
+from pipeline.semi_supervision.objective import Parts
 from pipeline.semi_supervision.targets import confidence, hard_labels, last, sliced
-from pipeline.semi_supervision.teacher import teacher_of
+from pipeline.semi_supervision.teacher import Taught
 
 
-class MeanTeacher(SemiSupervised):
+class MeanTeacher(Taught):
     """Keeps the teacher."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.network = Parts(self.labelled.network, self.method.batch_norm == "joint")
-        self.teacher = teacher_of(self.labelled.network, self.method.ema_decay)
-        self.memory["teacher"] = self.teacher
 
     def views(self, count: int, generator: torch.Generator) -> Sequence[Tensor]:
         """Weak views, strong views of them, and the masks of simulated images."""
@@ -33,21 +31,14 @@ class MeanTeacher(SemiSupervised):
     ) -> Tensor:
         count = len(images)
         with torch.no_grad():
-            wanted = structure_probabilities(self.teacher(weak), self.outputs)
+            wanted = self.taught(weak)
         outputs = model(images, strong)
         found = structure_probabilities(last(outputs)[count:], self.outputs)
         away = (found - wanted).square().mean()
         pseudo, sure = hard_labels(wanted, self.outputs), confidence(wanted, self.outputs)
         self.note(masks, pseudo, torch.ones_like(sure), sure, truth)
-        labelled = self.labelled_loss(sliced(outputs, slice(count)), masks)
+        labelled = self.labelled.loss_of(sliced(outputs, slice(count)), masks)
         return labelled + ramp.mean() * self.method.weight * away
-
-    def after_step(self, step: int) -> Mapping[str, float]:
-        self.teacher.update_parameters(self.labelled.network)
-        return super().after_step(step)
-
-    def segmenter(self) -> nn.Module:
-        return self.teacher.module
 
     def passes(self, batch: int) -> dict[str, int]:
         return {"with_gradient": 2 * batch, "without_gradient": batch}

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from pipeline.config.section import Outputs
 from pipeline.learning.objective import Batch
-from pipeline.learning.segmentation import Segmentation, mean_loss, one_hot
+from pipeline.learning.segmentation import Segmentation, one_hot, soft_dice
 from pipeline.networks.outputs import outputs_of
 from pipeline.semi_supervision.monitor import Monitor
 from pipeline.semi_supervision.schedule import ramped
@@ -62,10 +62,6 @@ class SemiSupervised:
         """Tensors [B, ...] of ``count`` unlabelled images."""
         raise NotImplementedError
 
-    def labelled_loss(self, outputs: Tensor | tuple[Tensor, ...], masks: Tensor) -> Tensor:
-        """Of a segmenter's outputs for labelled images, with integer masks [B, H, W]."""
-        return mean_loss(outputs, one_hot(masks, self.n_structures), self.loss_weights, self.outputs)
-
     @property
     def outputs(self) -> Outputs:
         """What the segmenter's logits stand for."""
@@ -74,7 +70,7 @@ class SemiSupervised:
     @property
     def loss_weights(self) -> list[float] | None:
         """Of a segmenter's outputs in training."""
-        return getattr(self.labelled.network, "loss_weights", None)
+        return self.labelled.loss_weights
 
     def note(self, masks: Tensor, pseudo: Tensor, kept: Tensor, sure: Tensor, truth: Tensor, **others: Tensor) -> None:
         """Keep what the monitor and the curves are told of this batch.
@@ -87,8 +83,7 @@ class SemiSupervised:
         self.found = self.monitor.look(one_hot(masks, self.n_structures), pseudo, kept, sure)
         if self.unlabelled.masks is not None:
             wanted = one_hot(truth, self.n_structures)
-            overlap, total = (pseudo * wanted).sum(dim=(2, 3)), (pseudo + wanted).sum(dim=(2, 3))
-            others["pseudo_label_correctness"] = ((2 * overlap + 1e-5) / (total + 1e-5)).mean()
+            others["pseudo_label_correctness"] = soft_dice(pseudo, wanted).mean()
         self.found |= {name: value.detach() for name, value in others.items()}
 
     def after_step(self, step: int) -> Mapping[str, float]:

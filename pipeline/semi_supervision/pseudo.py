@@ -33,7 +33,7 @@ class Pseudo(SemiSupervised):
         unlabelled = pseudo_label_loss(
             sliced(outputs, slice(count, None)), target, self.outputs, weights=self.loss_weights
         )
-        return self.labelled_loss(sliced(outputs, slice(count)), masks) + self.method.weight * unlabelled
+        return self.labelled.loss_of(sliced(outputs, slice(count)), masks) + self.method.weight * unlabelled
 
     def passes(self, batch: int) -> dict[str, int]:
         return {"with_gradient": 2 * batch, "without_gradient": 0}

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.config.section import Outputs
+from pipeline.learning.segmentation import soft_dice
 from pipeline.networks.outputs import structure_probabilities, with_background
 
 
@@ -63,10 +64,8 @@ def _pseudo_label_loss(logits: Tensor, target: Tensor, kept: Tensor, outputs: Ou
     # Over all pixels, as in UniMatch: what little is kept counts little.
     entropy = (crossed * kept).mean()
     probability, target = structure_probabilities(logits, outputs) * kept, target * kept
-    overlap = (probability * target).sum(dim=(2, 3))
-    total = probability.sum(dim=(2, 3)) + target.sum(dim=(2, 3))
     present = (target.sum(dim=(2, 3)) > 0).float()
-    apart = (1 - (2 * overlap + 1e-5) / (total + 1e-5)) * present
+    apart = (1 - soft_dice(probability, target)) * present
     return entropy + apart.sum() / present.numel()
 
 

@@ -1,7 +1,12 @@
-"""The average of past weights that teaches."""
+"""The average of past weights that teaches, and the objectives that have one."""
 
-from torch import nn
+from collections.abc import Mapping
+
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
+
+from pipeline.networks.outputs import structure_probabilities
+from pipeline.semi_supervision.objective import SemiSupervised
 
 
 def teacher_of(network: nn.Module, decay: float) -> AveragedModel:
@@ -12,3 +17,23 @@ def teacher_of(network: nn.Module, decay: float) -> AveragedModel:
         network, avg_fn=lambda old, new, past: old + (new - old) * (1 - min(decay, 1 - 1 / (1 + float(past))))
     )
     return teacher.requires_grad_(False).eval()
+
+
+class Taught(SemiSupervised):
+    """An objective whose targets an average of the segmenter's past weights makes; the average is what is kept."""
+
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.teacher = teacher_of(self.labelled.network, self.method.ema_decay)
+        self.memory["teacher"] = self.teacher
+
+    def taught(self, images: Tensor) -> Tensor:
+        """The teacher's probabilities, float [B, K, H, W]; to be asked for without a gradient."""
+        return structure_probabilities(self.teacher(images), self.outputs)
+
+    def after_step(self, step: int) -> Mapping[str, float]:
+        self.teacher.update_parameters(self.labelled.network)
+        return super().after_step(step)
+
+    def segmenter(self) -> nn.Module:
+        return self.teacher.module

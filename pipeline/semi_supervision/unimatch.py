@@ -4,26 +4,22 @@ Yang et al., "Revisiting Weak-to-Strong Consistency in Semi-Supervised Semantic 
 TPAMI 2025, whose teacher is an average of past weights, and whose two strong views lose complementary channels.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from pipeline.networks.outputs import structure_probabilities
-from pipeline.semi_supervision.objective import SemiSupervised
 from pipeline.semi_supervision.targets import confidence, hard_labels, joined, pseudo_label_loss, sliced
-from pipeline.semi_supervision.teacher import teacher_of
+from pipeline.semi_supervision.teacher import Taught
 from pipeline.semi_supervision.views import rectangles
 
 
-class UniMatch(SemiSupervised):
+class UniMatch(Taught):
     """Keeps the teacher."""
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.network = Student(self.labelled.network, self.method.batch_norm == "joint")
-        self.teacher = teacher_of(self.labelled.network, self.method.ema_decay)
-        self.memory["teacher"] = self.teacher
 
     def views(self, count: int, generator: torch.Generator) -> Sequence[Tensor]:
         """Weak views and those of other images to be pasted in, rectangles and strong views with them, twice; masks of
@@ -46,7 +42,7 @@ class UniMatch(SemiSupervised):
     ) -> Tensor:  # fmt: skip
         count = len(images)
         with torch.no_grad():
-            found = [structure_probabilities(self.teacher(view), self.outputs) for view in (weak, pasted)]
+            found = [self.taught(view) for view in (weak, pasted)]
         outputs, unlabelled = model(images, strong_a, strong_b, drop), []
         for place, within in ((1, within_a), (2, within_b)):
             probability = torch.where(within, found[1], found[0])
@@ -55,18 +51,11 @@ class UniMatch(SemiSupervised):
             unlabelled.append(pseudo_label_loss(own, target, self.outputs, kept=kept, weights=self.loss_weights))
         sure = confidence(found[0], self.outputs)
         self.note(masks, self._hard(found[0]), (sure >= self.method.confidence).float(), sure, truth)
-        labelled = self.labelled_loss(sliced(outputs, slice(count)), masks)
+        labelled = self.labelled.loss_of(sliced(outputs, slice(count)), masks)
         return labelled + ramp.mean() * self.method.weight * torch.stack(unlabelled).mean()
 
     def _hard(self, probability: Tensor) -> Tensor:
         return hard_labels(probability, self.outputs)
-
-    def after_step(self, step: int) -> Mapping[str, float]:
-        self.teacher.update_parameters(self.labelled.network)
-        return super().after_step(step)
-
-    def segmenter(self) -> nn.Module:
-        return self.teacher.module
 
     def passes(self, batch: int) -> dict[str, int]:
         return {"with_gradient": 3 * batch, "without_gradient": 2 * batch}

@@ -77,14 +77,15 @@ class Others:
         )
 
     def _images(self, method, size: int) -> UnlabelledImages:
-        cases, masks = read_images(self.folder), None
+        pseudo, masks = isinstance(method, Pseudo), None
+        cases = read_dataset(self.folder).cases if pseudo else read_images(self.folder)
         if not cases:
             raise InputError(
                 f"{self.folder}: no image is left beyond the labels; lower grid.labels, or name another cohort under "
                 "unlabelled.cohort"
             )
-        if isinstance(method, Pseudo):
-            cases = [case for case in read_dataset(self.folder).cases if case.mask is not None]
+        if pseudo:
+            cases = [case for case in cases if case.mask is not None]
             if not cases:
                 raise InputError(
                     f"{self.folder}: no image has a pseudo-mask; lower unlabelled.agreement, or raise grid.labels"
