@@ -14,8 +14,8 @@ import yaml
 
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 from pipeline.tools.preset import compose
+from tests.end_to_end.smoke import commit, edit, make_repo, sh
 from tests.faults import Victim, digest, finish, hidden, start, torment
-from tests.test_end_to_end import commit, edit, make_repo, sh
 
 PYTHON = sys.executable
 CELL = ["--labels", "8", "--replicate", "0"]

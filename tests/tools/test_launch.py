@@ -42,8 +42,8 @@ def repo(tmp_path):
 COMMANDS = {"quick_dvc": (*QUICK_DVC, "repro", "--keep-going"), "workers": (PYTHON, "-m", "pipeline.tools.workers")}
 
 
-# A shell that does not become its last command, as bash does, stands between DVC and the stage.
-@pytest.mark.parametrize("between", [True, False], ids=["shell_between", "no_shell_between"])
+# A shell that does not become its last command, as bash does, stands between DVC and the stage; or what forks it.
+@pytest.mark.parametrize("between", ["shell", "nothing", "fork_server"])
 @pytest.mark.parametrize(
     ("name", "number", "status"),
     [
@@ -54,10 +54,12 @@ COMMANDS = {"quick_dvc": (*QUICK_DVC, "repro", "--keep-going"), "workers": (PYTH
     ],
 )
 def test_a_signal_ends_the_stage_too(repo, root, name, number, status, between):
-    if between:
-        pipeline = yaml.safe_load((repo / "dvc.yaml").read_text())
-        pipeline["stages"]["long"]["cmd"] += " && true"
-        (repo / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    pipeline = yaml.safe_load((repo / "dvc.yaml").read_text())
+    long = pipeline["stages"]["long"]
+    long["cmd"] = {"shell": f"{long['cmd']} && true", "nothing": long["cmd"], "fork_server": "python -m stage"}[between]
+    (repo / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    if between == "fork_server":
+        (repo / "stage.py").write_text(f"from pipeline.run.parents import follow\nfollow()\n{STAGE}")
     process = subprocess.Popen(COMMANDS[name], cwd=repo, env=environment(root), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not ((repo / "started").exists() and (repo / "started").read_text()):

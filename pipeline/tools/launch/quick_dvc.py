@@ -3,8 +3,9 @@
     python -m pipeline.tools.launch.quick_dvc repro
 
 After every stage DVC parses and prints the whole lock file to change one entry of it, and lets no other worker in
-meanwhile: six seconds where there are 300 stages. Here only that entry is printed, and put in its place. This reaches
-into DVC, so it is done with the versions it was tested with and no other; with another one this is plain `dvc`.
+meanwhile: six seconds where there are 300 stages. Here only that entry is printed, and put in its place; and stages
+are forked, so that torch is imported once (:mod:`~pipeline.tools.launch.forked_stages`). This reaches into DVC, so it
+is done with the versions it was tested with and no other; with another one this is plain `dvc`.
 
 SIGTERM and SIGHUP end the stage that runs, then DVC in good order; so does the end of the program that started this.
 """
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from pipeline.run import parents
 from pipeline.run.files import write_bytes
+from pipeline.tools.launch.forked_stages import fork_stages
 from pipeline.tools.launch.without_git import do_without_git
 
 TESTED = ("3.67.1",)
@@ -112,8 +114,9 @@ def main() -> None:
     do_without_git()
     if (installed := version("dvc")) in TESTED:
         replace_lock_writer()
+        fork_stages()
     else:
-        slow = "plain DVC writes the lock file, which takes seconds a stage in a large grid"
+        slow = "plain DVC starts every stage anew and takes seconds to write the lock file of a large grid"
         print(f"WARNING: quick_dvc knows DVC {' and '.join(TESTED)}, not {installed}; {slow}", file=sys.stderr)
     status = dvc()
     sys.exit(128 + signals[0] if signals else 128 + signal.SIGINT if status == INTERRUPTED else status)
