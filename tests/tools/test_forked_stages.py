@@ -12,7 +12,7 @@ from pipeline.tools.launch.forked_stages import PLAIN, ForkServer, forking
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="stages are forked on Linux alone")
 HEAVY = (
-    "diffusers.models.unets.unet_2d_condition, peft, segmentation_models_pytorch, skimage.measure, timm, "
+    "peft, segmentation_models_pytorch, skimage.measure, timm, "
     "torchvision.transforms.v2, transformers.models.sam.modeling_sam, accelerate"
 )
 

@@ -8,21 +8,24 @@ A job is a line of JSON: ``module``, ``arguments``, ``env``, ``cwd``. The answer
 is negative where a signal ended it. This ends at the end of its jobs, and leaves SIGINT to what it forks.
 """
 
-import gc
+import atexit
 import importlib
 import json
+import multiprocessing
 import os
 import runpy
 import signal
 import sys
+import traceback
 import warnings
 from contextlib import suppress
 
 PACKAGES = frozenset({
-    "PIL", "accelerate", "diffusers", "numpy", "peft", "scipy", "segmentation_models_pytorch", "skimage", "timm",
-    "torch", "torchvision", "transformers",
+    "PIL", "accelerate", "numpy", "peft", "scipy", "segmentation_models_pytorch", "skimage", "timm", "torch",
+    "torchvision", "transformers",
 })  # fmt: skip
-"""Those worth importing once. None starts a thread while it is imported, as pyarrow does, for none outlives a fork."""
+"""Those worth importing once. None starts a thread while it is imported, as pyarrow and diffusers (through onnxruntime)
+do, for none outlives a fork."""
 
 
 def main() -> None:
@@ -30,25 +33,25 @@ def main() -> None:
     # Of a fork with threads about: those of linear algebra are made anew in the child.
     warnings.filterwarnings("ignore", message=".*use of fork", category=DeprecationWarning)
     jobs, statuses = os.fdopen(int(sys.argv[1])), os.fdopen(int(sys.argv[2]), "w", buffering=1)
+    context = multiprocessing.get_context("fork")
     seen: dict = {"modules": [], "threads": {}}
     for line in jobs:
         # Not sooner: there may be no other job.
         _import(**seen)
-        loaded, told = os.pipe()
-        gc.freeze()
-        if not (child := os.fork()):
-            os.close(loaded)
-            jobs.close()
-            statuses.close()
-            return _run(json.loads(line), told)
-        os.close(told)
-        with os.fdopen(loaded) as lines:
-            seen = json.loads(lines.read() or "null") or seen
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), file=statuses)
-    return None
+        from_child, to_parent = context.Pipe(duplex=False)
+        child = context.Process(target=_run, args=(json.loads(line), to_parent, (jobs, statuses)))
+        child.start()
+        to_parent.close()
+        # None is told by one that was killed.
+        with suppress(EOFError):
+            seen = from_child.recv()
+        child.join()
+        print(child.exitcode, file=statuses)
 
 
-def _run(job: dict, told: int) -> None:
+def _run(job: dict, to_parent, not_ours: tuple) -> None:
+    for file in not_ours:
+        file.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(job["cwd"])
     os.environ.clear()
@@ -57,13 +60,16 @@ def _run(job: dict, told: int) -> None:
     sys.argv = ["", *job["arguments"]]
     try:
         runpy.run_module(job["module"], run_name="__main__", alter_sys=True)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     finally:
-        seen = {
-            "modules": [name for name in [*sys.modules] if name.partition(".")[0] in PACKAGES],
-            "threads": {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")},
-        }
+        modules = [name for name in [*sys.modules] if name.partition(".")[0] in PACKAGES]
+        threads = {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")}
         with suppress(OSError):
-            os.write(told, json.dumps(seen).encode())
+            to_parent.send({"modules": modules, "threads": threads})
+        atexit._run_exitfuncs()
 
 
 def _import(modules: list[str], threads: dict[str, str]) -> None:
