@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.simulation.cervix.anatomy import Cervix, Patient, sample_patient
-from pipeline.simulation.cervix.cohorts import COHORTS, CervixCohort, Field
+from pipeline.simulation.cervix.cohorts import COHORTS, CervixCohort
 from pipeline.simulation.cervix.display import burn_in
 from pipeline.simulation.cervix.tissue import scene
 from pipeline.simulation.ellipse import Ellipse
-from pipeline.simulation.scan import Frame, PolarGrid, Sector
+from pipeline.simulation.scan import Frame, PolarGrid
 from pipeline.simulation.scene import Scene, SkullEcho
 from pipeline.simulation.view import Placed
 
@@ -53,22 +53,9 @@ class Sagittal:
 
 def draw(cohort: CervixCohort, size: tuple[int, int], entropy: tuple[int, ...], rng: np.random.Generator) -> Placed:
     """A patient by ``entropy``, and a view of her by ``rng`` in a frame of ``size`` (width, height) pixels."""
-    patient, field = sample_patient(cohort.population, entropy), cohort.field
-    turn = float(np.radians(field.rock_deg) * np.clip(rng.standard_normal(), -2, 2))
-    shift = tuple(float(sd * np.clip(rng.standard_normal(), -2, 2)) for sd in (field.slide_mm, field.press_mm))
+    patient = sample_patient(cohort.population, entropy)
+    shift, turn = cohort.field.motion(rng)
     canal = patient.cervix.canal.moved(shift, turn, ROCKED_ABOUT_MM)
     head = patient.head.moved(shift, turn, ROCKED_ABOUT_MM)
-    frame, sector = _framed(field, size, rng)
+    frame, sector = cohort.field.framed(size, rng)
     return Placed(Sagittal(patient, replace(patient.cervix, canal=canal), head), frame, sector)
-
-
-def _framed(field: Field, size: tuple[int, int], rng: np.random.Generator) -> tuple[Frame, Sector]:
-    width, height = size
-    sector = Sector(
-        radius_mm=float(rng.uniform(*field.radius_mm)),
-        half_angle_rad=float(np.radians(rng.uniform(*field.half_angle_deg))),
-        depth_mm=float(rng.uniform(*field.depth_mm)),
-    )
-    top, bottom, middle = (rng.uniform(*bounds) for bounds in (field.top, field.bottom, field.middle))
-    pixel = sector.depth_mm / ((bottom - top) * height)
-    return Frame(width, height, float(pixel), float(-middle * width * pixel), float(-top * height * pixel)), sector

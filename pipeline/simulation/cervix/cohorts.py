@@ -4,30 +4,8 @@ from dataclasses import dataclass, replace
 
 from pipeline.simulation.cervix.anatomy import Population
 from pipeline.simulation.device import Device
+from pipeline.simulation.field import Field
 from pipeline.simulation.view import CohortDefinition
-
-
-@dataclass(frozen=True)
-class Field:
-    """What the picture shows. Ranges are (low, high), drawn per image.
-
-    radius_mm: curvature of the probe's face.
-    half_angle_deg: of the sector.
-    depth_mm: of the sector.
-    top, bottom: where its beginning and end lie on the probe's axis, in units of the frame's height.
-    middle: where the axis lies, in units of the frame's width.
-    rock_deg, slide_mm, press_mm: standard deviations of how the probe turns, slides and is pressed between images.
-    """
-
-    radius_mm: tuple[float, float]
-    half_angle_deg: tuple[float, float]
-    depth_mm: tuple[float, float]
-    top: tuple[float, float] = (0.06, 0.1)
-    bottom: tuple[float, float] = (0.93, 0.98)
-    middle: tuple[float, float] = (0.46, 0.54)
-    rock_deg: float = 4.0
-    slide_mm: float = 1.8
-    press_mm: float = 0.8
 
 
 @dataclass(frozen=True)
@@ -49,10 +27,23 @@ WOMEN = Population(
     bladder=0.65,
 )
 
+FIELD = Field(
+    radius_mm=(9, 12),
+    half_angle_deg=(56, 66),
+    depth_mm=(50, 62),
+    top=(0.06, 0.1),
+    bottom=(0.93, 0.98),
+    middle=(0.46, 0.54),
+    rock_deg=4.0,
+    slide_mm=1.8,
+    press_mm=0.8,
+    at_most_sd=2.0,
+)
+
 COHORTS = {
     "phantom_a": CervixCohort(
         WOMEN,
-        Field(radius_mm=(9, 12), half_angle_deg=(56, 66), depth_mm=(50, 62)),
+        FIELD,
         device=Device(
             name="simulated-transvaginal-a",
             sizes=((544, 336),),
@@ -81,7 +72,9 @@ COHORTS = {
     ),
     "phantom_b": CervixCohort(
         replace(WOMEN, canal_mm=(31, 7), tilt_deg=(-9, 10), bladder=0.45, funnel=0.18),
-        Field(radius_mm=(10, 14), half_angle_deg=(60, 70), depth_mm=(54, 70), top=(0.05, 0.09), bottom=(0.95, 1.0)),
+        replace(
+            FIELD, radius_mm=(10, 14), half_angle_deg=(60, 70), depth_mm=(54, 70), top=(0.05, 0.09), bottom=(0.95, 1.0)
+        ),
         device=Device(
             name="simulated-transvaginal-b",
             sizes=((544, 336), (560, 420)),
@@ -110,7 +103,9 @@ COHORTS = {
     ),
     "phantom_c": CervixCohort(
         replace(WOMEN, canal_mm=(35, 7), thickness_mm=((8.5, 1.6), (9, 1.8)), bend_per_m=(6, 13), tilt_deg=(-4, 11)),
-        Field(radius_mm=(9, 13), half_angle_deg=(48, 58), depth_mm=(56, 76), top=(0.04, 0.08), bottom=(0.92, 0.99)),
+        replace(
+            FIELD, radius_mm=(9, 13), half_angle_deg=(48, 58), depth_mm=(56, 76), top=(0.04, 0.08), bottom=(0.92, 0.99)
+        ),
         device=Device(
             name="simulated-transvaginal-low-cost-c",
             sizes=((400, 300), (480, 320), (360, 288)),
@@ -139,7 +134,9 @@ COHORTS = {
     ),
     "phantom_d": CervixCohort(
         replace(WOMEN, tilt_deg=(-6, 16), bend_per_m=(6, 16)),
-        Field(radius_mm=(9, 13), half_angle_deg=(38, 46), depth_mm=(64, 84), top=(0.01, 0.03), bottom=(0.95, 0.99)),
+        replace(
+            FIELD, radius_mm=(9, 13), half_angle_deg=(38, 46), depth_mm=(64, 84), top=(0.01, 0.03), bottom=(0.95, 0.99)
+        ),
         device=Device(
             name="simulated-transvaginal-phased-array-d",
             sizes=((480, 360),),

@@ -11,10 +11,10 @@ import numpy as np
 
 from pipeline.simulation.ellipse import Ellipse, gap_mm
 from pipeline.simulation.intrapartum.anatomy import Patient, inferior_end, sample_patient
-from pipeline.simulation.intrapartum.cohorts import COHORTS, Field, IntrapartumCohort
+from pipeline.simulation.intrapartum.cohorts import COHORTS, IntrapartumCohort
 from pipeline.simulation.intrapartum.display import burn_in
 from pipeline.simulation.intrapartum.tissue import scene
-from pipeline.simulation.scan import Frame, PolarGrid, Sector
+from pipeline.simulation.scan import Frame, PolarGrid
 from pipeline.simulation.scene import Scene, SkullEcho
 from pipeline.simulation.view import Placed
 
@@ -59,21 +59,7 @@ def draw(
 ) -> Placed:
     """A patient by ``entropy``, and a view of her by ``rng`` in a frame of ``size`` (width, height) pixels."""
     patient = sample_patient(cohort.population, entropy)
-    field = cohort.field
-    turn = np.radians(field.rock_deg) * np.clip(rng.standard_normal(), -2.5, 2.5)
-    shift = tuple(float(sd * np.clip(rng.standard_normal(), -2.5, 2.5)) for sd in (field.slide_mm, field.press_mm))
+    shift, turn = cohort.field.motion(rng)
     symphysis, head = (one.moved(shift, turn, ROCKED_ABOUT_MM) for one in (patient.symphysis, patient.head))
-    frame, sector = _framed(field, size, rng)
+    frame, sector = cohort.field.framed(size, rng)
     return Placed(Labour(patient, symphysis, head), frame, sector)
-
-
-def _framed(field: Field, size: tuple[int, int], rng: np.random.Generator) -> tuple[Frame, Sector]:
-    width, height = size
-    sector = Sector(
-        radius_mm=float(rng.uniform(*field.radius_mm)),
-        half_angle_rad=float(np.radians(rng.uniform(*field.half_angle_deg))),
-        depth_mm=float(rng.uniform(*field.depth_mm)),
-    )
-    top, bottom, middle = (rng.uniform(*bounds) for bounds in (field.top, field.bottom, field.middle))
-    pixel = sector.depth_mm / ((bottom - top) * height)
-    return Frame(width, height, float(pixel), float(-middle * width * pixel), float(-top * height * pixel)), sector

@@ -3,31 +3,9 @@
 from dataclasses import dataclass, replace
 
 from pipeline.simulation.device import Device
+from pipeline.simulation.field import Field
 from pipeline.simulation.intrapartum.anatomy import Population
 from pipeline.simulation.view import CohortDefinition
-
-
-@dataclass(frozen=True)
-class Field:
-    """What the picture shows. Ranges are (low, high), drawn per image.
-
-    radius_mm: curvature of the probe's face.
-    half_angle_deg: of the sector.
-    depth_mm: of the sector.
-    top, bottom: where its beginning and end lie on the probe's axis, in units of the frame's height.
-    middle: where the axis lies, in units of the frame's width.
-    rock_deg, slide_mm, press_mm: standard deviations of how the probe turns, slides and is pressed between images.
-    """
-
-    radius_mm: tuple[float, float]
-    half_angle_deg: tuple[float, float]
-    depth_mm: tuple[float, float]
-    top: tuple[float, float] = (0.05, 0.08)
-    bottom: tuple[float, float] = (0.85, 0.92)
-    middle: tuple[float, float] = (0.46, 0.52)
-    rock_deg: float = 4.0
-    slide_mm: float = 2.5
-    press_mm: float = 1.2
 
 
 @dataclass(frozen=True)
@@ -52,10 +30,23 @@ WOMEN = Population(
     caput_mm=(1, 7),
 )
 
+FIELD = Field(
+    radius_mm=(34, 44),
+    half_angle_deg=(34, 44),
+    depth_mm=(138, 158),
+    top=(0.05, 0.08),
+    bottom=(0.85, 0.92),
+    middle=(0.46, 0.52),
+    rock_deg=4.0,
+    slide_mm=2.5,
+    press_mm=1.2,
+    at_most_sd=2.5,
+)
+
 COHORTS = {
     "phantom_a": IntrapartumCohort(
         WOMEN,
-        Field(radius_mm=(34, 44), half_angle_deg=(34, 44), depth_mm=(138, 158)),
+        FIELD,
         device=Device(
             name="simulated-intrapartum-a",
             sizes=((256, 256),),
@@ -84,7 +75,14 @@ COHORTS = {
     ),
     "phantom_b": IntrapartumCohort(
         replace(WOMEN, aop_deg=(116, 24, 70, 165), slope_deg=(12, 13), bladder=0.5, caput_mm=(2, 11)),
-        Field(radius_mm=(38, 52), half_angle_deg=(32, 40), depth_mm=(140, 165), top=(0.02, 0.05), bottom=(0.93, 0.98)),
+        replace(
+            FIELD,
+            radius_mm=(38, 52),
+            half_angle_deg=(32, 40),
+            depth_mm=(140, 165),
+            top=(0.02, 0.05),
+            bottom=(0.93, 0.98),
+        ),
         device=Device(
             name="simulated-intrapartum-b",
             sizes=((320, 256),),
@@ -113,7 +111,14 @@ COHORTS = {
     ),
     "phantom_c": IntrapartumCohort(
         replace(WOMEN, symphysis_mm=(20, 2.5), head_mm=(52, 4), head_ratio=(0.84, 0.05), gap_mm=(3, 20)),
-        Field(radius_mm=(28, 40), half_angle_deg=(30, 36), depth_mm=(150, 190), top=(0.03, 0.06), bottom=(0.9, 0.98)),
+        replace(
+            FIELD,
+            radius_mm=(28, 40),
+            half_angle_deg=(30, 36),
+            depth_mm=(150, 190),
+            top=(0.03, 0.06),
+            bottom=(0.9, 0.98),
+        ),
         device=Device(
             name="simulated-intrapartum-low-cost-c",
             sizes=((300, 280), (320, 320), (280, 256)),
@@ -142,7 +147,14 @@ COHORTS = {
     ),
     "phantom_d": IntrapartumCohort(
         replace(WOMEN, head_turn_deg=(8, 18), slope_deg=(17, 16)),
-        Field(radius_mm=(9, 15), half_angle_deg=(40, 46), depth_mm=(140, 170), top=(0.01, 0.03), bottom=(0.95, 0.99)),
+        replace(
+            FIELD,
+            radius_mm=(9, 15),
+            half_angle_deg=(40, 46),
+            depth_mm=(140, 170),
+            top=(0.01, 0.03),
+            bottom=(0.95, 0.99),
+        ),
         device=Device(
             name="simulated-intrapartum-phased-array-d",
             sizes=((256, 256),),
