@@ -14,11 +14,14 @@ def run(
 ) -> None:  # fmt: skip
     """Fine-tune for the same number of steps in every arm, without a prompt unless told otherwise."""
     from pipeline.config.segmenters import chosen_segmenter
+
+    # Before what takes seconds to import: a mistyped name is refused at once.
+    settings = chosen_segmenter(params.segmenters, segmenter, "sam")
     from pipeline.networks.sam import checkpoint
     from pipeline.run.cells import Cell
     from pipeline.tasks.segmentation.finetuning import finetune, image_pool
 
-    settings, pool_of = chosen_segmenter(params.segmenters, segmenter, "sam"), image_pool
+    pool_of = image_pool
     if settings.train == "decoder":
         from pipeline.learning.embedding_pool import embedding_pool
 

@@ -14,11 +14,13 @@ def run(
 ) -> None:  # fmt: skip
     """Fine-tune for the same number of steps in every arm, with the strategy of the segmenter."""
     from pipeline.config.segmenters import chosen_segmenter
+
+    # Before what takes seconds to import: a mistyped name is refused at once.
+    settings = chosen_segmenter(params.segmenters, segmenter, "unet")
     from pipeline.networks.unet import checkpoint
     from pipeline.run.cells import Cell
     from pipeline.tasks.segmentation.finetuning import finetune
 
-    settings = chosen_segmenter(params.segmenters, segmenter, "unet")
     cell = Cell(segmenter, labels, replicate, arm)
     finetune(checkpoint, settings, params, cell, base, train, extra, out, metrics, live)
 

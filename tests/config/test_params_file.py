@@ -1,7 +1,5 @@
 """The file of parameters: YAML as it is read, files of something else, what a stage sees of it."""
 
-# Fixtures are imported.
-# ruff: noqa: F811
 import datetime
 import subprocess
 import sys
@@ -11,7 +9,7 @@ import pytest
 from pipeline.config.params import View, load_params, parse_params
 from pipeline.run.errors import InputError
 from pipeline.tools.preset import compose
-from tests.config.test_params import PRESETS, edited  # noqa: F401
+from tests.config.changes import PRESETS
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,14 @@
-"""A Stable Diffusion model small enough for tests, in the folder format of the real ones."""
+"""Six cases and their views, a denoiser of random weights, and a Stable Diffusion small enough for tests."""
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
+
+from pipeline.diffusion.training_set import build_training_set
+from tests.diffusion.encoded import STRUCTURES, saved, told
 
 SPECIAL = "<|startoftext|>", "<|endoftext|>"
 
@@ -77,3 +81,46 @@ def tiny_model(tmp_path_factory):
         shutil.copy(source / name, folder / "model/tokenizer")
     (folder / "model/tokenizer/tokenizer.json").unlink(missing_ok=True)
     return folder / "model"
+
+
+@pytest.fixture(scope="module")
+def cases(ring):
+    return [ring(i) for i in range(6)]
+
+
+@pytest.fixture(scope="module")
+def data(cases):
+    """The cases as a training set, the last two without their labels."""
+    unlabelled = [replace(case, mask=None, mask_source=None) for case in cases[4:]]
+    return build_training_set(cases[:4], unlabelled, STRUCTURES, 32)
+
+
+@pytest.fixture(scope="module")
+def settings(smoke_config):
+    """Of the views, with the network told nothing of the augmentation."""
+    return told(smoke_config.views, False)
+
+
+@pytest.fixture(scope="module")
+def folder(data, settings, tmp_path_factory):
+    """A folder of views of ``data``."""
+    return saved(data, settings, tmp_path_factory.mktemp("views"))
+
+
+@pytest.fixture(scope="module")
+def generator(smoke_config):
+    """A denoiser of random weights at 32 px."""
+    from tests.diffusion.untrained import random_generator
+
+    return random_generator(smoke_config.diffusion)
+
+
+@pytest.fixture
+def source(ring):
+    """Masks for ``generator``, each a warped label."""
+    from pipeline.config.sample import MaskShares
+    from pipeline.diffusion.masks import MaskSource
+    from tests.diffusion.untrained import WARP
+
+    labels = [ring(i, height=30, width=40, pixel_mm=0.5) for i in range(4)]
+    return MaskSource(labels, 1, 32, MaskShares(parent=1, shape_model=0, user=0), WARP, 0)

@@ -7,7 +7,7 @@ from PIL import Image
 from pipeline.config.params import parse_params
 from pipeline.tools import command, generate
 from pipeline.tools.preset import compose
-from tests.diffusion.test_sampling import random_generator
+from tests.diffusion.untrained import random_generator
 
 
 @pytest.fixture(scope="module")
