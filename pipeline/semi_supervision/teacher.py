@@ -36,4 +36,7 @@ class Taught(SemiSupervised):
         return super().after_step(step)
 
     def segmenter(self) -> nn.Module:
-        return self.teacher.module
+        """The trained segmenter with the teacher's weights: of the teacher itself nothing counts as trained, and a kind
+        of segmenter may save what was trained alone."""
+        self.labelled.network.load_state_dict(self.teacher.module.state_dict())
+        return self.labelled.network

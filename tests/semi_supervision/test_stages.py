@@ -74,6 +74,7 @@ def test_no_mask_beyond_the_labels_is_opened(world, monkeypatch, arm, passes):
     assert {one for folder, one, _ in opened if folder == "cohort"} == labels
     assert not any(masked for folder, _, masked in opened if folder == "unlabelled")
     assert (told["labels"], told["unlabelled"]) == (8, 4)
+    assert told["trainable_parameters"] == told["parameters"] > 0
     assert tuple(told["forward_passes"].values()) == passes and told["vanishing"] == {"head": told["vanishing"]["head"]}
     curves = {path.stem for path in Path(f"live_{arm}").rglob("*.tsv")}
     assert {"loss", "pseudo_label_confidence", "pseudo_label_coverage", "pseudo_label_share_head"} <= curves
