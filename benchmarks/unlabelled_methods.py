@@ -1,7 +1,7 @@
 """Which settings of the methods with unlabelled images are worth a grid? Promptless, on val, for equal steps.
 
     python -m benchmarks.unlabelled_methods --train data/cohorts/train/hc18 --segmenters unet sam_lite0 --labels 10 \
-        --methods supervised unimatch "{method: unimatch, batch_norm: apart}" --steps 300 --out results/methods
+        --methods supervised unimatch "{method: unimatch, batch_norm: joint}" --steps 300 --out results/methods
 
 The first segmenter is trained on n labels, with the other images of the train split where a method uses them; no mask
 of these is read. The second is its partner in *cross_pseudo*. ``pseudo`` reads ``--pseudo``, a folder of the stage

@@ -23,13 +23,14 @@ class Ramped(Section):
 
     ``weight``: of the loss without labels, beside that on the labels. ``warmup``: share of the steps on labels alone.
     ``ramp``: share of the steps over which the weight then rises, as exp(-5 (1 - t)²) (Laine & Aila 2017).
-    ``batch_norm``: whether batches with and without labels are normalised as one (joint) or each by itself (apart).
+    ``batch_norm``: whether batches with and without labels are normalised each by itself (apart), with running
+    statistics of those with labels, or as one (joint).
     """
 
     weight: PositiveFloat = 1.0
     warmup: Share = 0.1
     ramp: Share = 0.2
-    batch_norm: Literal["joint", "apart"] = "joint"
+    batch_norm: Literal["joint", "apart"] = "apart"
 
     @model_validator(mode="after")
     def _ends(self):

@@ -4,46 +4,13 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 
-from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.learning.loop import train
-from pipeline.learning.recipe import Recipe
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
-from pipeline.semi_supervision.choice import semi_supervised
 from tests.interrupted import Killed, copied, equal, kill_at
-from tests.semi_supervision.tiny import Tiny, labelled, unlabelled
-
-CPU = torch.device("cpu")
-RECIPE = Recipe(12, 4, 0.01, warmup_steps=0, checkpoint_every=4, key="segmenters.tiny.")
-DUAL = {"method": "cross_pseudo", "networks": ["tiny", "other"]}
-METHODS = {
-    "pseudo": {"method": "pseudo"},
-    "mean_teacher": {"method": "mean_teacher"},
-    "unimatch": {"method": "unimatch", "confidence": 0.5},
-    "cross_pseudo": DUAL,
-    "as_published": DUAL | {"targets": "soft", "contrast": None, "weight": 0.1},
-}
-
-
-def method_of(name, **changes):
-    return TypeAdapter(UnlabelledUse).validate_python(METHODS[name] | changes)
-
-
-def objective_of(name, steps=12, n_structures=1, truth=None, **changes):
-    """The objective of a method on tiny networks and discs; of pseudo-labels the true masks."""
-    truth = name == "pseudo" if truth is None else truth
-    names = [f"structure_{k}" for k in range(1, n_structures + 1)]
-    return semi_supervised(
-        labelled(Tiny(0, n_structures), n_structures=n_structures), unlabelled(truth=truth), method_of(name, **changes),
-        steps=steps, names=names, key="arms.x.unlabelled", partner=lambda: Tiny(1, n_structures),
-    )  # fmt: skip
-
-
-def batch_at(objective, step, count=4):
-    """The batch of a step, of the same cases and views in every step."""
-    return objective.batch(step, count, torch.Generator().manual_seed(3), slice(None))
+from tests.semi_supervision.made import CPU, METHODS, RAMPED, RECIPE, TAUGHT, batch_at, objective_of
+from tests.semi_supervision.tiny import Tiny, labelled
 
 
 def gradients(objective, step):
@@ -55,10 +22,8 @@ def gradients(objective, step):
             objective.network.named_parameters()}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", RAMPED)
 def test_in_the_warm_up_the_loss_is_that_of_the_labels(name):
-    if name == "pseudo":
-        pytest.skip("fixed pseudo-labels have no warm-up")
     objective = objective_of(name, steps=100, warmup=0.2, ramp=0.2)
     network = objective.labelled.network
     alone = labelled(network)
@@ -125,7 +90,7 @@ def test_training_lowers_the_loss_and_keeps_the_cell_s_own_segmenter(name):
     last = copied(objective.labelled.network)
     kept = objective.segmenter()
     assert kept is objective.labelled.network and not kept.training
-    if name in ("mean_teacher", "unimatch"):
+    if name in TAUGHT:
         assert equal(kept.state_dict(), objective.teacher.module.state_dict()) and not equal(kept.state_dict(), last)
         torch.testing.assert_close(kept.state_dict(), last, rtol=0.5, atol=0.5)
     else:
@@ -216,4 +181,18 @@ def test_forward_passes_are_counted_as_they_are_made(name, passes, monkeypatch):
 
     monkeypatch.setattr(Tiny, "encode", counted)
     objective.loss(objective.network, *batch_at(objective, 11))
-    assert (seen[True], seen[False]) == passes == tuple(objective.passes(4).values())
+    assert (seen[True], seen[False]) == passes == tuple(objective.passes([11], 4).values())
+
+
+@pytest.mark.parametrize("name", RAMPED)
+def test_in_the_warm_up_no_unlabelled_image_goes_through_a_network(name, monkeypatch):
+    objective, seen = objective_of(name, steps=20, warmup=0.5), []
+    encode = Tiny.encode
+    monkeypatch.setattr(Tiny, "encode", lambda network, images: seen.append(len(images)) or encode(network, images))
+    monkeypatch.setattr(type(objective.unlabelled), "draw", None)
+    objective.loss(objective.network, *batch_at(objective, 9))
+    networks = 1 if name in TAUGHT else 2
+    assert seen == [4] * networks and objective.passes([9], 4) == {"with_gradient": sum(seen), "without_gradient": 0}
+    first, second = (objective.passes(steps, 4) for steps in (range(10), range(10, 20)))
+    assert objective.passes(range(20), 4) == {kind: first[kind] + second[kind] for kind in first}
+    assert objective.after_step(9) == {"unlabelled_weight": 0}, "no curve of pseudo-labels that there are not"

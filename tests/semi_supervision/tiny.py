@@ -36,6 +36,21 @@ class Tiny(nn.Module):
         return self.decode(self.encode(images))
 
 
+class Normed(Tiny):
+    """With batch norms, in the encoder and after it."""
+
+    def __init__(self, seed: int = 0, n_structures: int = 1):
+        super().__init__(seed, n_structures)
+        self.within, self.after = nn.BatchNorm2d(8), nn.BatchNorm2d(8)
+
+    def encode(self, images):
+        fine = torch.tanh(self.within(self.fine(images)))
+        return [fine, torch.tanh(self.coarse(fine))]
+
+    def decode(self, features):
+        return self.head(self.after(features[0] + features[1]))
+
+
 def discs(count: int, seed: int = 0, size: int = SIZE) -> tuple[np.ndarray, np.ndarray]:
     """uint8 images (N, S, S) with a bright disc, and their masks."""
     rng, (y, x) = np.random.default_rng(seed), np.mgrid[:size, :size]

@@ -1,6 +1,6 @@
 """Fine-tuning one cell of the comparison: a segmenter on n labelled cases and what an arm adds to them."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Protocol
 
@@ -43,8 +43,8 @@ class WithOthers(Objective, Protocol):
     def segmenter(self) -> nn.Module:
         """What is kept after training."""
 
-    def passes(self, batch: int) -> dict[str, int]:
-        """Images through a network in one step, ``with_gradient`` and ``without_gradient``."""
+    def passes(self, steps: Iterable[int], batch: int) -> dict[str, int]:
+        """Images through a network in these steps, ``with_gradient`` and ``without_gradient``."""
 
     def vanishing(self) -> dict[str, int]:
         """How often each structure all but vanished from the pseudo-labels."""
@@ -127,9 +127,11 @@ def finetune(
     about = {"name": cell.segmenter, "base": base, "settings": settings, "trained_on": trained_on}
     network = objective.segmenter() if others else network
     save_segmenter(kind, out, network, structures, **about)
-    passes = objective.passes(settings.batch) if others else {"with_gradient": settings.batch, "without_gradient": 0}
+    passes = {"with_gradient": settings.steps * settings.batch, "without_gradient": 0}
+    if others:
+        passes = objective.passes(range(settings.steps), settings.batch)
     told = label_budget(trained_on, added) | {
-        "forward_passes": {name: count * settings.steps for name, count in passes.items()},
+        "forward_passes": passes,
         "vanishing": objective.vanishing() if others else None,
     }
     files.write_json(metrics, told | count_parameters(network))
