@@ -45,19 +45,6 @@ def test_every_trained_weight_has_a_gradient_and_no_target_has_one(name):
         assert all(not one.requires_grad for one in objective.teacher.parameters())
 
 
-def test_hard_targets_pass_no_gradient_to_the_network_that_made_them():
-    """The crossed term alone: own network, trained towards its partner, leaves the partner as it is."""
-    from pipeline.semi_supervision.targets import hard_labels, pseudo_label_loss
-
-    own, partner = Tiny(0), Tiny(1)
-    images = batch_at(objective_of("cross_pseudo"), 5)[3]
-    target = hard_labels(partner(images).sigmoid(), "independent")
-    assert not target.requires_grad
-    pseudo_label_loss(own(images), target, "independent").backward()
-    assert all(one.grad is None for one in partner.parameters())
-    assert all(one.grad.abs().max() > 0 for one in (own.head.weight, own.fine.weight))
-
-
 def test_the_contrast_can_be_switched_off_and_reaches_both_encoders_where_it_is_on():
     on, off = objective_of("cross_pseudo"), objective_of("cross_pseudo", contrast=None)
     assert len(on.network.heads) == 2 and len(off.network.heads) == 0

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.data.stacking import stack_masks
 from pipeline.networks.outputs import structure_probabilities
-from pipeline.semi_supervision.contrast import info_nce
+from pipeline.semi_supervision.contrast import Projection, info_nce
 from pipeline.semi_supervision.schedule import ramped
 from pipeline.semi_supervision.targets import confidence, hard_labels, pseudo_label_loss, soft_dice_loss
 from pipeline.semi_supervision.unimatch import _dropped
@@ -78,6 +78,20 @@ def test_contrast_falls_when_pairs_agree_and_twins_are_no_negatives():
     assert info_nce(doubled, doubled, torch.arange(4), 0.05).item() > 0.3
     uniform = torch.ones(8, 16) / 4
     assert info_nce(uniform, uniform, numbers, 0.1).item() == pytest.approx(math.log(8), rel=1e-5)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_a_higher_temperature_tells_images_less_apart(temperature):
+    """Of two images with orthogonal vectors on which both networks agree: log(1 + exp(-1 / temperature))."""
+    vectors = torch.eye(2)
+    found = info_nce(vectors, vectors, torch.arange(2), temperature).item()
+    assert found == pytest.approx(math.log1p(math.exp(-1 / temperature)), abs=1e-6)
+
+
+def test_representations_are_unit_vectors_of_the_dimension_asked_for():
+    vectors = Projection(8, 5)(torch.randn(3, 8, 2, 2, generator=torch.Generator().manual_seed(0)))
+    assert vectors.shape == (3, 5)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
 
 
 def test_dropped_channels_are_complementary_and_a_function_of_their_seed():
