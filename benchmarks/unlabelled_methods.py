@@ -31,13 +31,13 @@ from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import names
 from pipeline.imaging.letterbox import letterbox
 from pipeline.learning.loop import train
-from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, Segmentation
 from pipeline.networks.kinds import kind_named
 from pipeline.run import seeds
 from pipeline.run.compute import setup
 from pipeline.semi_supervision.choice import semi_supervised
 from pipeline.semi_supervision.views import UnlabelledImages
+from pipeline.tasks.segmentation.finetuning import recipe_of
 
 
 class Trainings:
@@ -110,7 +110,7 @@ class Trainings:
                 steps=steps, names=names(self.structures), key="--methods",
                 partner=lambda: self._built(self.partner, seed + 1),
             )  # fmt: skip
-        recipe = replace(Recipe.of(self.settings[self.own]), steps=steps)
+        recipe = replace(recipe_of(self.settings[self.own], f"segmenters.{self.own}", objective), steps=steps)
         recipe = replace(recipe, batch=self.args.batch or recipe.batch)
         start = time.process_time()
         network = train(objective, recipe, seed=seed, device=self.device)

@@ -31,6 +31,8 @@ class SemiSupervised:
         confidence_key: see :class:`Monitor`.
     """
 
+    averages = False
+    """Whether what is kept is an average of past weights already."""
     PASSES = (2, 0)
     """Images through a network for each labelled one, with a gradient and without, in a step with unlabelled ones."""
     PASSES_ALONE = (1, 0)

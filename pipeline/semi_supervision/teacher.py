@@ -24,6 +24,8 @@ def teacher_of(network: nn.Module, decay: float) -> AveragedModel:
 class Taught(SemiSupervised):
     """An objective whose targets an average of the segmenter's past weights makes; the average is what is kept."""
 
+    averages = True
+
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.teacher = teacher_of(self.labelled.network, self.method.ema_decay)

@@ -76,6 +76,48 @@ def test_an_average_lies_behind_the_weights_and_is_what_is_looked_at():
     torch.testing.assert_close(averaged.state_dict(), last.state_dict(), rtol=0.1, atol=0.1)
 
 
+class Normed(Line):
+    """The same on points of which a batch norm takes the mean and the spread."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+
+
+def test_running_statistics_are_averaged_with_the_weights(tmp_path):
+    """By hand, also after an interruption; counts of batches are the last ones."""
+    changes, seen, objective = {"ema_decay": 0.7, "ema_power": 1.0}, [], Normed()
+    train_line(objective, changes, on_step=lambda step, loss: seen.append(copied(objective.network)))
+    wanted = seen[0]
+    for step, state in enumerate(seen):
+        new = 1 - min(0.7, 1 - 1 / (1 + step))
+        wanted = {name: value + new * (state[name] - value) for name, value in wanted.items()}
+    wanted["0.num_batches_tracked"] = torch.tensor(40)
+    found = objective.network.state_dict()
+    torch.testing.assert_close(dict(found), wanted)
+    assert not torch.allclose(found["0.running_mean"], seen[-1]["0.running_mean"])
+    scratch = Scratch(tmp_path, "line", [])
+    with pytest.raises(Killed):
+        train_line(Normed(), changes, scratch=scratch, on_step=kill_at(37))
+    assert equal(found, train_line(Normed(), changes, scratch=scratch).state_dict())
+
+
+def test_the_average_is_that_of_diffusers_bit_for_bit():
+    from diffusers.training_utils import EMAModel
+
+    from pipeline.learning.average import Average
+
+    network = Line().network
+    ours, theirs = Average(network, 0.9, 2 / 3), EMAModel(network.parameters(), decay=0.9, use_ema_warmup=True)
+    for step in range(60):
+        with torch.no_grad():
+            network.weight.add_(0.1 * step)
+        ours.step()
+        theirs.step(network.parameters())
+    theirs.copy_to(network.parameters())
+    assert equal(network.state_dict(), ours.averages)
+
+
 def test_the_best_weights_are_kept_not_the_last():
     scores, seen, modes, objective = iter([0.1, 0.7, 0.3, 0.7, 0.2, 0.6, 0.1, 0.1, 0.1, 0.2]), [], [], Line()
 

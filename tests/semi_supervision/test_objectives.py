@@ -8,9 +8,10 @@ import torch
 from pipeline.learning.loop import train
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
+from pipeline.tasks.segmentation.finetuning import recipe_of
 from tests.interrupted import Killed, copied, equal, kill_at
 from tests.semi_supervision.made import CPU, METHODS, RAMPED, RECIPE, TAUGHT, batch_at, objective_of
-from tests.semi_supervision.tiny import Tiny, labelled
+from tests.semi_supervision.tiny import Normed, Tiny, labelled
 
 
 def gradients(objective, step):
@@ -114,6 +115,28 @@ def test_the_teacher_is_the_average_that_the_formula_says():
         alpha = min(0.6, 1 - 1 / (1 + step))
         wanted = value if step == 0 else alpha * wanted + (1 - alpha) * value
         assert objective.teacher.module.head.bias.item() == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_an_arm_on_labels_can_keep_the_average_that_a_teacher_is(name):
+    """A teacher of a warm-up over all steps has seen labels alone; the segmenter's own average has its form."""
+    recipe = replace(RECIPE, steps=10)
+    objective = objective_of(name, network=Normed, warmup=0.9, ramp=0.0, ema_decay=0.8)
+    train(objective, recipe, seed=0, device=CPU)
+    alone = labelled(Normed(0))
+    asked = recipe_of(replace(recipe, ema_decay=0.8), "segmenters.tiny", alone)
+    kept = train(alone, asked, seed=0, device=CPU)
+    torch.testing.assert_close(objective.segmenter().state_dict(), kept.state_dict())
+    assert asked.ema_decay == 0.8 and recipe_of(asked, "segmenters.tiny", objective).ema_decay is None
+
+
+def test_of_two_networks_the_average_of_the_cell_s_own_is_kept():
+    averaged, last = objective_of("cross_pseudo"), objective_of("cross_pseudo")
+    for objective, decay in ((averaged, 0.9), (last, None)):
+        train(objective, replace(RECIPE, ema_decay=decay), seed=0, device=CPU)
+    own, other = averaged.segmenter().state_dict(), last.segmenter().state_dict()
+    assert not equal(own, other)
+    torch.testing.assert_close(own, other, rtol=0.2, atol=0.2)
 
 
 def test_simulated_images_have_a_curve_of_correctness_which_nothing_learns_from():

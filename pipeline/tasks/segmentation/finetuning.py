@@ -1,6 +1,7 @@
 """Fine-tuning one cell of the comparison: a segmenter on n labelled cases and what an arm adds to them."""
 
 from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +40,8 @@ class WithOthers(Objective, Protocol):
 
     unlabelled: Sized
     """These images."""
+    averages: bool
+    """Whether what is kept is an average of past weights already."""
 
     def segmenter(self) -> nn.Module:
         """What is kept after training."""
@@ -105,7 +108,7 @@ def finetune(
     with progress(f"finetune {cell.name}", settings.steps, live) as tick:
         loop.train(
             objective,
-            Recipe.of(settings, key),
+            recipe_of(settings, key, objective),
             seed=seed,
             device=device,
             scratch=scratch,
@@ -136,6 +139,15 @@ def finetune(
     }
     files.write_json(metrics, told | count_parameters(network))
     scratch.clear()
+
+
+def recipe_of(settings, key: str, objective: Objective) -> Recipe:
+    """What a segmenter's section says; no average of weights where the objective keeps one of its own.
+
+    The average of an arm with labels alone is of the form of a teacher, the mean of all steps at first.
+    """
+    recipe = Recipe.of(settings, key, ema_power=1.0)
+    return replace(recipe, ema_decay=None) if getattr(objective, "averages", False) else recipe
 
 
 def real_count(name: str, arm: Arm, labels: int) -> int:
