@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.learning.average import Average
-from pipeline.learning.objective import Batch, Following, Objective
+from pipeline.learning.objective import Batch, Following, Objective, Several
 from pipeline.learning.recipe import Recipe
 from pipeline.run import seeds
 from pipeline.run.resume import Scratch
@@ -57,6 +57,7 @@ def train(
         log.info("%d processes share each batch", accelerator.num_processes)
     network = objective.network.to(accelerator.device).train()
     trained = [weight for weight in network.parameters() if weight.requires_grad]
+    clipped = objective.clipped if isinstance(objective, Several) else [network]
     # None, not False: without the fused kernel torch is to choose.
     fused = recipe.fused or None
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
@@ -98,7 +99,9 @@ def train(
             losses.append(float(accelerator.reduce(total, "mean")))
             if not math.isfinite(losses[-1]):
                 raise recipe.diverged(losses[-1], step, str(scratch.folder) if scratch else "")
-            accelerator.clip_grad_norm_(trained, 1.0)
+            accelerator.unscale_gradients()
+            for part in clipped:
+                nn.utils.clip_grad_norm_(part.parameters(), 1.0)
             stepper.step()
             if average:
                 average.step()

@@ -43,6 +43,12 @@ class CrossPseudo(SemiSupervised):
         own, method = self.labelled.network, self.method
         self.network = Pair(own, partner, method.batch_norm == "joint", method.contrast and method.contrast.dimension)
 
+    @property
+    def clipped(self) -> list[nn.Module]:
+        """Both networks, and the projections: the cell's own is trained as if alone, but for what it is taught."""
+        heads = self.network.heads
+        return [*self.network.networks, *([heads] if heads else [])]
+
     def views(self, count: int, generator: torch.Generator) -> Sequence[Tensor]:
         """Weak views, the numbers of their images, and the masks of simulated images."""
         numbers, weak, truth = self.unlabelled.draw(count, generator)

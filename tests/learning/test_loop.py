@@ -65,6 +65,22 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole():
     torch.testing.assert_close(whole.state_dict(), parts.state_dict(), rtol=1e-4, atol=1e-5)
 
 
+def test_networks_trained_together_are_clipped_each_by_itself():
+    """A partner with a gradient a million times as large changes nothing."""
+
+    class Two(Line):
+        def __init__(self):
+            super().__init__()
+            own = self.network
+            self.network = nn.ModuleList([own, nn.Linear(1, 1)])
+            self.clipped = list(self.network)
+
+        def loss(self, model, x, y):
+            return ((model[0](x) - y) ** 2).mean() + 1e6 * ((model[1](x) - y) ** 2).mean()
+
+    assert equal(train_line(Two())[0].state_dict(), train_line().state_dict())
+
+
 def test_an_average_lies_behind_the_weights_and_is_what_is_looked_at():
     seen = {}
     averaged = train_line(changes={"ema_decay": 0.9, "preview_every": 20}, on_preview=lambda step, network: seen.update(

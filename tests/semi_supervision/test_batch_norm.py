@@ -74,10 +74,10 @@ def test_apart_each_batch_is_normalised_by_itself():
     assert not torch.allclose(together[:4], first)
 
 
-@pytest.mark.parametrize("name", ["mean_teacher", "unimatch"])
+@pytest.mark.parametrize("name", RAMPED)
 @pytest.mark.parametrize("batch_norm", ["joint", "apart"])
 def test_a_warm_up_over_all_steps_is_the_supervised_training(name, batch_norm):
-    """Bit for bit, running statistics too."""
+    """Bit for bit, running statistics too; of two networks none clips the other's gradient."""
     objective = objective_of(name, network=Normed, warmup=0.9, ramp=0.0, batch_norm=batch_norm)
     recipe = replace(RECIPE, steps=10)
     train(objective, recipe, seed=0, device=CPU)
