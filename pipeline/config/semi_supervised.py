@@ -84,8 +84,8 @@ class CrossPseudo(Ramped):
     """Two networks, each trained by the labels and by the other's pseudo-labels (Chen et al. 2021).
 
     ``networks``: names of two segmenters. In a cell of one of them the other is its partner, and only its own network
-    is kept. ``partner_seed``: above 0 the partner's random weights are others than those it has as a segmenter of its
-    own, so that both may have one name. ``targets``: hard, the other's class map; or soft, its probabilities, by Dice
+    is kept. ``partner_seed``: of the partner's random weights, which are others than those it has as a segmenter of its
+    own; above 0 both may have one name. ``targets``: hard, the other's class map; or soft, its probabilities, by Dice
     alone, as in the published code of arXiv 2503.17057. ``contrast``: null for none.
     """
 

@@ -108,8 +108,9 @@ class Others:
     def _partner(self, method: CrossPseudo, cell: Cell, n_structures: int) -> nn.Module:
         name = method.partner(cell.segmenter)
         partner = self.params.segmenters[name]
-        keys = ("partner", method.partner_seed) if method.partner_seed else ()
+        # Always another seed than the cell's own network has: two names may stand for equal settings.
+        keys = ("finetune", cell.labels, cell.replicate, "partner", method.partner_seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.derive(self.params.seed, "finetune", cell.labels, cell.replicate, *keys))
+            torch.manual_seed(seeds.derive(self.params.seed, *keys))
             network = kind_named(partner.kind).build(self.bases / name, partner, n_structures)
         return network.to(memory_format=torch.channels_last)
