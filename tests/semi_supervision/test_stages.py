@@ -16,13 +16,17 @@ from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
 from pipeline.tools.preset import compose
+from tests.interrupted import copied
 
 ROOT = Path(__file__).parents[2]
+TOGETHER = {"steps": 4, "batch": 4, "warmup_steps": 1}
+"""Of the SAM, as of the U-Net it is trained with."""
 STRUCTURES = (Structure("head", "head"),)
 ARMS = {
     "pair": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["sam", "unet"]}},
     "twins": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["unet", "unet"],
                                               "partner_seed": 1}},
+    "namesakes": {"extra": "none", "unlabelled": {"method": "cross_pseudo", "networks": ["unet", "unet_again"]}},
     "teacher": {"extra": "none", "unlabelled": "mean_teacher"},
     "uni": {"extra": "none", "unlabelled": {"method": "unimatch", "confidence": 0.5}},
     "pseudo": {"extra": "none", "unlabelled": "pseudo"},
@@ -35,6 +39,8 @@ def world(tmp_path, monkeypatch, ring):
     monkeypatch.chdir(tmp_path)
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
     changed["arms"] |= ARMS
+    changed["segmenters"]["sam"] |= TOGETHER
+    changed["segmenters"]["unet_again"] = copy.deepcopy(changed["segmenters"]["unet"])
     Path("params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
     params = load_params(Path("params.yaml"))
     write_dataset(Path("cohort"), [ring(i, split="train") for i in range(12)], role="train", structures=STRUCTURES)
@@ -81,20 +87,24 @@ def test_no_mask_beyond_the_labels_is_opened(world, monkeypatch, arm, passes):
     assert "pseudo_label_correctness" not in curves
 
 
-def test_two_networks_of_one_name_start_from_different_weights(world, monkeypatch):
-    """And a supervised arm starts from those of the cell's own network."""
+@pytest.mark.parametrize("arm", ["twins", "namesakes"])
+def test_two_networks_of_equal_settings_start_from_different_weights(world, monkeypatch, arm):
+    """Of one name, and of two names with the default of partner_seed; the cell's own starts as in a supervised arm."""
     from pipeline.tasks.segmentation import finetuning
 
     world(unlabelled, train="./cohort", source="./cohort", out="./unlabelled", **CELL)
+    world(base_unet, segmenter="unet", out="bases/unet_again")
     started = []
     monkeypatch.setattr(finetuning.loop, "train", lambda objective, *_, **__: started.append(
-        [{name: value.clone() for name, value in one.state_dict().items()} for one in
-         (getattr(objective.network, "networks", None) or [objective.network])]))  # fmt: skip
+        [copied(one) for one in (getattr(objective.network, "networks", None) or [objective.network])]))  # fmt: skip
     monkeypatch.setattr(finetuning, "save_segmenter", lambda kind, folder, *_, **__: folder.mkdir())
-    finetune(world, "twins")
-    own, partner = started[0]
+    finetune(world, arm)
+    world(finetune_unet, segmenter="unet", base="bases/unet", train="./cohort", extra="./extra", arm="real",
+          out="./real", metrics="./real.json", live="./live", **CELL)  # fmt: skip
+    (own, partner), (alone,) = started
     head = next(name for name in own if "segmentation_head" in name and name.endswith("weight"))
     assert not (own[head] == partner[head]).all()
+    assert all((value == alone[name]).all() for name, value in own.items())
 
 
 def test_pseudo_labels_need_masks_and_methods_need_images(world):
@@ -126,6 +136,13 @@ def test_supervised_cells_of_the_same_replicate_are_untouched(world):
     (lambda p: p["arms"]["dual"]["unlabelled"].update(networks=["unet", "unet"], partner_seed=1),
      "grid.segmenters has 'sam' too"),
     (lambda p: p["segmenters"]["unet"]["base"].update(image_size=64), "are of 32 and 64 px"),
+    (lambda p: p["segmenters"]["unet"].update(learning_rate=0.003),
+     "segmenters.sam.learning_rate is 0.002, segmenters.unet.learning_rate 0.003; set both to one value"),
+    (lambda p: p["segmenters"]["sam"].update(weight_decay=0.1), "weight_decay is 0.1, .*weight_decay 0.01; set both"),
+    (lambda p: p["segmenters"]["unet"].update(steps=5), "sam.steps is 4, segmenters.unet.steps 5; set both"),
+    (lambda p: p["segmenters"]["unet"].update(batch=8), "unet.batch 8; set both"),
+    (lambda p: p["segmenters"]["unet"].update(warmup_steps=2), "unet.warmup_steps 2; set both"),
+    (lambda p: p["segmenters"]["unet"].update(mixed_precision="bf16"), "unet.mixed_precision bf16; set both"),
     (lambda p: p["segmenters"].update(sam={key: value for key, value in p["segmenters"]["sam"].items()
                                            if key != "checkpointing"} | {"train": "decoder", "views": 2}),
      "set it to 'full' or 'lora'"),
@@ -134,6 +151,7 @@ def test_supervised_cells_of_the_same_replicate_are_untouched(world):
 def test_arms_that_cannot_be_trained_are_refused_by_name(tmp_path, change, message):
     changed = yaml.safe_load(compose(ROOT / "presets", "smoke"))
     changed["arms"]["dual"] = copy.deepcopy(ARMS["pair"])
+    changed["segmenters"]["sam"] |= TOGETHER
     change(changed)
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
     with pytest.raises(InputError, match=message):
