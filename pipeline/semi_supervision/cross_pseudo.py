@@ -98,7 +98,7 @@ class CrossPseudo(SemiSupervised):
             loss = loss + ramp.mean() * method.contrast.weight * contrast
             others["contrast"] = contrast
         sure = confidence(found[1][count:], kinds[1])
-        self.note(masks, hard[1][count:], torch.ones_like(sure), sure, truth, **others)
+        self.note(masks, hard[1][count:], torch.ones_like(sure), sure, truth, partner=hard[0][count:], **others)
         return loss
 
 

@@ -33,7 +33,7 @@ class Monitor(nn.Module):
         self.register_buffer("empty", torch.zeros((), dtype=torch.long))
         self.register_buffer("low", torch.zeros(len(names), dtype=torch.long))
         self.register_buffer("alarms", torch.zeros(len(names), dtype=torch.long))
-        self.register_buffer("labelled", torch.zeros(len(names), dtype=torch.float64))
+        self.register_buffer("labelled", torch.zeros(len(names)))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
     def look(
@@ -42,15 +42,15 @@ class Monitor(nn.Module):
         """What :meth:`after_step` is given of a batch, as means over the images of this process.
 
         Args:
-            labels: float [B, K, H, W], labelled masks. pseudo: the same of pseudo-labels; None in a step without, as
-                are the others. kept: float [B, 1, H, W], the pixels that count. sure: float [B, 1, H, W], the
-                confidence.
+            labels: float [B, K, H, W], labelled masks.
+            pseudo: float [M, B, K, H, W], pseudo-labels of M networks; None in a step without, as are the others.
+            kept: float [B, 1, H, W], the pixels that count. sure: float [B, 1, H, W], the confidence.
         """
         labelled = {"labelled_share": labels.mean(dim=(0, 2, 3))}
         if pseudo is None:
             return labelled
         return labelled | {
-            "share": (pseudo * kept).mean(dim=(0, 2, 3)),
+            "share": (pseudo * kept).mean(dim=(1, 3, 4)),
             "coverage": kept.mean(),
             "confidence": sure.mean(),
         }
@@ -64,7 +64,10 @@ class Monitor(nn.Module):
         Raises:
             InputError: fifty steps in a row kept no pixel.
         """
-        found = {name: processes.mean(value.detach().double()) for name, value in found.items()}
+        found = {name: processes.mean(value.detach().float()) for name, value in found.items()}
+        if "share" in found:
+            # A structure is lost where one of the networks has lost it: the others learn from that one.
+            found["share"] = found["share"].amin(dim=0)
         self.seen += 1
         self.labelled += (found["labelled_share"] - self.labelled) / self.seen
         if "share" not in found:

@@ -99,15 +99,21 @@ class SemiSupervised:
         """Of a segmenter's outputs in training."""
         return self.labelled.loss_weights
 
-    def note(self, masks: Tensor, pseudo: Tensor, kept: Tensor, sure: Tensor, truth: Tensor, **others: Tensor) -> None:
+    def note(
+        self, masks: Tensor, pseudo: Tensor, kept: Tensor, sure: Tensor, truth: Tensor, partner: Tensor | None = None,
+        **others: Tensor,
+    ) -> None:  # fmt: skip
         """Keep what the monitor and the curves are told of this batch.
 
         Args:
-            masks: integer [B, H, W], labelled. pseudo: float [B, K, H, W]. kept, sure: float [B, 1, H, W].
+            masks: integer [B, H, W], labelled. pseudo: float [B, K, H, W], what the segmenter learns from.
+            kept, sure: float [B, 1, H, W].
+            partner: float [B, K, H, W], what its partner learns from.
             truth: integer [B, H, W], of simulated images; else anything.
             others: scalars that are curves of their own.
         """
-        self.found = self.monitor.look(one_hot(masks, self.n_structures), pseudo, kept, sure)
+        every = torch.stack([pseudo] if partner is None else [pseudo, partner])
+        self.found = self.monitor.look(one_hot(masks, self.n_structures), every, kept, sure)
         if self.unlabelled.masks is not None:
             wanted = one_hot(truth, self.n_structures)
             others["pseudo_label_correctness"] = soft_dice(pseudo, wanted).mean()

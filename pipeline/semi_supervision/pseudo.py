@@ -29,7 +29,7 @@ class Pseudo(SemiSupervised):
         outputs = model(images, other)
         target = one_hot(found, self.n_structures)
         sure = torch.ones_like(target[:, :1])
-        self.found = self.monitor.look(one_hot(masks, self.n_structures), target, sure, sure)
+        self.found = self.monitor.look(one_hot(masks, self.n_structures), target[None], sure, sure)
         unlabelled = pseudo_label_loss(
             sliced(outputs, slice(count, None)), target, self.outputs, weights=self.loss_weights
         )
