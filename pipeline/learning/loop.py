@@ -1,4 +1,5 @@
-"""The training loop of every network: fixed steps, fixed schedule, batches that are functions of (seed, step).
+"""The training loop of every network: fixed steps, fixed schedule, batches and dropout that are functions of
+(seed, step).
 
 Started by ``torchrun`` or ``accelerate launch`` the processes share each batch, and the averaged gradient is that of
 one process.
@@ -83,12 +84,15 @@ def train(
         return objective.batch(step, recipe.batch, seeds.torch_generator(seed, "batch", step), share)
 
     steps = range(len(losses), recipe.steps)
-    with recipe.within_memory():
+    # Dropout draws from torch's global generators, which are the caller's again afterwards.
+    forked = torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else [])
+    with recipe.within_memory(), forked:
         # On the CPU a second thread would only take from the network's.
         for step, batch in zip(steps, made_ahead(batch_of, steps, ahead=device.type != "cpu"), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             optimizer.zero_grad(set_to_none=True)
+            torch.manual_seed(seeds.derive(seed, "step", step, accelerator.process_index))
             total = torch.zeros((), device=accelerator.device)
             for number, part in enumerate(parts_of(batch, recipe.accumulate, accelerator.device), start=1):
                 # Gradients travel between processes once a step, with the last part.

@@ -92,6 +92,25 @@ def test_an_average_lies_behind_the_weights_and_is_what_is_looked_at():
     torch.testing.assert_close(averaged.state_dict(), last.state_dict(), rtol=0.1, atol=0.1)
 
 
+class Dropping(Line):
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+
+
+def test_dropout_is_a_function_of_seed_and_step(tmp_path):
+    """So that a resumed training is exact, and what is drawn before and after it does not matter."""
+    whole, scratch = train_line(Dropping()), Scratch(tmp_path, "line", [])
+    with pytest.raises(Killed):
+        train_line(Dropping(), scratch=scratch, on_step=kill_at(37))
+    start = Dropping()
+    torch.manual_seed(5)
+    resumed = train_line(start, scratch=scratch)
+    assert equal(whole.state_dict(), resumed.state_dict())
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    assert not equal(whole.state_dict(), train(Dropping(), LINE, seed=1, device=CPU).state_dict())
+
+
 class Normed(Line):
     """The same on points of which a batch norm takes the mean and the spread."""
 
