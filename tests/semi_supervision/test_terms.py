@@ -34,9 +34,22 @@ def test_hard_labels_are_those_of_a_class_map():
         for found, one in zip(hard_labels(probability, outputs), probability, strict=True):
             wanted = class_map(one.numpy(), outputs)
             assert all((found[k].numpy() == (wanted == k + 1)).all() for k in range(2))
-    unsure = torch.tensor([0.9, 0.3]).reshape(1, 2, 1, 1)
-    assert confidence(unsure, "independent").item() == pytest.approx(0.7)
-    assert confidence(torch.tensor([0.1, 0.3]).reshape(1, 2, 1, 1), "exclusive").item() == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("probability", "outputs", "sure"), [
+    ((0.9, 0.3), "independent", 0.7),
+    ((0.99, 0.97), "independent", 0.03),  # the first is chosen, which denies the second
+    ((0.97, 0.99), "independent", 0.03),
+    ((0.1, 0.3), "independent", 0.7),
+    ((0.2,), "independent", 0.8),
+    ((0.8,), "independent", 0.8),
+    ((0.1, 0.3), "exclusive", 0.6),
+    ((0.1, 0.5), "exclusive", 0.5),
+    ((0.3, 0.35), "exclusive", 0.35),
+])  # fmt: skip
+def test_confidence_is_in_what_the_hard_label_says(probability, outputs, sure):
+    found = confidence(torch.tensor(probability).reshape(1, -1, 1, 1), outputs)
+    assert found.shape == (1, 1, 1, 1) and found.item() == pytest.approx(sure)
 
 
 def test_a_pseudo_label_loss_is_zero_on_agreement_and_looks_at_kept_pixels_alone():
