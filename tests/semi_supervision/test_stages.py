@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks import unlabelled_methods
 from pipeline import base_sam, base_unet, finetune_pseudo, finetune_semi, finetune_unet, unlabelled
 from pipeline.config.params import View, load_params
 from pipeline.data import dataset
@@ -15,6 +16,7 @@ from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
+from pipeline.tasks.segmentation.unlabelled_training import Others
 from pipeline.tools.preset import compose
 from tests.interrupted import copied
 
@@ -59,8 +61,8 @@ def world(tmp_path, monkeypatch, ring):
 CELL = {"labels": 8, "replicate": 0}
 
 
-def finetune(stage, arm, module=finetune_semi, segmenter="unet", folder="./unlabelled"):
-    stage(module, segmenter=segmenter, bases="./bases", train="./cohort", extra="./extra", unlabelled=folder, arm=arm,
+def finetune(stage, arm, module=finetune_semi, segmenter="unet", folder="./unlabelled", train="./cohort"):
+    stage(module, segmenter=segmenter, bases="./bases", train=train, extra="./extra", unlabelled=folder, arm=arm,
           out=f"./{arm}", metrics=f"./{arm}.json", live=f"./live_{arm}", **CELL)  # fmt: skip
     return json.loads(Path(f"{arm}.json").read_text())
 
@@ -81,10 +83,62 @@ def test_no_mask_beyond_the_labels_is_opened(world, monkeypatch, arm, passes):
     assert not any(masked for folder, _, masked in opened if folder == "unlabelled")
     assert (told["labels"], told["unlabelled"]) == (8, 4)
     assert told["trainable_parameters"] == told["parameters"] > 0
-    assert tuple(told["forward_passes"].values()) == passes and told["vanishing"] == {"head": told["vanishing"]["head"]}
+    assert tuple(told["forward_passes"].values()) == passes and told["vanishing"] == {"head": 0}
     curves = {path.stem for path in Path(f"live_{arm}").rglob("*.tsv")}
     assert {"loss", "pseudo_label_confidence", "pseudo_label_coverage", "pseudo_label_share_head"} <= curves
     assert "pseudo_label_correctness" not in curves
+
+
+def test_of_simulated_images_the_true_masks_are_a_curve_and_nothing_more(world, ring):
+    """Weights are those of the same images as real ones, whose masks stay shut."""
+    cases = [ring(i, split="train", mask_source="simulated") for i in range(12)]
+    write_dataset(Path("phantoms"), cases, role="train", structures=STRUCTURES)
+    weights = {}
+    for cohort in ("phantoms", "cohort"):
+        folder = f"./unlabelled_{cohort}"
+        world(unlabelled, train=f"./{cohort}", source=f"./{cohort}", out=folder, **CELL)
+        finetune(world, "teacher", folder=folder, train=f"./{cohort}")
+        weights[cohort] = Path("teacher/segmenter.safetensors").read_bytes()
+        curves = {path.stem for path in Path("live_teacher").rglob("*.tsv")}
+        assert ("pseudo_label_correctness" in curves) == (cohort == "phantoms")
+    assert weights["phantoms"] == weights["cohort"]
+
+
+def test_true_masks_are_in_the_order_of_the_images(world, ring):
+    cases = [ring(i, split="train", mask_source="simulated") for i in range(4)]
+    write_dataset(Path("phantoms"), cases, role="train", structures=STRUCTURES)
+    ids = [cases[k].id for k in (2, 0, 3)]
+    found = Others(Path(), Path("phantoms"), Path(), None)._simulated(ids)
+    assert [case.id for case in found] == ids and (found[0].mask == cases[2].mask).all()
+    assert Others(Path(), Path("cohort"), Path(), None)._simulated(ids) == []
+    assert Others(Path(), Path("phantoms"), Path(), None)._simulated([*ids, "of another cohort"]) == []
+
+
+def test_the_benchmark_of_settings_opens_no_mask_beyond_the_labels_and_val(world, ring, monkeypatch):
+    cases = [ring(i, split="val" if i < 3 else "train") for i in range(12)]
+    write_dataset(Path("with_val"), cases, role="train", structures=STRUCTURES)
+    asked = {"--train": "with_val", "--segmenters": "unet", "--labels": "4", "--steps": "1", "--out": "rows"}
+    command = ["benchmark", *(word for pair in asked.items() for word in pair), "--methods"]
+    opened, decode = set(), dataset._decode_case
+
+    def watched(path, row, n_structures):
+        opened.update([row["id"]] if row.get("mask") is not None else [])
+        return decode(path, row, n_structures)
+
+    monkeypatch.setattr(dataset, "_decode_case", watched)
+    monkeypatch.setattr("sys.argv", [*command, "supervised", "mean_teacher"])
+    for _ in range(2):
+        unlabelled_methods.main()
+    rows = [json.loads(line) for line in Path("rows/rows.jsonl").read_text().splitlines()]
+    assert [row["method"] for row in rows] == ["supervised", "mean_teacher"], "what is there is not repeated"
+    assert {(row["learning_rate"], row["pseudo"], row["cases"]) for row in rows} == {(0.002, None, 3)}
+    assert opened == {*label_ids(Path("with_val"), 4, 0, 0), *(case.id for case in cases[:3])}
+    monkeypatch.setattr("sys.argv", [*command, "pseudo"])
+    with pytest.raises(InputError, match="needs --pseudo"):
+        unlabelled_methods.main()
+    monkeypatch.setattr("sys.argv", [*command, "pseudo", "--pseudo", "some/4-0", "--replicates", "0", "1"])
+    with pytest.raises(InputError, match="one value of --labels and --replicates"):
+        unlabelled_methods.main()
 
 
 @pytest.mark.parametrize("arm", ["twins", "namesakes"])
