@@ -11,6 +11,7 @@ from torch import nn
 
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Augment
+from pipeline.config.canvas import Canvas
 from pipeline.data.case import Case
 from pipeline.data.dataset import Dataset, open_dataset, read_dataset
 from pipeline.data.labels import read_labels
@@ -31,7 +32,7 @@ from pipeline.run.resume import Scratch
 from pipeline.run.stage import SCRATCH
 from pipeline.tasks.segmentation.inference import mean_dice
 
-PoolOf = Callable[[nn.Module, Sequence[Case], int, Augment], Examples]
+PoolOf = Callable[[nn.Module, Sequence[Case], Canvas, Augment], Examples]
 """Network, cases, their size in pixels, augmentation → what is trained on."""
 
 
@@ -65,7 +66,7 @@ class Others(Protocol):
         """The objective of a cell, from that of its labels alone."""
 
 
-def image_pool(network: nn.Module, cases: Sequence[Case], size: int, augmentation: Augment) -> ImagePool:
+def image_pool(network: nn.Module, cases: Sequence[Case], size: Canvas, augmentation: Augment) -> ImagePool:
     """Images, augmented anew in every batch."""
     return ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
 
@@ -180,7 +181,7 @@ def label_budget(trained_on: dict, added: Dataset) -> dict:
     }
 
 
-def _validator(cases: Sequence[Case], size: int, n_structures: int, device):
+def _validator(cases: Sequence[Case], size: Canvas, n_structures: int, device):
     """Mean Dice of a network on the validation cases; None where there are none."""
     if not cases:
         return None

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.config.canvas import Canvas
 from pipeline.config.semi_supervised import CrossPseudo, Pseudo
 from pipeline.data.dataset import open_dataset, read_dataset, read_images
 from pipeline.data.stacking import stack_masks
@@ -76,7 +77,7 @@ class Others:
             partner=lambda: self._partner(method, cell, len(structures)),
         )
 
-    def _images(self, method, size: int) -> UnlabelledImages:
+    def _images(self, method, size: Canvas) -> UnlabelledImages:
         pseudo, masks = isinstance(method, Pseudo), None
         cases = read_dataset(self.folder).cases if pseudo else read_images(self.folder)
         if not cases:
