@@ -73,8 +73,8 @@ def test_exclusive_outputs_are_trained_as_such(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_training_lowers_the_loss_and_keeps_the_cell_s_own_segmenter(name):
-    losses, objective = [], objective_of(name, steps=60)
-    train(objective, replace(RECIPE, steps=60), seed=0, device=CPU, on_step=lambda step, loss: losses.append(loss))
+    losses, objective = [], objective_of(name, steps=40)
+    train(objective, replace(RECIPE, steps=40), seed=0, device=CPU, on_step=lambda step, loss: losses.append(loss))
     assert sum(losses[-10:]) < sum(losses[:10])
     last = copied(objective.labelled.network)
     kept = objective.segmenter()
@@ -163,10 +163,12 @@ def test_nothing_that_is_kept_is_in_double_precision():
         assert not [key for key, value in objective.found.items() if value.dtype == torch.float64]
 
 
-def test_a_confidence_that_keeps_nothing_is_named_after_fifty_steps():
-    objective = objective_of("unimatch", steps=80, warmup=0.1, confidence=0.99999)
-    with pytest.raises(InputError, match=r"arms\.x\.unlabelled\.confidence.*no pixel.*50 steps.*lower it"):
-        train(objective, replace(RECIPE, steps=80, learning_rate=1e-6), seed=0, device=CPU)
+def test_a_confidence_that_keeps_nothing_is_named_after_fifty_steps(monkeypatch):
+    assert monitor.PATIENCE == 50
+    monkeypatch.setattr(monitor, "PATIENCE", 10)
+    objective = objective_of("unimatch", steps=20, warmup=0.1, confidence=0.99999)
+    with pytest.raises(InputError, match=r"arms\.x\.unlabelled\.confidence.*no pixel.*10 steps \(step 11\).*lower it"):
+        train(objective, replace(RECIPE, steps=20, learning_rate=1e-6), seed=0, device=CPU)
 
 
 @pytest.mark.parametrize("lost", [(0,), (1,), (0, 1), ()])
