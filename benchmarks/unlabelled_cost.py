@@ -92,7 +92,7 @@ def main() -> None:
     for title, objective in objectives.items():
         passes = {"with_gradient": recipe.batch, "without_gradient": 0}
         if hasattr(objective, "passes"):
-            passes = objective.passes(recipe.batch)
+            passes = objective.passes([STEPS], recipe.batch)
         step = statistics.median(seconds[title])
         each = step / sum(passes.values())
         row = {"method": title, "seconds_per_step": round(step, 3), **passes, "seconds_per_image": round(each, 4)}

@@ -1,13 +1,13 @@
 """Which settings of the methods with unlabelled images are worth a grid? Promptless, on val, for equal steps.
 
     python -m benchmarks.unlabelled_methods --train data/cohorts/train/hc18 --segmenters unet sam_lite0 --labels 10 \
-        --methods supervised unimatch "{method: unimatch, batch_norm: apart}" --steps 300 --out results/methods
+        --methods supervised unimatch "{method: unimatch, batch_norm: joint}" --steps 300 --out results/methods
 
 The first segmenter is trained on n labels, with the other images of the train split where a method uses them; no mask
-of these is read. The second is its partner in *cross_pseudo*. ``pseudo`` reads ``--pseudo``, a folder of the stage
-`pseudo_label` for the same labels and replicate. Scores are means over val cases at native resolution; no test case is
-opened. A row is added to ``rows.jsonl`` when it is done, and one that is there is not repeated. Several structures have
-their own scores.
+but those of the n labels and of val is read. The second is its partner in *cross_pseudo*. ``pseudo`` reads
+``--pseudo``, a folder of the stage `pseudo_label` for the same labels and replicate, of which then one is to be named.
+Scores are means over val cases at native resolution; no test case is opened. A row is added to ``rows.jsonl`` when it
+is done, and one that is there is not repeated. Several structures have their own scores.
 """
 
 import argparse
@@ -26,18 +26,21 @@ from benchmarks.segmenters import scores_of
 from pipeline.config.params import load_params
 from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.data.dataset import read_dataset, read_images
-from pipeline.data.labels import label_subset
+from pipeline.data.labels import read_labels
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import names
 from pipeline.imaging.letterbox import letterbox
 from pipeline.learning.loop import train
-from pipeline.learning.recipe import Recipe
 from pipeline.learning.segmentation import ImagePool, Segmentation
 from pipeline.networks.kinds import kind_named
 from pipeline.run import seeds
 from pipeline.run.compute import setup
+from pipeline.run.errors import InputError
 from pipeline.semi_supervision.choice import semi_supervised
 from pipeline.semi_supervision.views import UnlabelledImages
+from pipeline.tasks.segmentation.finetuning import recipe_of
+
+SUPERVISED = "supervised"
 
 
 class Trainings:
@@ -49,8 +52,13 @@ class Trainings:
         self.settings = {name: self._sized(self.config.segmenters[name]) for name in args.segmenters}
         self.own, self.partner = args.segmenters[0], args.segmenters[-1]
         self.size = self.settings[self.own].base.image_size
-        dataset = read_dataset(args.train, splits=["train", "val"])
-        self.structures, self.labelled, self.val = dataset.structures, dataset.split("train"), dataset.split("val")
+        dataset = read_dataset(args.train, splits=["val"])
+        self.structures, self.val = dataset.structures, dataset.cases
+        if args.pseudo and max(len(args.labels), len(args.replicates)) > 1:
+            raise InputError("--pseudo holds masks of one label subset; give one value of --labels and --replicates")
+        asked = {self._method(text).method for text in args.methods if text != SUPERVISED}
+        if "pseudo" in asked and not args.pseudo:
+            raise InputError("method 'pseudo' needs --pseudo, a folder of the stage `pseudo_label`")
         self.augmentation = self.config.augment if args.augment == "standard" else self.config.strong_augment
 
     def _sized(self, settings):
@@ -95,27 +103,30 @@ class Trainings:
             "batch": self.args.batch or self.settings[self.own].batch,
             "image_size": self.size,
             "augment": self.args.augment,
+            "learning_rate": self.settings[self.own].learning_rate,
+            "ema_decay": self.settings[self.own].ema_decay,
+            "pseudo": self.args.pseudo and self.args.pseudo.name,
         }
 
     def scores(self, n: int, replicate: int, steps: int, text: str) -> dict[str, float]:
         """Means over the val cases after one training, and its processor seconds."""
-        cases = label_subset(self.labelled, n, replicate, self.config.seed)
+        cases = read_labels(self.args.train, n, replicate, self.config.seed)
         pool = ImagePool(stack_images(cases, self.size), stack_masks(cases, self.size), self.augmentation)
         seed = seeds.derive(self.config.seed, "finetune", n, replicate)
         objective = Segmentation(self._built(self.own, seed), pool, len(self.structures), lambda step: range(n))
-        if text != "supervised":
+        if text != SUPERVISED:
             method = self._method(text)
             objective = semi_supervised(
                 objective, self._others({case.id for case in cases}, method), method,
                 steps=steps, names=names(self.structures), key="--methods",
                 partner=lambda: self._built(self.partner, seed + 1),
             )  # fmt: skip
-        recipe = replace(Recipe.of(self.settings[self.own]), steps=steps)
+        recipe = replace(recipe_of(self.settings[self.own], f"segmenters.{self.own}", objective), steps=steps)
         recipe = replace(recipe, batch=self.args.batch or recipe.batch)
         start = time.process_time()
         network = train(objective, recipe, seed=seed, device=self.device)
         seconds = time.process_time() - start
-        network = network if text == "supervised" else objective.segmenter()
+        network = network if text == SUPERVISED else objective.segmenter()
         scores = scores_of(network.eval(), self.val, self.size, self.structures, self.config.task)
         return {**scores, "cases": len(self.val), "cpu_s": round(seconds)}
 
@@ -125,7 +136,7 @@ def main() -> None:
     parser.add_argument("--params", type=Path, default=Path("params.yaml"))
     parser.add_argument("--train", type=Path, required=True)
     parser.add_argument("--segmenters", nargs="+", required=True)
-    parser.add_argument("--methods", nargs="+", default=["supervised"], help="names, or mappings with options")
+    parser.add_argument("--methods", nargs="+", default=[SUPERVISED], help="names, or mappings with options")
     parser.add_argument("--labels", type=int, nargs="+", default=[10])
     parser.add_argument("--replicates", type=int, nargs="+", default=[0])
     parser.add_argument("--pseudo", type=Path)

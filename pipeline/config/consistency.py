@@ -13,7 +13,8 @@ from pipeline.config.set_sizes import too_few
 RESERVED = {"synthetic", "training", "oracle_box"}
 """Keys that stand beside the cohorts in ``results/metrics.json``."""
 
-
+TRAINED_ALIKE = ("steps", "batch", "learning_rate", "weight_decay", "warmup_steps", "mixed_precision")
+"""Of two networks that teach each other: what one training has once."""
 PHANTOMS = "data/raw/phantom/"
 """Where the stage `phantom` writes, by ``dvc.yaml``."""
 TWO_STRUCTURES = {
@@ -81,6 +82,20 @@ def _networks(config) -> Iterator[str]:
             yield (
                 f"{key}.networks are of {' and '.join(told)} px "
                 "(segmenters.*.base.image_size); two networks that teach each other see images of one size"
+            )
+        yield from _one_recipe(key, {name: known[name] for name in networks if name in known})
+
+
+def _one_recipe(key: str, networks: dict[str, object]) -> Iterator[str]:
+    """Two networks that teach each other are trained in one loop, by the recipe of the cell's own."""
+    if len(networks) < 2:
+        return
+    (first, own), (second, other) = networks.items()
+    for option in TRAINED_ALIKE:
+        if (one := getattr(own, option)) != (another := getattr(other, option)):
+            yield (
+                f"{key}.networks are trained together, and segmenters.{first}.{option} is {one}, "
+                f"segmenters.{second}.{option} {another}; set both to one value"
             )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from pipeline.config.canvas import canvas
-from pipeline.config.section import NonNegative, Outputs, Positive, PositiveFloat, Precision, Section
+from pipeline.config.section import NonNegative, Outputs, Positive, PositiveFloat, Precision, Section, Share
 from pipeline.run.errors import InputError
 
 MASK_TOKENS = 4
@@ -94,6 +94,8 @@ class Tuning(Section):
     """How long and how fast a segmenter is fine-tuned, and on what.
 
     outputs: independent, a sigmoid a structure; or exclusive, one softmax over background and structures.
+    ema_decay: largest decay of the weights' moving average, which is then what is kept; 0 keeps the last weights. Of
+    methods with a teacher, an average with a decay of its own, it does not apply.
     """
 
     outputs: Outputs = "independent"
@@ -103,6 +105,7 @@ class Tuning(Section):
     learning_rate: PositiveFloat
     weight_decay: NonNegative
     warmup_steps: Annotated[int, Field(ge=0)]
+    ema_decay: Share = 0.0
 
 
 class Sam(Tuning):

@@ -23,13 +23,14 @@ class Ramped(Section):
 
     ``weight``: of the loss without labels, beside that on the labels. ``warmup``: share of the steps on labels alone.
     ``ramp``: share of the steps over which the weight then rises, as exp(-5 (1 - t)²) (Laine & Aila 2017).
-    ``batch_norm``: whether batches with and without labels are normalised as one (joint) or each by itself (apart).
+    ``batch_norm``: whether batches with and without labels are normalised each by itself (apart), with running
+    statistics of those with labels, or as one (joint).
     """
 
     weight: PositiveFloat = 1.0
     warmup: Share = 0.1
     ramp: Share = 0.2
-    batch_norm: Literal["joint", "apart"] = "joint"
+    batch_norm: Literal["joint", "apart"] = "apart"
 
     @model_validator(mode="after")
     def _ends(self):
@@ -83,8 +84,8 @@ class CrossPseudo(Ramped):
     """Two networks, each trained by the labels and by the other's pseudo-labels (Chen et al. 2021).
 
     ``networks``: names of two segmenters. In a cell of one of them the other is its partner, and only its own network
-    is kept. ``partner_seed``: above 0 the partner's random weights are others than those it has as a segmenter of its
-    own, so that both may have one name. ``targets``: hard, the other's class map; or soft, its probabilities, by Dice
+    is kept. ``partner_seed``: of the partner's random weights, which are others than those it has as a segmenter of its
+    own; above 0 both may have one name. ``targets``: hard, the other's class map; or soft, its probabilities, by Dice
     alone, as in the published code of arXiv 2503.17057. ``contrast``: null for none.
     """
 

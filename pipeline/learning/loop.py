@@ -1,4 +1,5 @@
-"""The training loop of every network: fixed steps, fixed schedule, batches that are functions of (seed, step).
+"""The training loop of every network: fixed steps, fixed schedule, batches and dropout that are functions of
+(seed, step).
 
 Started by ``torchrun`` or ``accelerate launch`` the processes share each batch, and the averaged gradient is that of
 one process.
@@ -13,7 +14,8 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from pipeline.learning.objective import Batch, Following, Objective
+from pipeline.learning.average import Average
+from pipeline.learning.objective import Batch, Following, Objective, Several
 from pipeline.learning.recipe import Recipe
 from pipeline.run import seeds
 from pipeline.run.resume import Scratch
@@ -56,12 +58,13 @@ def train(
         log.info("%d processes share each batch", accelerator.num_processes)
     network = objective.network.to(accelerator.device).train()
     trained = [weight for weight in network.parameters() if weight.requires_grad]
+    clipped = objective.clipped if isinstance(objective, Several) else [network]
     # None, not False: without the fused kernel torch is to choose.
     fused = recipe.fused or None
     optimizer = torch.optim.AdamW(trained, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=fused)
-    ema = moving_average(trained, recipe.ema_decay) if recipe.ema_decay else None
+    average = Average(network, recipe.ema_decay, recipe.ema_power) if recipe.ema_decay else None
     memory = objective.memory.to(accelerator.device) if isinstance(objective, Following) else None
-    kept = {"optimizer": optimizer, "ema": ema, "scaler": accelerator.scaler, "memory": memory}
+    kept = {"optimizer": optimizer, "average": average, "scaler": accelerator.scaler, "memory": memory}
     kept = {name: part for name, part in kept.items() if part is not None}
     losses: list[float] = []
     curves: list[dict[str, float]] = []
@@ -75,20 +78,21 @@ def train(
             if memory is not None:
                 on_curves(step, curves[step])
             on_step(step, loss)
-    if ema:
-        ema.to(accelerator.device)
     model, stepper = accelerator.prepare(torch.compile(network) if recipe.compile else network, optimizer)
 
     def batch_of(step: int) -> Batch:
         return objective.batch(step, recipe.batch, seeds.torch_generator(seed, "batch", step), share)
 
     steps = range(len(losses), recipe.steps)
-    with recipe.within_memory():
+    # Dropout draws from torch's global generators, which are the caller's again afterwards.
+    forked = torch.random.fork_rng([accelerator.device] if accelerator.device.type == "cuda" else [])
+    with recipe.within_memory(), forked:
         # On the CPU a second thread would only take from the network's.
         for step, batch in zip(steps, made_ahead(batch_of, steps, ahead=device.type != "cpu"), strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate(step)
             optimizer.zero_grad(set_to_none=True)
+            torch.manual_seed(seeds.derive(seed, "step", step, accelerator.process_index))
             total = torch.zeros((), device=accelerator.device)
             for number, part in enumerate(parts_of(batch, recipe.accumulate, accelerator.device), start=1):
                 # Gradients travel between processes once a step, with the last part.
@@ -99,10 +103,12 @@ def train(
             losses.append(float(accelerator.reduce(total, "mean")))
             if not math.isfinite(losses[-1]):
                 raise recipe.diverged(losses[-1], step, str(scratch.folder) if scratch else "")
-            accelerator.clip_grad_norm_(trained, 1.0)
+            accelerator.unscale_gradients()
+            for part in clipped:
+                nn.utils.clip_grad_norm_(part.parameters(), 1.0)
             stepper.step()
-            if ema:
-                ema.step(trained)
+            if average:
+                average.step()
             if memory is not None:
                 curves.append(dict(objective.after_step(step)))
                 on_curves(step, curves[-1])
@@ -114,7 +120,7 @@ def train(
             validates = validate and done * VALIDATIONS // recipe.steps > step * VALIDATIONS // recipe.steps
             shows = on_preview and recipe.preview_every and (done % recipe.preview_every == 0 or done == recipe.steps)
             if validates or shows:
-                with looked_at(network, ema, trained), accelerator.autocast():
+                with looked_at(network, average), accelerator.autocast():
                     if validates:
                         # A numpy number could not be read back by ``Scratch.load``.
                         score = float(validate(network))
@@ -133,29 +139,18 @@ def train(
     if best:
         log.info("best of %d validations: %.4f after %d steps", VALIDATIONS, best["score"], best["step"])
         network.load_state_dict(best["network"], strict=False)
-    elif ema:
-        ema.copy_to(trained)
+    elif average:
+        average.copy()
     return network.eval()
 
 
-def moving_average(trained: Sequence[nn.Parameter], decay: float):
-    """Exponential moving average with decay β_t = min(decay, 1 - (1 + t)^(-2/3)) at step t."""
-    from diffusers.training_utils import EMAModel
-
-    return EMAModel(trained, decay=decay, use_ema_warmup=True, inv_gamma=1.0, power=2 / 3)
-
-
 @contextmanager
-def looked_at(network: nn.Module, ema, trained: Sequence[nn.Parameter]) -> Iterator[None]:
+def looked_at(network: nn.Module, average: Average | None) -> Iterator[None]:
     """The network in evaluation mode, under its averaged weights where there is an average."""
-    if ema:
-        ema.store(trained)
-        ema.copy_to(trained)
-    network.eval()
-    yield
-    network.train()
-    if ema:
-        ema.restore(trained)
+    with average.in_place() if average else nullcontext():
+        network.eval()
+        yield
+        network.train()
 
 
 def changing(network: nn.Module, copy: bool = False) -> dict[str, Tensor]:

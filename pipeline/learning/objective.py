@@ -1,6 +1,6 @@
 """What a training is for: a network, the batch of a step, and the loss of it. One small class per objective."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -32,6 +32,14 @@ class Objective(Protocol):
             model: ``network`` as it is called in training: compiled, in the training's precision, of several processes.
             batch: on the network's device.
         """
+
+
+@runtime_checkable
+class Several(Protocol):
+    """An objective whose network is several that are trained together."""
+
+    clipped: Sequence[nn.Module]
+    """Its parts, each with a gradient of its own to be clipped, so that none slows another down."""
 
 
 @runtime_checkable

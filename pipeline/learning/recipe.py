@@ -29,7 +29,8 @@ class Recipe:
 
     batch: cases of a step, shared by all processes. accumulate: parts a process computes its share in, for less memory.
     schedule: (step, steps, warmup_steps) → share of ``learning_rate``. fused: AdamW in one kernel.
-    ema_decay: largest decay of the weights' moving average, which is then what training returns; None for none.
+    ema_decay: largest decay of the weights' moving average, which is then what training returns; None or 0 for none.
+    ema_power: how fast the decay rises to it, see :class:`pipeline.learning.average.Average`.
     preview_every: steps between previews, which come after the last step too; 0 for none.
     key: what stands before the names of options in messages: the section of ``params.yaml`` and a dot.
     """
@@ -45,6 +46,7 @@ class Recipe:
     fused: bool = True
     compile: bool = False
     ema_decay: float | None = None
+    ema_power: float = 2 / 3
     checkpoint_every: int = 100
     preview_every: int = 0
     key: str = ""

@@ -17,6 +17,8 @@ from pipeline.semi_supervision.teacher import Taught
 class MeanTeacher(Taught):
     """Keeps the teacher."""
 
+    PASSES = (2, 1)
+
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
         self.network = Parts(self.labelled.network, self.method.batch_norm == "joint")
@@ -26,7 +28,7 @@ class MeanTeacher(Taught):
         _, weak, truth = self.unlabelled.draw(count, generator)
         return weak, self.unlabelled.strengthen(weak, generator), truth
 
-    def loss(
+    def beside(
         self, model: nn.Module, images: Tensor, masks: Tensor, ramp: Tensor, weak: Tensor, strong: Tensor, truth: Tensor
     ) -> Tensor:
         count = len(images)
@@ -39,6 +41,3 @@ class MeanTeacher(Taught):
         self.note(masks, pseudo, torch.ones_like(sure), sure, truth)
         labelled = self.labelled.loss_of(sliced(outputs, slice(count)), masks)
         return labelled + ramp.mean() * self.method.weight * away
-
-    def passes(self, batch: int) -> dict[str, int]:
-        return {"with_gradient": 2 * batch, "without_gradient": batch}

@@ -33,41 +33,50 @@ class Monitor(nn.Module):
         self.register_buffer("empty", torch.zeros((), dtype=torch.long))
         self.register_buffer("low", torch.zeros(len(names), dtype=torch.long))
         self.register_buffer("alarms", torch.zeros(len(names), dtype=torch.long))
-        self.register_buffer("labelled", torch.zeros(len(names), dtype=torch.float64))
+        self.register_buffer("labelled", torch.zeros(len(names)))
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
 
-    def look(self, labels: Tensor, pseudo: Tensor, kept: Tensor, sure: Tensor) -> dict[str, Tensor]:
+    def look(
+        self, labels: Tensor, pseudo: Tensor | None = None, kept: Tensor | None = None, sure: Tensor | None = None
+    ) -> dict[str, Tensor]:
         """What :meth:`after_step` is given of a batch, as means over the images of this process.
 
         Args:
-            labels: float [B, K, S, S], labelled masks. pseudo: the same of pseudo-labels. kept: float [B, 1, S, S], the
-                pixels that count. sure: float [B, 1, S, S], the confidence.
+            labels: float [B, K, H, W], labelled masks.
+            pseudo: float [M, B, K, H, W], pseudo-labels of M networks; None in a step without, as are the others.
+            kept: float [B, 1, H, W], the pixels that count. sure: float [B, 1, H, W], the confidence.
         """
-        return {
-            "labelled_share": labels.mean(dim=(0, 2, 3)),
-            "share": (pseudo * kept).mean(dim=(0, 2, 3)),
+        labelled = {"labelled_share": labels.mean(dim=(0, 2, 3))}
+        if pseudo is None:
+            return labelled
+        return labelled | {
+            "share": (pseudo * kept).mean(dim=(1, 3, 4)),
             "coverage": kept.mean(),
             "confidence": sure.mean(),
         }
 
-    def after_step(self, step: int, found: Mapping[str, Tensor], active: bool) -> dict[str, float]:
-        """Curves of a step; every process gives its own means and gets those of all.
+    def after_step(self, step: int, found: Mapping[str, Tensor]) -> dict[str, float]:
+        """Curves of a step, none of one without pseudo-labels; every process gives its own means and gets those of all.
 
         Args:
-            active: whether the pseudo-labels were trained on in this step.
+            found: what :meth:`look` gave.
 
         Raises:
             InputError: fifty steps in a row kept no pixel.
         """
-        found = {name: processes.mean(value.detach().double()) for name, value in found.items()}
+        found = {name: processes.mean(value.detach().float()) for name, value in found.items()}
+        if "share" in found:
+            # A structure is lost where one of the networks has lost it: the others learn from that one.
+            found["share"] = found["share"].amin(dim=0)
         self.seen += 1
         self.labelled += (found["labelled_share"] - self.labelled) / self.seen
+        if "share" not in found:
+            return {}
         curves = {"pseudo_label_coverage": float(found["coverage"])}
         curves["pseudo_label_confidence"] = float(found["confidence"])
         for name, share in zip(self.names, found["share"].tolist(), strict=True):
             curves[f"pseudo_label_share_{name}"] = share
-        if active:
-            self._alarm(step, found)
+        self._alarm(step, found)
         return curves
 
     def _alarm(self, step: int, found: Mapping[str, Tensor]) -> None:

@@ -24,16 +24,13 @@ class Pseudo(SemiSupervised):
         _, images, masks = self.unlabelled.draw(count, generator)
         return images, masks
 
-    def loss(self, model: nn.Module, images: Tensor, masks: Tensor, ramp: Tensor, other: Tensor, found: Tensor):
+    def beside(self, model: nn.Module, images: Tensor, masks: Tensor, ramp: Tensor, other: Tensor, found: Tensor):
         count = len(images)
         outputs = model(images, other)
         target = one_hot(found, self.n_structures)
         sure = torch.ones_like(target[:, :1])
-        self.found = self.monitor.look(one_hot(masks, self.n_structures), target, sure, sure)
+        self.found = self.monitor.look(one_hot(masks, self.n_structures), target[None], sure, sure)
         unlabelled = pseudo_label_loss(
             sliced(outputs, slice(count, None)), target, self.outputs, weights=self.loss_weights
         )
         return self.labelled.loss_of(sliced(outputs, slice(count)), masks) + self.method.weight * unlabelled
-
-    def passes(self, batch: int) -> dict[str, int]:
-        return {"with_gradient": 2 * batch, "without_gradient": 0}

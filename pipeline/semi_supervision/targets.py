@@ -22,11 +22,13 @@ def hard_labels(probability: Tensor, outputs: Outputs) -> Tensor:
 def confidence(probability: Tensor, outputs: Outputs) -> Tensor:
     """float [B, K, H, W] → float [B, 1, H, W]: how sure a network is of what it says of a pixel.
 
-    Independent: of its decisions on each structure the least sure, from 0.5 on. Exclusive: the largest probability,
-    the background's among them.
+    Independent: the least probability, over structures, of what :func:`hard_labels` say of each: from 0.5 on of one
+    structure, and lower where two are likely and one of them is left out. Exclusive: the largest probability, the
+    background's among them: from 1 / (K + 1) on.
     """
     if outputs == "independent":
-        return torch.maximum(probability, 1 - probability).amin(dim=1, keepdim=True)
+        chosen = hard_labels(probability, outputs) > 0
+        return torch.where(chosen, probability, 1 - probability).amin(dim=1, keepdim=True)
     background = 1 - probability.sum(dim=1, keepdim=True)
     return torch.maximum(probability.amax(dim=1, keepdim=True), background)
 

@@ -11,16 +11,20 @@ from pipeline.semi_supervision.objective import SemiSupervised
 
 def teacher_of(network: nn.Module, decay: float) -> AveragedModel:
     """θ' ← α θ' + (1 − α) θ after every step, α = min(decay, 1 − 1 / (1 + t)) with t past steps, as in mean teacher
-    (Tarvainen & Valpola 2017); batch statistics are the student's own. In evaluation mode.
+    (Tarvainen & Valpola 2017); of running statistics the same average. In evaluation mode.
     """
-    teacher = AveragedModel(
-        network, avg_fn=lambda old, new, past: old + (new - old) * (1 - min(decay, 1 - 1 / (1 + float(past))))
-    )
-    return teacher.requires_grad_(False).eval()
+
+    def averaged(old: Tensor, new: Tensor, past: Tensor) -> Tensor:
+        # A count of batches is no number to average.
+        return old + (new - old) * (1 - min(decay, 1 - 1 / (1 + float(past)))) if old.is_floating_point() else new
+
+    return AveragedModel(network, avg_fn=averaged, use_buffers=True).requires_grad_(False).eval()
 
 
 class Taught(SemiSupervised):
     """An objective whose targets an average of the segmenter's past weights makes; the average is what is kept."""
+
+    averages = True
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -36,4 +40,7 @@ class Taught(SemiSupervised):
         return super().after_step(step)
 
     def segmenter(self) -> nn.Module:
-        return self.teacher.module
+        """The trained segmenter with the teacher's weights: of the teacher itself nothing counts as trained, and a kind
+        of segmenter may save what was trained alone."""
+        self.labelled.network.load_state_dict(self.teacher.module.state_dict())
+        return self.labelled.network

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from pipeline.semi_supervision.batch_norm import untracked
 from pipeline.semi_supervision.targets import confidence, hard_labels, joined, pseudo_label_loss, sliced
 from pipeline.semi_supervision.teacher import Taught
 from pipeline.semi_supervision.views import rectangles
@@ -16,6 +17,8 @@ from pipeline.semi_supervision.views import rectangles
 
 class UniMatch(Taught):
     """Keeps the teacher."""
+
+    PASSES = (3, 2)
 
     def __init__(self, *args, **options):
         super().__init__(*args, **options)
@@ -35,7 +38,7 @@ class UniMatch(Taught):
         spared = torch.rand(count, generator=generator) >= self.method.feature_dropout
         return *views, truth, torch.where(spared, -1, seeds)
 
-    def loss(
+    def beside(
         self, model: nn.Module, images: Tensor, masks: Tensor, ramp: Tensor,
         weak: Tensor, pasted: Tensor, within_a: Tensor, strong_a: Tensor, within_b: Tensor, strong_b: Tensor,
         truth: Tensor, drop: Tensor,
@@ -57,35 +60,43 @@ class UniMatch(Taught):
     def _hard(self, probability: Tensor) -> Tensor:
         return hard_labels(probability, self.outputs)
 
-    def passes(self, batch: int) -> dict[str, int]:
-        return {"with_gradient": 3 * batch, "without_gradient": 2 * batch}
-
 
 class Student(nn.Module):
-    """A segmenter on labelled images and two strong views, whose features are dropped; see ``Parts``."""
+    """A segmenter on labelled images and two strong views, whose features are dropped.
+
+    Joint: all are encoded as one batch, whose running statistics are kept; dropped features are decoded by themselves.
+    Else labelled images go first, whose statistics are kept, and the views then. No dropped feature is in a running
+    statistic.
+    """
 
     def __init__(self, network: nn.Module, joint: bool):
         super().__init__()
         self.inner, self.joint = network, joint
 
-    def forward(self, images: Tensor, first: Tensor, second: Tensor, drop: Tensor):
-        """Outputs of the three as of one batch.
+    def forward(self, images: Tensor, first: Tensor | None = None, second: Tensor | None = None, drop=None):
+        """Outputs of the three as of one batch; of labelled images alone where there are no others.
 
         Args:
             drop: int64 [B], a seed for each unlabelled image, or -1 to keep all its channels.
         """
+        if first is None:
+            return self.inner(images)
+        count, views = len(images), torch.cat([first, second])
         if self.joint:
-            return self._decoded(torch.cat([images, first, second]), drop, len(images))
-        return joined([self.inner(images), self._decoded(torch.cat([first, second]), drop, 0)])
+            features = self.inner.encode(torch.cat([images, views]))
+            labelled = self.inner.decode([level[:count] for level in features])
+            features = [level[count:] for level in features]
+        else:
+            labelled = self.inner(images)
+            with untracked(self.inner):
+                features = self.inner.encode(views)
+        with untracked(self.inner):
+            return joined([labelled, self.inner.decode([_dropped(one, drop, i) for i, one in enumerate(features)])])
 
-    def _decoded(self, images: Tensor, drop: Tensor, whole: int):
-        features = self.inner.encode(images)
-        return self.inner.decode([_dropped(level, drop, whole, i) for i, level in enumerate(features)])
 
-
-def _dropped(features: Tensor, drop: Tensor, whole: int, level: int) -> Tensor:
-    """Features [N + 2 B, C, h, w] with the channels of the last 2 B images dropped: a random half of each of the first
-    B, the other half of each of the second B, what stays doubled. The first ``whole`` = N stay as they are."""
+def _dropped(features: Tensor, drop: Tensor, level: int) -> Tensor:
+    """Features [2 B, C, h, w] with channels dropped: a random half of each of the first B images, the other half of
+    each of the second B, what stays doubled."""
     channels = features.shape[1]
     if not channels:
         return features
@@ -98,5 +109,5 @@ def _dropped(features: Tensor, drop: Tensor, whole: int, level: int) -> Tensor:
     kept = torch.stack(kept)
     # A channel that is not kept in one view is in the other; where none is dropped, both keep all.
     other = torch.where(drop.cpu()[:, None] < 0, kept, 2 - kept)
-    scale = torch.cat([torch.ones(whole, channels), kept, other]).to(features)
+    scale = torch.cat([kept, other]).to(features)
     return features * scale[:, :, None, None]

@@ -43,7 +43,8 @@ def test_it_says_what_is_compared_and_with_which_network(made):
     text = text_of(made[1])
     assert "What are unlabelled images worth?" in text and 'href="#unlabelled"' in made[1]
     assert "Two networks are trained in the arms dual, both; predictions are those of the cell's own network" in text
-    assert "among all pairs of arms of one cohort, model, and number of labels (15 pairs)" in text
+    assert "of one cohort, model, and number of labels are corrected (Holm) in two families" in text
+    assert "arms against real (5 here), and all other pairs (10)" in text
     # Both cohorts, both models; a control is in the other tables alone.
     sections = re.search(r'<section id="unlabelled">.*?</section>', made[1], re.DOTALL)[0]
     assert sections.count("<details") == 4 and "warped" not in sections

@@ -180,6 +180,10 @@ class World:
         config["arms"] = self.arms
         config["assemble"]["generous_labels"] = max(self.labels)
         arms = {name: Arm(**one) for name, one in self.arms.items()}
+        if any(one.networks for one in arms.values()):
+            # Networks that teach each other have one recipe.
+            alike = {key: config["segmenters"]["sam"][key] for key in ("steps", "batch", "warmup_steps")}
+            config["segmenters"]["unet"] |= alike
         segmenters = {name: SimpleNamespace(**one) for name, one in config["segmenters"].items()}
         kinds = kinds_of(SimpleNamespace(**config["grid"]), arms, segmenters)
         config["kinds"] = {kind: list(names) for kind, names in kinds}

@@ -65,6 +65,22 @@ def test_parts_of_a_batch_give_the_gradient_of_the_whole():
     torch.testing.assert_close(whole.state_dict(), parts.state_dict(), rtol=1e-4, atol=1e-5)
 
 
+def test_networks_trained_together_are_clipped_each_by_itself():
+    """A partner with a gradient a million times as large changes nothing."""
+
+    class Two(Line):
+        def __init__(self):
+            super().__init__()
+            own = self.network
+            self.network = nn.ModuleList([own, nn.Linear(1, 1)])
+            self.clipped = list(self.network)
+
+        def loss(self, model, x, y):
+            return ((model[0](x) - y) ** 2).mean() + 1e6 * ((model[1](x) - y) ** 2).mean()
+
+    assert equal(train_line(Two())[0].state_dict(), train_line().state_dict())
+
+
 def test_an_average_lies_behind_the_weights_and_is_what_is_looked_at():
     seen = {}
     averaged = train_line(changes={"ema_decay": 0.9, "preview_every": 20}, on_preview=lambda step, network: seen.update(
@@ -74,6 +90,67 @@ def test_an_average_lies_behind_the_weights_and_is_what_is_looked_at():
     last = train_line()
     assert not equal(averaged.state_dict(), last.state_dict())
     torch.testing.assert_close(averaged.state_dict(), last.state_dict(), rtol=0.1, atol=0.1)
+
+
+class Dropping(Line):
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.Linear(1, 1), nn.Dropout(0.5))
+
+
+def test_dropout_is_a_function_of_seed_and_step(tmp_path):
+    """So that a resumed training is exact, and what is drawn before and after it does not matter."""
+    whole, scratch = train_line(Dropping()), Scratch(tmp_path, "line", [])
+    with pytest.raises(Killed):
+        train_line(Dropping(), scratch=scratch, on_step=kill_at(37))
+    start = Dropping()
+    torch.manual_seed(5)
+    resumed = train_line(start, scratch=scratch)
+    assert equal(whole.state_dict(), resumed.state_dict())
+    assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
+    assert not equal(whole.state_dict(), train(Dropping(), LINE, seed=1, device=CPU).state_dict())
+
+
+class Normed(Line):
+    """The same on points of which a batch norm takes the mean and the spread."""
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 1))
+
+
+def test_running_statistics_are_averaged_with_the_weights(tmp_path):
+    """By hand, also after an interruption; counts of batches are the last ones."""
+    changes, seen, objective = {"ema_decay": 0.7, "ema_power": 1.0}, [], Normed()
+    train_line(objective, changes, on_step=lambda step, loss: seen.append(copied(objective.network)))
+    wanted = seen[0]
+    for step, state in enumerate(seen):
+        new = 1 - min(0.7, 1 - 1 / (1 + step))
+        wanted = {name: value + new * (state[name] - value) for name, value in wanted.items()}
+    wanted["0.num_batches_tracked"] = torch.tensor(40)
+    found = objective.network.state_dict()
+    torch.testing.assert_close(dict(found), wanted)
+    assert not torch.allclose(found["0.running_mean"], seen[-1]["0.running_mean"])
+    scratch = Scratch(tmp_path, "line", [])
+    with pytest.raises(Killed):
+        train_line(Normed(), changes, scratch=scratch, on_step=kill_at(37))
+    assert equal(found, train_line(Normed(), changes, scratch=scratch).state_dict())
+
+
+def test_the_average_is_that_of_diffusers_bit_for_bit():
+    from diffusers.training_utils import EMAModel
+
+    from pipeline.learning.average import Average
+
+    network = Line().network
+    ours, theirs = Average(network, 0.9, 2 / 3), EMAModel(network.parameters(), decay=0.9, use_ema_warmup=True)
+    for step in range(60):
+        with torch.no_grad():
+            network.weight.add_(0.1 * step)
+        ours.step()
+        theirs.step(network.parameters())
+    theirs.copy_to(network.parameters())
+    assert equal(network.state_dict(), ours.averages)
 
 
 def test_the_best_weights_are_kept_not_the_last():

@@ -97,7 +97,7 @@ def train_semi(method: str, **options) -> dict:
     losses, coverage = [], []
 
     def on_curves(step, found):
-        coverage.append(found["pseudo_label_coverage"])
+        coverage.append(found.get("pseudo_label_coverage", 0.0))
 
     train_alone(objective, Recipe(5, 6, 2e-3, warmup_steps=2), seed=0, device=CPU,
                 on_step=lambda step, loss: losses.append(loss), on_curves=on_curves)  # fmt: skip

@@ -4,46 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pydantic import TypeAdapter
 
-from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.learning.loop import train
-from pipeline.learning.recipe import Recipe
 from pipeline.run.errors import InputError
 from pipeline.run.resume import Scratch
-from pipeline.semi_supervision.choice import semi_supervised
-from tests.interrupted import Killed, equal, kill_at
-from tests.semi_supervision.tiny import Tiny, labelled, unlabelled
-
-CPU = torch.device("cpu")
-RECIPE = Recipe(12, 4, 0.01, warmup_steps=0, checkpoint_every=4, key="segmenters.tiny.")
-DUAL = {"method": "cross_pseudo", "networks": ["tiny", "other"]}
-METHODS = {
-    "pseudo": {"method": "pseudo"},
-    "mean_teacher": {"method": "mean_teacher"},
-    "unimatch": {"method": "unimatch", "confidence": 0.5},
-    "cross_pseudo": DUAL,
-    "as_published": DUAL | {"targets": "soft", "contrast": None, "weight": 0.1},
-}
-
-
-def method_of(name, **changes):
-    return TypeAdapter(UnlabelledUse).validate_python(METHODS[name] | changes)
-
-
-def objective_of(name, steps=12, n_structures=1, truth=None, **changes):
-    """The objective of a method on tiny networks and discs; of pseudo-labels the true masks."""
-    truth = name == "pseudo" if truth is None else truth
-    names = [f"structure_{k}" for k in range(1, n_structures + 1)]
-    return semi_supervised(
-        labelled(Tiny(0, n_structures), n_structures=n_structures), unlabelled(truth=truth), method_of(name, **changes),
-        steps=steps, names=names, key="arms.x.unlabelled", partner=lambda: Tiny(1, n_structures),
-    )  # fmt: skip
-
-
-def batch_at(objective, step, count=4):
-    """The batch of a step, of the same cases and views in every step."""
-    return objective.batch(step, count, torch.Generator().manual_seed(3), slice(None))
+from pipeline.semi_supervision import monitor
+from pipeline.tasks.segmentation.finetuning import recipe_of
+from tests.interrupted import Killed, copied, equal, kill_at
+from tests.semi_supervision.made import CPU, METHODS, RAMPED, RECIPE, TAUGHT, batch_at, objective_of
+from tests.semi_supervision.tiny import Normed, Tiny, labelled
 
 
 def gradients(objective, step):
@@ -55,10 +24,8 @@ def gradients(objective, step):
             objective.network.named_parameters()}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", RAMPED)
 def test_in_the_warm_up_the_loss_is_that_of_the_labels(name):
-    if name == "pseudo":
-        pytest.skip("fixed pseudo-labels have no warm-up")
     objective = objective_of(name, steps=100, warmup=0.2, ramp=0.2)
     network = objective.labelled.network
     alone = labelled(network)
@@ -78,19 +45,6 @@ def test_every_trained_weight_has_a_gradient_and_no_target_has_one(name):
     assert all(value > 0 for value in gradients(objective, 11).values())
     if hasattr(objective, "teacher"):
         assert all(not one.requires_grad for one in objective.teacher.parameters())
-
-
-def test_hard_targets_pass_no_gradient_to_the_network_that_made_them():
-    """The crossed term alone: own network, trained towards its partner, leaves the partner as it is."""
-    from pipeline.semi_supervision.targets import hard_labels, pseudo_label_loss
-
-    own, partner = Tiny(0), Tiny(1)
-    images = batch_at(objective_of("cross_pseudo"), 5)[3]
-    target = hard_labels(partner(images).sigmoid(), "independent")
-    assert not target.requires_grad
-    pseudo_label_loss(own(images), target, "independent").backward()
-    assert all(one.grad is None for one in partner.parameters())
-    assert all(one.grad.abs().max() > 0 for one in (own.head.weight, own.fine.weight))
 
 
 def test_the_contrast_can_be_switched_off_and_reaches_both_encoders_where_it_is_on():
@@ -119,16 +73,17 @@ def test_exclusive_outputs_are_trained_as_such(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_training_lowers_the_loss_and_keeps_the_cell_s_own_segmenter(name):
-    losses, objective = [], objective_of(name, steps=60)
-    train(objective, replace(RECIPE, steps=60), seed=0, device=CPU, on_step=lambda step, loss: losses.append(loss))
+    losses, objective = [], objective_of(name, steps=40)
+    train(objective, replace(RECIPE, steps=40), seed=0, device=CPU, on_step=lambda step, loss: losses.append(loss))
     assert sum(losses[-10:]) < sum(losses[:10])
+    last = copied(objective.labelled.network)
     kept = objective.segmenter()
-    assert isinstance(kept, Tiny) and not kept.training
-    if name in ("mean_teacher", "unimatch"):
-        assert not equal(kept.state_dict(), objective.labelled.network.state_dict())
-        torch.testing.assert_close(kept.state_dict(), objective.labelled.network.state_dict(), rtol=0.5, atol=0.5)
+    assert kept is objective.labelled.network and not kept.training
+    if name in TAUGHT:
+        assert equal(kept.state_dict(), objective.teacher.module.state_dict()) and not equal(kept.state_dict(), last)
+        torch.testing.assert_close(kept.state_dict(), last, rtol=0.5, atol=0.5)
     else:
-        assert kept is objective.labelled.network
+        assert equal(kept.state_dict(), last)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -163,6 +118,28 @@ def test_the_teacher_is_the_average_that_the_formula_says():
         assert objective.teacher.module.head.bias.item() == pytest.approx(wanted, rel=1e-6)
 
 
+@pytest.mark.parametrize("name", TAUGHT)
+def test_an_arm_on_labels_can_keep_the_average_that_a_teacher_is(name):
+    """A teacher of a warm-up over all steps has seen labels alone; the segmenter's own average has its form."""
+    recipe = replace(RECIPE, steps=10)
+    objective = objective_of(name, network=Normed, warmup=0.9, ramp=0.0, ema_decay=0.8)
+    train(objective, recipe, seed=0, device=CPU)
+    alone = labelled(Normed(0))
+    asked = recipe_of(replace(recipe, ema_decay=0.8), "segmenters.tiny", alone)
+    kept = train(alone, asked, seed=0, device=CPU)
+    torch.testing.assert_close(objective.segmenter().state_dict(), kept.state_dict())
+    assert asked.ema_decay == 0.8 and recipe_of(asked, "segmenters.tiny", objective).ema_decay is None
+
+
+def test_of_two_networks_the_average_of_the_cell_s_own_is_kept():
+    averaged, last = objective_of("cross_pseudo"), objective_of("cross_pseudo")
+    for objective, decay in ((averaged, 0.9), (last, None)):
+        train(objective, replace(RECIPE, ema_decay=decay), seed=0, device=CPU)
+    own, other = averaged.segmenter().state_dict(), last.segmenter().state_dict()
+    assert not equal(own, other)
+    torch.testing.assert_close(own, other, rtol=0.2, atol=0.2)
+
+
 def test_simulated_images_have_a_curve_of_correctness_which_nothing_learns_from():
     with_truth, without = objective_of("mean_teacher", truth=True), objective_of("mean_teacher", truth=False)
     found = {}
@@ -175,20 +152,36 @@ def test_simulated_images_have_a_curve_of_correctness_which_nothing_learns_from(
     assert {"pseudo_label_confidence", "pseudo_label_coverage", "unlabelled_weight"} <= found[without].keys()
 
 
-def test_a_confidence_that_keeps_nothing_is_named_after_fifty_steps():
-    objective = objective_of("unimatch", steps=80, warmup=0.1, confidence=0.99999)
-    with pytest.raises(InputError, match=r"arms\.x\.unlabelled\.confidence.*no pixel.*50 steps.*lower it"):
-        train(objective, replace(RECIPE, steps=80, learning_rate=1e-6), seed=0, device=CPU)
+def test_nothing_that_is_kept_is_in_double_precision():
+    """Which there is not on every device."""
+    for name in METHODS:
+        objective = objective_of(name)
+        state = {**objective.network.state_dict(), **objective.memory.state_dict()}
+        assert not [key for key, value in state.items() if value.dtype == torch.float64]
+        objective.loss(objective.network, *batch_at(objective, 11))
+        objective.after_step(11)
+        assert not [key for key, value in objective.found.items() if value.dtype == torch.float64]
 
 
-def test_a_structure_that_vanishes_from_the_pseudo_labels_is_counted_and_told(caplog):
-    objective = objective_of("cross_pseudo", steps=70, warmup=0.0, ramp=0.0)
+def test_a_confidence_that_keeps_nothing_is_named_after_fifty_steps(monkeypatch):
+    assert monitor.PATIENCE == 50
+    monkeypatch.setattr(monitor, "PATIENCE", 10)
+    objective = objective_of("unimatch", steps=20, warmup=0.1, confidence=0.99999)
+    with pytest.raises(InputError, match=r"arms\.x\.unlabelled\.confidence.*no pixel.*10 steps \(step 11\).*lower it"):
+        train(objective, replace(RECIPE, steps=20, learning_rate=1e-6), seed=0, device=CPU)
+
+
+@pytest.mark.parametrize("lost", [(0,), (1,), (0, 1), ()])
+def test_a_structure_that_vanishes_from_one_network_s_pseudo_labels_is_counted_and_told(caplog, monkeypatch, lost):
+    """Of the cell's own network, of its partner, or of both."""
+    monkeypatch.setattr(monitor, "PATIENCE", 10)
+    objective = objective_of("cross_pseudo", steps=12, warmup=0.0, ramp=0.0)
     with torch.no_grad():
-        for network in objective.network.networks:
-            network.head.bias.fill_(-50)
-    train(objective, replace(RECIPE, steps=70, learning_rate=1e-9), seed=0, device=CPU)
-    assert objective.vanishing() == {"structure_1": 1}
-    assert "structure_1" in caplog.text and "vanishing" in caplog.text
+        for number, network in enumerate(objective.network.networks):
+            network.head.bias.fill_(-50 if number in lost else 50)
+    train(objective, replace(RECIPE, learning_rate=1e-9), seed=0, device=CPU)
+    assert objective.vanishing() == {"structure_1": int(bool(lost))}
+    assert ("structure_1" in caplog.text and "vanishing" in caplog.text) == bool(lost)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -215,4 +208,18 @@ def test_forward_passes_are_counted_as_they_are_made(name, passes, monkeypatch):
 
     monkeypatch.setattr(Tiny, "encode", counted)
     objective.loss(objective.network, *batch_at(objective, 11))
-    assert (seen[True], seen[False]) == passes == tuple(objective.passes(4).values())
+    assert (seen[True], seen[False]) == passes == tuple(objective.passes([11], 4).values())
+
+
+@pytest.mark.parametrize("name", RAMPED)
+def test_in_the_warm_up_no_unlabelled_image_goes_through_a_network(name, monkeypatch):
+    objective, seen = objective_of(name, steps=20, warmup=0.5), []
+    encode = Tiny.encode
+    monkeypatch.setattr(Tiny, "encode", lambda network, images: seen.append(len(images)) or encode(network, images))
+    monkeypatch.setattr(type(objective.unlabelled), "draw", None)
+    objective.loss(objective.network, *batch_at(objective, 9))
+    networks = 1 if name in TAUGHT else 2
+    assert seen == [4] * networks and objective.passes([9], 4) == {"with_gradient": sum(seen), "without_gradient": 0}
+    first, second = (objective.passes(steps, 4) for steps in (range(10), range(10, 20)))
+    assert objective.passes(range(20), 4) == {kind: first[kind] + second[kind] for kind in first}
+    assert objective.after_step(9) == {"unlabelled_weight": 0}, "no curve of pseudo-labels that there are not"

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pipeline.config.semi_supervised import UnlabelledUse
 from pipeline.data.stacking import stack_masks
 from pipeline.networks.outputs import structure_probabilities
-from pipeline.semi_supervision.contrast import info_nce
+from pipeline.semi_supervision.contrast import Projection, info_nce
 from pipeline.semi_supervision.schedule import ramped
 from pipeline.semi_supervision.targets import confidence, hard_labels, pseudo_label_loss, soft_dice_loss
 from pipeline.semi_supervision.unimatch import _dropped
@@ -34,9 +34,22 @@ def test_hard_labels_are_those_of_a_class_map():
         for found, one in zip(hard_labels(probability, outputs), probability, strict=True):
             wanted = class_map(one.numpy(), outputs)
             assert all((found[k].numpy() == (wanted == k + 1)).all() for k in range(2))
-    unsure = torch.tensor([0.9, 0.3]).reshape(1, 2, 1, 1)
-    assert confidence(unsure, "independent").item() == pytest.approx(0.7)
-    assert confidence(torch.tensor([0.1, 0.3]).reshape(1, 2, 1, 1), "exclusive").item() == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(("probability", "outputs", "sure"), [
+    ((0.9, 0.3), "independent", 0.7),
+    ((0.99, 0.97), "independent", 0.03),  # the first is chosen, which denies the second
+    ((0.97, 0.99), "independent", 0.03),
+    ((0.1, 0.3), "independent", 0.7),
+    ((0.2,), "independent", 0.8),
+    ((0.8,), "independent", 0.8),
+    ((0.1, 0.3), "exclusive", 0.6),
+    ((0.1, 0.5), "exclusive", 0.5),
+    ((0.3, 0.35), "exclusive", 0.35),
+])  # fmt: skip
+def test_confidence_is_in_what_the_hard_label_says(probability, outputs, sure):
+    found = confidence(torch.tensor(probability).reshape(1, -1, 1, 1), outputs)
+    assert found.shape == (1, 1, 1, 1) and found.item() == pytest.approx(sure)
 
 
 def test_a_pseudo_label_loss_is_zero_on_agreement_and_looks_at_kept_pixels_alone():
@@ -80,15 +93,28 @@ def test_contrast_falls_when_pairs_agree_and_twins_are_no_negatives():
     assert info_nce(uniform, uniform, numbers, 0.1).item() == pytest.approx(math.log(8), rel=1e-5)
 
 
+@pytest.mark.parametrize("temperature", [0.1, 0.5, 2.0])
+def test_a_higher_temperature_tells_images_less_apart(temperature):
+    """Of two images with orthogonal vectors on which both networks agree: log(1 + exp(-1 / temperature))."""
+    vectors = torch.eye(2)
+    found = info_nce(vectors, vectors, torch.arange(2), temperature).item()
+    assert found == pytest.approx(math.log1p(math.exp(-1 / temperature)), abs=1e-6)
+
+
+def test_representations_are_unit_vectors_of_the_dimension_asked_for():
+    vectors = Projection(8, 5)(torch.randn(3, 8, 2, 2, generator=torch.Generator().manual_seed(0)))
+    assert vectors.shape == (3, 5)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+
+
 def test_dropped_channels_are_complementary_and_a_function_of_their_seed():
-    features = torch.ones(7, 10, 2, 2)
+    features = torch.ones(6, 10, 2, 2)
     drop = torch.tensor([5, -1, 9])
-    found = _dropped(features, drop, 1, 0)
-    assert torch.equal(found[0], features[0])
-    assert torch.equal(found[1] + found[4], 2 * features[1]) and set(found[1].unique().tolist()) == {0.0, 2.0}
-    assert torch.equal(found[2], features[2]) and torch.equal(found[5], features[5])
-    assert torch.equal(found, _dropped(features, drop, 1, 0))
-    assert not torch.equal(found[1], _dropped(features, drop, 1, 1)[1]), "another level drops others"
+    found = _dropped(features, drop, 0)
+    assert torch.equal(found[0] + found[3], 2 * features[0]) and set(found[0].unique().tolist()) == {0.0, 2.0}
+    assert torch.equal(found[1], features[1]) and torch.equal(found[4], features[4])
+    assert torch.equal(found, _dropped(features, drop, 0))
+    assert not torch.equal(found[0], _dropped(features, drop, 1)[0]), "another level drops others"
 
 
 def test_rectangles_are_of_the_sizes_they_are_meant_to_be():

@@ -47,11 +47,18 @@ class Pair:
 class Rivals:
     """The arms of one cohort, segmenter and number of labels, the baseline first, and every pair of them.
 
-    Verdicts are corrected for the number of these pairs.
+    Two families, each corrected for its own number: the arms against the baseline, which is what the table asks, and
+    all other pairs.
     """
 
     results: Sequence[Result]
     pairs: Sequence[Pair]
+
+    @property
+    def family_sizes(self) -> tuple[int, int]:
+        """How many pairs are with the baseline, and how many others there are."""
+        with_baseline = len(self.results) - 1
+        return with_baseline, len(self.pairs) - with_baseline
 
     def between(self, first: str, second: str) -> Pair:
         """The pair of two arms, in this order.
@@ -110,8 +117,12 @@ def _pairs(scores: ScoreTable, where: tuple[str, str, int], arms: Sequence[str],
     names = [(later, earlier) for earlier, later in combinations(arms, 2)]
     primary = {arm: scores[*where, arm].primary for arm in arms}
     differences = [paired_difference(primary[first], primary[second], patients) for first, second in names]
-    found = verdicts(differences, direction(scores[*where, arms[0]].metric), WORDS)
-    return [Pair(*pair, *of) for pair, *of in zip(names, differences, found, strict=True)]
+    better, found = direction(scores[*where, arms[0]].metric), {}
+    for family in (True, False):
+        places = [place for place, pair in enumerate(names) if (arms[0] in pair) == family]
+        of_family = verdicts([differences[place] for place in places], better, WORDS)
+        found |= dict(zip(places, of_family, strict=True))
+    return [Pair(*pair, differences[place], found[place]) for place, pair in enumerate(names)]
 
 
 def _mirrored(value: Interval | None) -> Interval | None:

@@ -1,6 +1,7 @@
 """Fine-tuning one cell of the comparison: a segmenter on n labelled cases and what an arm adds to them."""
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +11,7 @@ from torch import nn
 
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Augment
+from pipeline.config.canvas import Canvas
 from pipeline.data.case import Case
 from pipeline.data.dataset import Dataset, open_dataset, read_dataset
 from pipeline.data.labels import read_labels
@@ -30,7 +32,7 @@ from pipeline.run.resume import Scratch
 from pipeline.run.stage import SCRATCH
 from pipeline.tasks.segmentation.inference import mean_dice
 
-PoolOf = Callable[[nn.Module, Sequence[Case], int, Augment], Examples]
+PoolOf = Callable[[nn.Module, Sequence[Case], Canvas, Augment], Examples]
 """Network, cases, their size in pixels, augmentation → what is trained on."""
 
 
@@ -39,12 +41,14 @@ class WithOthers(Objective, Protocol):
 
     unlabelled: Sized
     """These images."""
+    averages: bool
+    """Whether what is kept is an average of past weights already."""
 
     def segmenter(self) -> nn.Module:
         """What is kept after training."""
 
-    def passes(self, batch: int) -> dict[str, int]:
-        """Images through a network in one step, ``with_gradient`` and ``without_gradient``."""
+    def passes(self, steps: Iterable[int], batch: int) -> dict[str, int]:
+        """Images through a network in these steps, ``with_gradient`` and ``without_gradient``."""
 
     def vanishing(self) -> dict[str, int]:
         """How often each structure all but vanished from the pseudo-labels."""
@@ -62,7 +66,7 @@ class Others(Protocol):
         """The objective of a cell, from that of its labels alone."""
 
 
-def image_pool(network: nn.Module, cases: Sequence[Case], size: int, augmentation: Augment) -> ImagePool:
+def image_pool(network: nn.Module, cases: Sequence[Case], size: Canvas, augmentation: Augment) -> ImagePool:
     """Images, augmented anew in every batch."""
     return ImagePool(stack_images(cases, size), stack_masks(cases, size), augmentation)
 
@@ -105,7 +109,7 @@ def finetune(
     with progress(f"finetune {cell.name}", settings.steps, live) as tick:
         loop.train(
             objective,
-            Recipe.of(settings, key),
+            recipe_of(settings, key, objective),
             seed=seed,
             device=device,
             scratch=scratch,
@@ -127,13 +131,24 @@ def finetune(
     about = {"name": cell.segmenter, "base": base, "settings": settings, "trained_on": trained_on}
     network = objective.segmenter() if others else network
     save_segmenter(kind, out, network, structures, **about)
-    passes = objective.passes(settings.batch) if others else {"with_gradient": settings.batch, "without_gradient": 0}
+    passes = {"with_gradient": settings.steps * settings.batch, "without_gradient": 0}
+    if others:
+        passes = objective.passes(range(settings.steps), settings.batch)
     told = label_budget(trained_on, added) | {
-        "forward_passes": {name: count * settings.steps for name, count in passes.items()},
+        "forward_passes": passes,
         "vanishing": objective.vanishing() if others else None,
     }
     files.write_json(metrics, told | count_parameters(network))
     scratch.clear()
+
+
+def recipe_of(settings, key: str, objective: Objective) -> Recipe:
+    """What a segmenter's section says; no average of weights where the objective keeps one of its own.
+
+    The average of an arm with labels alone is of the form of a teacher, the mean of all steps at first.
+    """
+    recipe = Recipe.of(settings, key, ema_power=1.0)
+    return replace(recipe, ema_decay=None) if getattr(objective, "averages", False) else recipe
 
 
 def real_count(name: str, arm: Arm, labels: int) -> int:
@@ -166,7 +181,7 @@ def label_budget(trained_on: dict, added: Dataset) -> dict:
     }
 
 
-def _validator(cases: Sequence[Case], size: int, n_structures: int, device):
+def _validator(cases: Sequence[Case], size: Canvas, n_structures: int, device):
     """Mean Dice of a network on the validation cases; None where there are none."""
     if not cases:
         return None

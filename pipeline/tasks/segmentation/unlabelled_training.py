@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from pipeline.config.canvas import Canvas
 from pipeline.config.semi_supervised import CrossPseudo, Pseudo
 from pipeline.data.dataset import open_dataset, read_dataset, read_images
 from pipeline.data.stacking import stack_masks
@@ -76,7 +77,7 @@ class Others:
             partner=lambda: self._partner(method, cell, len(structures)),
         )
 
-    def _images(self, method, size: int) -> UnlabelledImages:
+    def _images(self, method, size: Canvas) -> UnlabelledImages:
         pseudo, masks = isinstance(method, Pseudo), None
         cases = read_dataset(self.folder).cases if pseudo else read_images(self.folder)
         if not cases:
@@ -108,8 +109,9 @@ class Others:
     def _partner(self, method: CrossPseudo, cell: Cell, n_structures: int) -> nn.Module:
         name = method.partner(cell.segmenter)
         partner = self.params.segmenters[name]
-        keys = ("partner", method.partner_seed) if method.partner_seed else ()
+        # Always another seed than the cell's own network has: two names may stand for equal settings.
+        keys = ("finetune", cell.labels, cell.replicate, "partner", method.partner_seed)
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seeds.derive(self.params.seed, "finetune", cell.labels, cell.replicate, *keys))
+            torch.manual_seed(seeds.derive(self.params.seed, *keys))
             network = kind_named(partner.kind).build(self.bases / name, partner, n_structures)
         return network.to(memory_format=torch.channels_last)
