@@ -203,14 +203,14 @@ class UNetSegmenter(Tuning):
 Segmenter = Annotated[SamSegmenter | UNetSegmenter, Field(discriminator="kind")]
 
 
-def chosen_segmenter(segmenters: dict[str, Segmenter], name: str, kind: str) -> Segmenter:
-    """The section of one segmenter.
+def chosen_segmenter(segmenters: dict[str, Segmenter], name: str, kind: str | None = None) -> Segmenter:
+    """The section of one segmenter; of any kind where none is named.
 
     Raises:
         InputError: there is none of that name, or it is of another kind.
     """
     if name not in segmenters:
         raise InputError(f"no segmenter '{name}' under segmenters; there are {', '.join(segmenters)}")
-    if (found := segmenters[name].kind) != kind:
+    if kind is not None and (found := segmenters[name].kind) != kind:
         raise InputError(f"key 'segmenters.{name}.kind' is '{found}'; this stage is for segmenters of kind '{kind}'")
     return segmenters[name]

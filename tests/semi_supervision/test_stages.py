@@ -16,7 +16,7 @@ from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
 from pipeline.run.errors import InputError
 from pipeline.run.stage import execute
-from pipeline.tasks.segmentation.unlabelled_training import Others
+from pipeline.tasks.segmentation.unlabelled_training import Others, finetune_with_others
 from pipeline.tools.preset import compose
 from tests.interrupted import copied
 
@@ -210,3 +210,9 @@ def test_arms_that_cannot_be_trained_are_refused_by_name(tmp_path, change, messa
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed, sort_keys=False))
     with pytest.raises(InputError, match=message):
         load_params(tmp_path / "params.yaml")
+
+
+def test_an_unknown_segmenter_is_named(smoke_config, tmp_path):
+    nowhere = [tmp_path] * 4
+    with pytest.raises(InputError, match="no segmenter 'san' under segmenters"):
+        finetune_with_others(smoke_config, "san", *nowhere, 8, 0, "dual", *nowhere[:3])

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from pipeline.config.canvas import Canvas
+from pipeline.config.segmenters import chosen_segmenter
 from pipeline.config.semi_supervised import CrossPseudo, Pseudo
 from pipeline.data.dataset import open_dataset, read_dataset, read_images
 from pipeline.data.stacking import stack_masks
@@ -30,7 +31,7 @@ def finetune_with_others(
     arm: str, out: Path, metrics: Path, live: Path,
 ) -> None:  # fmt: skip
     """Fine-tune a cell of an arm with unlabelled images, a segmenter of any kind; see :func:`finetune`."""
-    settings, cell = params.segmenters[segmenter], Cell(segmenter, labels, replicate, arm)
+    settings, cell = chosen_segmenter(params.segmenters, segmenter), Cell(segmenter, labels, replicate, arm)
     others = Others(unlabelled, train, bases, params)
     kind, base = kind_named(settings.kind), bases / segmenter
     finetune(kind, settings, params, cell, base, train, extra, out, metrics, live, others=others)
