@@ -50,7 +50,7 @@ class Trainings:
         self.own, self.partner = args.segmenters[0], args.segmenters[-1]
         self.size = self.settings[self.own].base.image_size
         dataset = read_dataset(args.train, splits=["train", "val"])
-        self.structures, self.labelled, self.val = dataset.structures, dataset.split("train"), dataset.split("val")
+        self.dataset, self.structures, self.val = dataset, dataset.structures, dataset.split("val")
         self.augmentation = self.config.augment if args.augment == "standard" else self.config.strong_augment
 
     def _sized(self, settings):
@@ -99,7 +99,7 @@ class Trainings:
 
     def scores(self, n: int, replicate: int, steps: int, text: str) -> dict[str, float]:
         """Means over the val cases after one training, and its processor seconds."""
-        cases = label_subset(self.labelled, n, replicate, self.config.seed)
+        cases = label_subset(self.dataset, n, replicate, self.config.seed)
         pool = ImagePool(stack_images(cases, self.size), stack_masks(cases, self.size), self.augmentation)
         seed = seeds.derive(self.config.seed, "finetune", n, replicate)
         objective = Segmentation(self._built(self.own, seed), pool, len(self.structures), lambda step: range(n))

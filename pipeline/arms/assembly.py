@@ -27,7 +27,7 @@ def assemble_from_labels(
         size: of the canvas that is filled; see :func:`derived_cases`.
     """
     dataset = read_dataset(train, splits=["train"])
-    cases = label_subset(dataset.cases, labels, replicate, seed)
+    cases = label_subset(dataset, labels, replicate, seed)
     count = extra_count(name, arm, labels)
     extra = derived_cases(arm.extra, cases, count, size, warp, arm_seed(seed, labels, replicate))
     ids = [case.id for case in cases]
