@@ -43,6 +43,7 @@ FAILURES = {
     "round_symphysis": (scene(Oval((90, 60), 20, 19, 0.3)), Failure.ROUND_SYMPHYSIS),
     "square_symphysis": (replaced(1, slice(50, 62), slice(80, 92)), Failure.ROUND_SYMPHYSIS),
     "end_in_head": (scene(Oval((110, 100), 30, 14, 0.9)), Failure.END_IN_HEAD),
+    "head_on_axis": (scene(head=Oval((205, 90), 45, 45, 0.0)), Failure.HEAD_ON_AXIS),
 }
 """What has no angle, and why."""
 NOTES = {

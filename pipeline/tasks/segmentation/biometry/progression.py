@@ -5,10 +5,16 @@ from enum import StrEnum
 
 import numpy as np
 
-from pipeline.tasks.segmentation.biometry.angle import angle_of_progression, head_direction, hull_of, is_inside
+from pipeline.tasks.segmentation.biometry.angle import (
+    angle_of_progression,
+    head_direction,
+    hull_of,
+    is_inside,
+    middle_of,
+)
 from pipeline.tasks.segmentation.biometry.distance import infrapubic_distance, shortest_distance
 from pipeline.tasks.segmentation.biometry.part import contour, largest_part
-from pipeline.tasks.segmentation.biometry.symphysis import Axis, HeadSide, centre, symphysis_axis
+from pipeline.tasks.segmentation.biometry.symphysis import SIDE_UNDEFINED, Axis, HeadSide, symphysis_axis
 
 FEWEST_POINTS = 6
 """A conic has five degrees of freedom; the challenge's evaluator asks for more than five points too."""
@@ -24,6 +30,7 @@ class Failure(StrEnum):
     SMALL_HEAD = "too few contour points of the head"
     ROUND_SYMPHYSIS = "axis undefined, the symphysis is round"
     END_IN_HEAD = "inferior end of the symphysis inside the head"
+    HEAD_ON_AXIS = "ends of the symphysis undefined, the head lies along its axis"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +73,15 @@ def measure_progression(symphysis: np.ndarray, head: np.ndarray, head_side: Head
     rim = contour(skull.mask)
     if skull.outline_points < FEWEST_POINTS or len(rim) < FEWEST_POINTS:
         return Progression(failure=Failure.SMALL_HEAD, notes=notes)
-    axis = symphysis_axis(bone.mask, centre(skull.mask), head_side)
+    hull = hull_of(rim)
+    middle = middle_of(hull)
+    axis = symphysis_axis(bone.mask, middle, head_side)
     if axis is None:
         return Progression(failure=Failure.ROUND_SYMPHYSIS, notes=notes)
-    hull = hull_of(rim)
     if is_inside(axis.inferior, hull):
         return Progression(axis=axis, failure=Failure.END_IN_HEAD, notes=notes)
+    if axis.degrees_beside(middle) < SIDE_UNDEFINED:
+        return Progression(failure=Failure.HEAD_ON_AXIS, notes=notes)
     aop_deg, tangent = angle_of_progression(axis, hull, head_side)
     hsd_px, nearest = shortest_distance(axis.inferior, rim)
     hsd_infrapubic_px, infrapubic = infrapubic_distance(axis, rim, head_side) or (None, None)
