@@ -34,6 +34,11 @@ def two_sided(params: dict, **flips: bool) -> None:
             section["flip"] = flips.get(name, False)
 
 
+def pasted(params: dict) -> None:
+    """An arm that pastes structures."""
+    params["arms"]["warped"]["extra"] = "copy_paste"
+
+
 def angled(params: dict, **changes) -> None:
     """Shares of rare angles, or other keys of the masks to sample."""
     asked = {"below_90": 0.1, "from_140": 0.4}
@@ -227,6 +232,10 @@ def test_unknown_preset_lists_the_known_ones():
             ["values.1' is 300"],
         ),
         (lambda p: two_sided(p, augment=True), ["augment.flip is true", "symphysis and a head", "set it to false"]),
+        (
+            lambda p: two_sided(p) or pasted(p),
+            ["arm 'warped' has extra 'copy_paste'", "a symphysis and a head do not fit as one", "use warped"],
+        ),
         (lambda p: two_sided(p, strong_augment=True), ["strong_augment.flip is true", "set it to false"]),
         (lambda p: two_sided(p, views=True), ["views.augment.flip is true", "set it to false"]),
         (lambda p: angled(p), ["sample.masks.angles", "roles symphysis and head", "remove it"]),
