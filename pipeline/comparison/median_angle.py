@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.case import Case
-from pipeline.tasks.segmentation.biometry.official import official_aop
+from pipeline.tasks.segmentation.biometry.official import at_official_size, official_angle
 from pipeline.tasks.segmentation.pair import Pair
 
 
@@ -46,6 +46,6 @@ def _measured(cases: Sequence[Case], pair: Pair) -> dict[str, np.ndarray]:
     # Once: the cases may be decoded as they are asked for.
     for case in cases:
         found["aop_error_deg"].append(pair.angle(case.mask))
-        official = official_aop(case.mask == pair.symphysis, case.mask == pair.head)
-        found["aop_official_error_deg"].append(official or np.nan)
+        small = at_official_size(case.mask)
+        found["aop_official_error_deg"].append(official_angle(small == pair.symphysis, small == pair.head))
     return {name: (values := np.array(angles, float))[np.isfinite(values)] for name, angles in found.items()}
