@@ -40,8 +40,8 @@ def broken_limits(budget: LabelBudget, limits: Gate) -> list[str]:
     read where the filter agrees with the labels no better than with other samples' masks.
     plausibility: share of samples farther from the labels, in the filter's features, than every label is from those of
     the other folds. imprint: share with a rim along their mask (:mod:`pipeline.quality.imprint`), beyond that of the
-    labels; a structure with fewer than 10 labels that show its outline is left out with a warning. copies: share flagged as copies of an image
-    shown; what is normal, the distances of the labels to images of other patients say.
+    labels; a structure whose outline fewer than 10 labels show is left out with a warning. copies: share flagged as
+    copies of an image shown; what is normal, the distances of the labels to images of other patients say.
     """
     checks = {"mask_agreement": _agreement, "plausibility": _plausibility, "imprint": _imprint, "copies": _copies}
     return [
