@@ -12,12 +12,18 @@ from pipeline.tasks.segmentation.pair import Pair
 
 @dataclass(frozen=True)
 class MedianAngle:
-    """angle: the median in degrees, of ``n_train`` training masks. error: its mean error on the ``n`` cases."""
+    """angle: the median in degrees, of ``n_train`` training masks. error: its mean error on the ``n`` cases.
+
+    own_angle, own_error: the median of the ``n`` cases themselves, and its mean error on them, which nobody knows
+    beforehand and no constant undercuts: where cohort and training masks differ, ``error`` is large for that alone.
+    """
 
     angle: float
     n_train: int
     error: float
     n: int
+    own_angle: float
+    own_error: float
 
 
 def median_angles(
@@ -34,9 +40,11 @@ def median_angles(
     for name, cases in evaluated.items():
         for metric, true in _measured(cases, pair).items():
             if len(own[metric]) and len(true):
-                median = float(np.median(own[metric]))
-                error = float(np.abs(true - median).mean())
-                found[name][metric] = MedianAngle(median, len(own[metric]), error, len(true))
+                of_train, of_cohort = (float(np.median(angles)) for angles in (own[metric], true))
+                errors = (float(np.abs(true - median).mean()) for median in (of_train, of_cohort))
+                found[name][metric] = MedianAngle(
+                    of_train, len(own[metric]), next(errors), len(true), of_cohort, next(errors)
+                )
     return found
 
 
