@@ -222,6 +222,16 @@ def test_what_is_measured_all_the_same_and_what_is_said_of_it(name):
     assert (found.head_direction_deg is None) == (name in ("round_head", "beside"))
 
 
+def test_structures_that_overlap_are_measured_and_it_is_said():
+    """In one class map they cannot; masks of two networks, or independent outputs, can."""
+    mask = scene().class_map()
+    symphysis, head = mask == 1, mask == 2
+    assert measure_progression(symphysis, head).notes == ()
+    reach = head.copy()
+    reach[70:125, 80:84] = True
+    assert "symphysis and head overlap" in measure_progression(symphysis, reach).notes
+
+
 @pytest.fixture(scope="module")
 def psfhs(shared_data):
     """The true masks of the shared cases, uint8 (256, 256)."""
@@ -247,6 +257,7 @@ def test_true_masks_are_all_measured_and_the_inferior_end_is_right(psfhs):
     for mask in psfhs:
         found = measure(mask)
         assert found.failure is None
+        assert not any(note.startswith(("head is", "head has", "symphysis and")) for note in found.notes)
         assert found.axis.inferior[0] > found.axis.superior[0]
     for mask in psfhs[::10]:
         for degrees in rng.uniform(0, 360, 3):

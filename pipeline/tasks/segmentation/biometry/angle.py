@@ -25,6 +25,12 @@ def middle_of(hull: np.ndarray) -> np.ndarray:
     return corner + areas @ (one + other) / (3 * areas.sum())
 
 
+def area_of(polygon: np.ndarray) -> float:
+    """Area of a closed polygon, float (N, 2), in pixels."""
+    (x, y), (next_x, next_y) = polygon.T, np.roll(polygon, -1, axis=0).T
+    return abs(float(x @ next_y - y @ next_x)) / 2
+
+
 def is_inside(point: np.ndarray, hull: np.ndarray) -> bool:
     """Whether a point lies in a convex polygon, float (M, 2) in order, or on its rim."""
     edges, offsets = np.roll(hull, -1, axis=0) - hull, point - hull
