@@ -16,7 +16,7 @@ from PIL import Image
 
 from pipeline.decoding.decode import read_masks
 from pipeline.tasks.segmentation.biometry.iugc2024 import iugc2024_biometry
-from pipeline.tasks.segmentation.biometry.official import official_aop
+from pipeline.tasks.segmentation.biometry.official import official_angle
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
 
 STRUCTURES = ("pubic_symphysis", "fetal_head")
@@ -29,7 +29,7 @@ def default(mask: np.ndarray, head_side: str = "right") -> float:
 
 def official(mask: np.ndarray) -> float:
     """nan where the evaluator's failure is an angle of 0."""
-    return official_aop(mask == 1, mask == 2) or np.nan
+    return np.nan if (angle := official_angle(mask == 1, mask == 2)) is None else angle
 
 
 def iugc2024(mask: np.ndarray) -> float:

@@ -109,7 +109,7 @@ def run(args: argparse.Namespace, config: Config, name: str, replicate: int, fol
     started = processor_seconds()
     dataset = read_dataset(args.train, splits=["train", *args.splits])
     train = [case for case in dataset.cases if case.split == "train"]
-    labels = label_subset(train, args.labels, replicate, config.seed)
+    labels = label_subset(dataset, args.labels, replicate, config.seed)
     others = read_dataset(args.unlabelled).cases if args.unlabelled else []
     views, diffusion, seed = config.views, config.diffusion, seeds.derive(config.seed, "codes", replicate)
     data = build_training_set(labels, others, dataset.structures, views.image_size)

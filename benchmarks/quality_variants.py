@@ -141,7 +141,7 @@ class Runner:
         self.device = setup(self.config.compute)
         self.models = dict(one.split("=", 1) for one in args.models)
         self.real = read_dataset(args.train, ["train", "val", "test"])
-        self.labels = label_subset(self.real.split("train"), args.labels, args.replicate, self.config.seed)
+        self.labels = label_subset(self.real, args.labels, args.replicate, self.config.seed)
         self.size = self.config.usefulness.image_size
         groups = {"unseen": self.real.split("val", "test"), "held_out": read_dataset(args.held_out).cases}
         self.tests = {

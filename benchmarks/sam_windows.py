@@ -74,7 +74,7 @@ def drift(nets: dict[int, Sam], train: Path, labels: int, steps: int, replicates
         stores = {window: EmbeddingStore(Path(folder) / str(window), Path(folder) / "base", network)
                   for window, network in nets.items()}  # fmt: skip
         for r in range(replicates):
-            chosen = label_subset(dataset.cases, labels, r, 0)
+            chosen = label_subset(dataset, labels, r, 0)
             for trained_at in nets:
                 network = copy.deepcopy(nets[trained_at])
                 choose_trained(network, "decoder")

@@ -117,7 +117,7 @@ def main() -> None:
     config = load_params(args.params)
     torch.set_num_threads(config.compute.threads)
     dataset = read_dataset(args.train, splits=["train", "test"])
-    labels = label_subset(dataset.split("train"), args.labels, args.replicate, config.seed)
+    labels = label_subset(dataset, args.labels, args.replicate, config.seed)
     pipeline = load_generator(args.model, "cpu")
     calls = [0]
 

@@ -142,7 +142,7 @@ def main() -> None:
         models = [Model(name, config, args.encoder, size, Path(folder)) for name in args.models]
 
         def pool_of(model: Model, n: int, replicate: int) -> ImagePool:
-            cases = label_subset(dataset.cases, n, replicate, config.seed)
+            cases = label_subset(dataset, n, replicate, config.seed)
             return ImagePool(stack_images(cases, model.size), stack_masks(cases, model.size), augmentation)
 
         cost = {model.name: seconds_per_step(model, pool_of(model, args.labels[0], 0), count) for model in models}

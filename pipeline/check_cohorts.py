@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("grid", "cohorts", "score")
+PARAMS = ("seed", "grid", "cohorts", "filter", "score")
 
 
 def run(params, *, train: Path, held_out: Path, foreign: Path, unlabelled: Path, out: Output, passed: Output) -> None:
@@ -18,8 +18,9 @@ def run(params, *, train: Path, held_out: Path, foreign: Path, unlabelled: Path,
 
     from pipeline.cohorts.across import check_members, member, summary
     from pipeline.config.cohorts import held_out_names
-    from pipeline.config.set_sizes import shortages
+    from pipeline.config.set_sizes import shortages, too_few_patients
     from pipeline.data.dataset import open_dataset
+    from pipeline.data.labels import label_patients
     from pipeline.run import files
     from pipeline.run.errors import InputError
 
@@ -30,6 +31,10 @@ def run(params, *, train: Path, held_out: Path, foreign: Path, unlabelled: Path,
         counts = Counter(dataset.cases.column("split"))
         if found := "; ".join(shortages(params, name, counts)):
             raise InputError(found)
+    subsets = {(n, r): label_patients(datasets[train.name], n, r, params.seed) for n, r in params.grid.sets()}
+    patients = {subset: len(set(chosen.values())) for subset, chosen in subsets.items()}
+    if found := "; ".join(too_few_patients(params, patients)):
+        raise InputError(found)
     between = check_members([member(name, dataset) for name, dataset in datasets.items()])
     files.write_json(out, {"cohorts": {name: summary(one) for name, one in datasets.items()}, "between": between})
     files.write_bytes(passed, b"Nothing that is trained on is in a cohort that is tested on.\n")

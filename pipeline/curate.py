@@ -16,6 +16,7 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     """
     import logging
 
+    from pipeline.data.structures import names
     from pipeline.data.writer import write_dataset
     from pipeline.quality.selection import curation
     from pipeline.quality.selection.label_budget import LabelBudget, score, scores
@@ -36,8 +37,14 @@ def run(params, *, filter: Path, synthetic: Path, train: Path, unlabelled: Path,
     rng = seeds.numpy_generator(params.seed, "curate", len(samples.labels), samples.provenance.get("replicate"))
     found = scores(samples.cases, scorers)
     order, report = curation.select(synthetic, len(samples.cases), found, label_scores, settings, rng)
+    log = logging.getLogger("pipeline.curate")
+    for name in curation.blind(report["thresholds"], names(samples.structures)):
+        told = (
+            "the filter does not find '%s' in labels of its own, so that curate.mask_agreement drops no sample for it; "
+        )
+        log.warning(told + "raise filter.steps, filter.image_size, grid.labels or curate.quantile", name)
     message = "%d of %d samples kept, in %d rows; dropped (some by more than one): %s"
-    logging.getLogger("pipeline.curate").info(message, *(report[key] for key in ("kept", "of", "rows", "dropped")))
+    log.info(message, *(report[key] for key in ("kept", "of", "rows", "dropped")))
     write_dataset(
         out,
         curation.rows(samples.cases, order),

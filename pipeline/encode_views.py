@@ -25,7 +25,7 @@ def run(params, *, train: Path, unlabelled: Path, labels: int, replicate: int, o
     device = setup(params.compute)
     settings = params.views
     dataset = read_dataset(train, splits=["train"])
-    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    cases = label_subset(dataset, labels, replicate, params.seed)
     read = {"none": lambda path: [], "null_mask": read_images, "pseudo_mask": lambda path: read_dataset(path).cases}
     others = read[settings.unlabelled](unlabelled)
     data = build_training_set(cases, others, dataset.structures, settings.image_size)

@@ -35,7 +35,7 @@ def run(
     settings = params.sample
     generator = open_generator(diffusion, device)
     dataset = read_dataset(train, splits=["train"])
-    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    cases = label_subset(dataset, labels, replicate, params.seed)
     seed = seeds.derive(params.seed, "sample", labels, replicate)
     user = read_masks(masks, names(dataset.structures)) if settings.masks.user else ()
     drawn = settings.masks, params.warp, seed, user, names(dataset.structures), generator.cell

@@ -20,7 +20,7 @@ def run(params, *, train: Path, labels: int, replicate: int, out: Output) -> Non
 
     settings = params.filter
     dataset = read_dataset(train, splits=["train"])
-    cases = label_subset(dataset.cases, labels, replicate, params.seed)
+    cases = label_subset(dataset, labels, replicate, params.seed)
     seed_of_fold = partial(seeds.derive, params.seed, "filter", labels, replicate)
     device = setup(params.compute)
     with progress("filter", settings.steps * settings.folds) as tick:

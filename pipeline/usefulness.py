@@ -34,7 +34,7 @@ def run(params, *, synthetic: Path, train: Path, labels: int, replicate: int, ou
     real = read_dataset(train, splits=["train", "val", "test"])
     sets = {
         "synthetic": read_dataset(synthetic).cases,
-        "labels": label_subset(real.split("train"), labels, replicate, params.seed),
+        "labels": label_subset(real, labels, replicate, params.seed),
         "unseen": real.split("val", "test"),
     }
     images = {name: stack_images(cases, settings.image_size) for name, cases in sets.items()}

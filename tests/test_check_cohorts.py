@@ -9,6 +9,7 @@ import pytest
 from pipeline import check_cohorts
 from pipeline.cohorts.readers import READERS
 from pipeline.config.cohorts import Cohort
+from pipeline.config.grid import Grid
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure
 from pipeline.data.writer import assemble_dataset, write_shards
@@ -34,7 +35,8 @@ class Run:
             "e": ("unlabelled", {f"e{i}": SPECKLE.image(40 + i) for i in range(3)}, {}),
         }
         # Sizes are asked for of no cohort here.
-        self.grid = SimpleNamespace(train="-", foreign="-", labels=(2,))
+        self.grid = {"train": "-", "foreign": "-", "labels": (2,), "replicates": (0, 1)}
+        self.folds = 2
         self.unlabelled, self.source, self.near, self.publishers = "e", {}, {}, {}
 
     def put(self, cohort, **images):
@@ -74,7 +76,10 @@ class Run:
         }  # fmt: skip
         out, passed = self.root / "cohorts.json", self.root / "passed.txt"
         check_cohorts.run(
-            SimpleNamespace(grid=self.grid, score=SimpleNamespace(neighbours=3), cohorts=declared),
+            SimpleNamespace(
+                seed=0, grid=Grid.model_construct(**self.grid), cohorts=declared,
+                filter=SimpleNamespace(folds=self.folds), score=SimpleNamespace(neighbours=3),
+            ),
             train=self.path("a"), held_out=self.root / "held_out", foreign=self.path("d"),
             unlabelled=self.path(self.unlabelled), out=out, passed=passed,
         )  # fmt: skip
@@ -219,7 +224,17 @@ def test_the_training_cohort_as_source_of_unlabelled_images_is_read_once(tmp_pat
 )
 def test_cohorts_that_are_too_small_stop_the_run(tmp_path, grid, told):
     run = Run(tmp_path)
-    run.grid = SimpleNamespace(**{"train": "-", "foreign": "-", "labels": (1, 3)} | grid)
+    run.grid |= {"labels": (2, 3)} | grid
+    with pytest.raises(InputError, match=told):
+        run.run()
+    assert not (tmp_path / "passed.txt").exists()
+
+
+def test_labels_of_fewer_patients_than_the_filter_has_folds_stop_the_run(tmp_path):
+    """Two images of one patient cannot be cross-fitted by patients."""
+    run = Run(tmp_path)
+    run.cohorts["a"][2].update(a1="p", a2="p")
+    told = "filter.folds is 2, and the 2 labels of replicate 0 are of 1 patient of cohort '-'; lower filter.folds, or"
     with pytest.raises(InputError, match=told):
         run.run()
     assert not (tmp_path / "passed.txt").exists()

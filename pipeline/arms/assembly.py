@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.arms.derived import Size, derived_cases
+from pipeline.arms.derived import Acceptance, Size, derived_cases
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Warp
 from pipeline.data.case import Case, pixel_hash
@@ -19,17 +19,26 @@ from pipeline.run.errors import InputError
 
 
 def assemble_from_labels(
-    name: str, arm: Arm, train: Path, labels: int, replicate: int, size: Size, warp: Warp, seed: int, out: Path
+    name: str,
+    arm: Arm,
+    train: Path,
+    labels: int,
+    replicate: int,
+    size: Size,
+    warp: Warp,
+    acceptance: Acceptance,
+    seed: int,
+    out: Path,
 ) -> None:
     """Write the extra cases of an arm without a generator; none where its ``extra`` is none.
 
     Args:
-        size: of the canvas that is filled; see :func:`derived_cases`.
+        size, acceptance: of the canvas that is filled, and of warps; see :func:`derived_cases`.
     """
     dataset = read_dataset(train, splits=["train"])
-    cases = label_subset(dataset.cases, labels, replicate, seed)
+    cases = label_subset(dataset, labels, replicate, seed)
     count = extra_count(name, arm, labels)
-    extra = derived_cases(arm.extra, cases, count, size, warp, arm_seed(seed, labels, replicate))
+    extra = derived_cases(arm.extra, cases, count, size, warp, arm_seed(seed, labels, replicate), acceptance)
     ids = [case.id for case in cases]
     write_dataset(out, extra, role="extra", structures=dataset.structures, labels=ids, provenance={"extra": arm.extra})
 

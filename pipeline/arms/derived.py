@@ -1,7 +1,7 @@
 """Extra cases made from the labelled ones without a generator: what diffusion has to beat.
 
-Warped and copy-pasted cases go through the warp that sampled masks go through, so that they have the shape
-change of the synthetic arm.
+Warped and copy-pasted cases go through the warp that sampled masks go through, and are held to the same, so that they
+have the shape change of the synthetic arm.
 """
 
 import json
@@ -22,12 +22,19 @@ Pair = tuple[np.ndarray, np.ndarray]
 """Image float32 (1, H, W) in [-1, 1] and mask uint8 (H, W), letter-boxed."""
 
 
-def derived_cases(kind: str, labels: Sequence[Case], count: int, size: Size, params: Warp, seed: int) -> Iterator[Case]:
+Acceptance = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], bool]]
+"""Mask before the warp and valid part of its canvas → is a warped mask acceptable?"""
+
+
+def derived_cases(
+    kind: str, labels: Sequence[Case], count: int, size: Size, params: Warp, seed: int, acceptance: Acceptance
+) -> Iterator[Case]:
     """``count`` cases of a kind, each a function of (labels, seed, its number).
 
     Args:
         kind: a key of :data:`KINDS`.
         size: of the canvas that is filled: the edge of a square, or (height, width).
+        acceptance: what is asked of sampled masks too, see :func:`pipeline.diffusion.pair_limits.keeps_pair`.
     """
     for i in range(count):
         own = labels[i % len(labels)]
@@ -35,7 +42,7 @@ def derived_cases(kind: str, labels: Sequence[Case], count: int, size: Size, par
         frame, (image, mask) = KINDS[kind](own, labels, size, rng)
         box = Letterbox.fit(frame.image.shape, size)
         valid = box.valid(size)
-        field = plausible_warp(mask, valid, params, rng)
+        field = plausible_warp(mask, valid, params, rng, acceptance(mask, valid))
         # warp() fills with 0, which is black only for images in [0, 2].
         moved = np.where(valid, warp(image[0] + 1, field) - 1, -1).astype(np.float32)
         labels_moved = np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)

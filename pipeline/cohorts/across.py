@@ -42,7 +42,7 @@ class Member:
     @property
     def merged(self) -> bool:
         """Whether near images are one patient's, as is declared where patients are not known."""
-        return self.dataset.source.get("near", {}).get("merged", False)
+        return self.dataset.near_merged
 
 
 def member(name: str, dataset: Dataset) -> Member:

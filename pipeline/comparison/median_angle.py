@@ -6,18 +6,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.data.case import Case
-from pipeline.tasks.segmentation.biometry.official import official_aop
+from pipeline.tasks.segmentation.biometry.official import at_official_size, official_angle
 from pipeline.tasks.segmentation.pair import Pair
 
 
 @dataclass(frozen=True)
 class MedianAngle:
-    """angle: the median in degrees, of ``n_train`` training masks. error: its mean error on the ``n`` cases."""
+    """angle: the median in degrees, of ``n_train`` training masks. error: its mean error on the ``n`` cases.
+
+    own_angle, own_error: the median of the ``n`` cases themselves, and its mean error on them, which nobody knows
+    beforehand and no constant undercuts: where cohort and training masks differ, ``error`` is large for that alone.
+    """
 
     angle: float
     n_train: int
     error: float
     n: int
+    own_angle: float
+    own_error: float
 
 
 def median_angles(
@@ -34,9 +40,11 @@ def median_angles(
     for name, cases in evaluated.items():
         for metric, true in _measured(cases, pair).items():
             if len(own[metric]) and len(true):
-                median = float(np.median(own[metric]))
-                error = float(np.abs(true - median).mean())
-                found[name][metric] = MedianAngle(median, len(own[metric]), error, len(true))
+                of_train, of_cohort = (float(np.median(angles)) for angles in (own[metric], true))
+                errors = (float(np.abs(true - median).mean()) for median in (of_train, of_cohort))
+                found[name][metric] = MedianAngle(
+                    of_train, len(own[metric]), next(errors), len(true), of_cohort, next(errors)
+                )
     return found
 
 
@@ -46,6 +54,6 @@ def _measured(cases: Sequence[Case], pair: Pair) -> dict[str, np.ndarray]:
     # Once: the cases may be decoded as they are asked for.
     for case in cases:
         found["aop_error_deg"].append(pair.angle(case.mask))
-        official = official_aop(case.mask == pair.symphysis, case.mask == pair.head)
-        found["aop_official_error_deg"].append(official or np.nan)
+        small = at_official_size(case.mask)
+        found["aop_official_error_deg"].append(official_angle(small == pair.symphysis, small == pair.head))
     return {name: (values := np.array(angles, float))[np.isfinite(values)] for name, angles in found.items()}

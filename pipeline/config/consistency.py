@@ -151,6 +151,11 @@ def _handedness(config) -> Iterator[str]:
                 "task.structures has not both; remove it"
             )
         return
+    for name in (name for name in config.grid.arms if config.arms[name].extra == "copy_paste"):
+        yield (
+            f"arm '{name}' has extra 'copy_paste', which puts the structures of one case onto those of another, and a "
+            "symphysis and a head do not fit as one: parts of the other's would stay beside them; use warped"
+        )
     if config.sample.masks.angles and config.diffusion.needs_masks:
         yield "sample.masks.angles chooses masks, and diffusion.variant 'reference' draws its own; remove it"
     for key, section in (

@@ -59,5 +59,21 @@ def shortages(config, cohort: str, counts: Mapping[str, int]) -> Iterator[str]:
             yield f"{few}; add images, {remedy}, or lower score.neighbours"
 
 
+def too_few_patients(config, patients: Mapping[tuple[int, int], int]) -> Iterator[str]:
+    """A sentence for every label subset of fewer patients than the folds of the label-budget filter.
+
+    Args:
+        patients: of a label subset's cases, by (number of labels, replicate).
+    """
+    folds = config.filter.folds
+    for (n, replicate), count in patients.items():
+        if count < folds:
+            yield (
+                f"filter.folds is {folds}, and the {n} labels of replicate {replicate} are of {count} "
+                f"patient{'' if count == 1 else 's'} of cohort '{config.grid.train}'; lower filter.folds, or raise the "
+                "least of grid.labels"
+            )
+
+
 def _scores_need(least: int, score) -> str:
     return f"and the scores of a synthetic set need {least} (score.neighbours is {score.neighbours})"

@@ -46,6 +46,11 @@ class Dataset:
     def split(self, *names: str) -> list[Case]:
         return [case for case in self.cases if case.split in names]
 
+    @property
+    def near_merged(self) -> bool:
+        """Whether a "patient" is a group of near images, as is declared of a cohort whose patients are not known."""
+        return self.source.get("near", {}).get("merged", False)
+
 
 def open_dataset(path: Path, splits: Sequence[str] | None = None) -> Dataset:
     """Open a dataset and check its columns; pixels are decoded and checked case by case when they are asked for.

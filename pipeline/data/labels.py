@@ -1,25 +1,30 @@
 """Label budgets: which n labelled cases an arm has seen."""
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from pipeline.data.case import Case
-from pipeline.data.dataset import open_dataset
+from pipeline.data.dataset import Dataset, open_dataset
 from pipeline.run import seeds
 from pipeline.run.errors import InputError
 
 
-def label_subset(cases: Sequence[Case], n: int, replicate: int, seed: int) -> list[Case]:
-    """The n train cases of a replicate: patients in random order, all of one patient's cases together.
+def label_subset(dataset: Dataset, n: int, replicate: int, seed: int) -> list[Case]:
+    """The n labelled train cases of a replicate, in the order in which they are taken.
+
+    Patients come in random order, all of one patient's cases together. Where the dataset has near images merged, a
+    "patient" is a run of neighbouring frames, and n of them would be one view: then one random case of every patient
+    is taken, after these the second of each, and so on.
 
     A pure function of its arguments; for one replicate the subset of a smaller n is part of that of a larger n.
 
     Raises:
         InputError: fewer than n labelled train cases.
     """
-    labelled = {case.id: case for case in cases if case.split == "train" and case.mask is not None}
-    chosen = _chosen([(case.id, case.patient) for case in labelled.values()], n, replicate, seed)
-    return [labelled[case_id] for case_id in chosen]
+    labelled = {case.id: case for case in dataset.cases if case.split == "train" and case.mask is not None}
+    pairs = [(case.id, case.patient) for case in labelled.values()]
+    return [labelled[case_id] for case_id in _ordered(pairs, n, replicate, seed, dataset.near_merged)]
 
 
 def read_labels(path: Path, n: int, replicate: int, seed: int) -> list[Case]:
@@ -31,19 +36,33 @@ def read_labels(path: Path, n: int, replicate: int, seed: int) -> list[Case]:
 
 def label_ids(path: Path, n: int, replicate: int, seed: int) -> list[str]:
     """The ids of :func:`label_subset` of a dataset's train split, without reading an image or a mask."""
-    rows = open_dataset(path, ["train"]).cases.table
-    labelled = [(row["id"], row["patient"]) for row in rows if row["mask_source"] is not None]
-    return _chosen(labelled, n, replicate, seed)
+    return list(label_patients(open_dataset(path, ["train"]), n, replicate, seed))
 
 
-def _chosen(labelled: Sequence[tuple[str, str]], n: int, replicate: int, seed: int) -> list[str]:
-    """Ids of the chosen ones of (id, patient) pairs."""
+def label_patients(dataset: Dataset, n: int, replicate: int, seed: int) -> dict[str, str]:
+    """Id → patient of :func:`label_subset`, of an opened dataset, without reading an image or a mask."""
+    rows = [row for row in dataset.cases.table if row["split"] == "train" and row["mask_source"] is not None]
+    patients = {row["id"]: row["patient"] for row in rows}
+    chosen = _ordered(list(patients.items()), n, replicate, seed, dataset.near_merged)
+    return {case_id: patients[case_id] for case_id in chosen}
+
+
+def _ordered(labelled: Sequence[tuple[str, str]], n: int, replicate: int, seed: int, spread: bool) -> list[str]:
+    """The first n ids of (id, patient) pairs; ``spread``: over the patients."""
+    if len(labelled) < n:
+        raise InputError(
+            f"key 'grid.labels' asks for {n} labelled cases, the train split has {len(labelled)}; lower it"
+        )
     by_patient: dict[str, list[str]] = {}
-    for case_id, patient in labelled:
+    for case_id, patient in sorted(labelled) if spread else labelled:
         by_patient.setdefault(patient, []).append(case_id)
     patients = sorted(by_patient)
-    order = seeds.numpy_generator(seed, "labels", replicate).permutation(len(patients))
-    chosen = [case_id for i in order for case_id in by_patient[patients[i]]]
-    if len(chosen) < n:
-        raise InputError(f"key 'grid.labels' asks for {n} labelled cases, the train split has {len(chosen)}; lower it")
-    return chosen[:n]
+    order = [patients[i] for i in seeds.numpy_generator(seed, "labels", replicate).permutation(len(patients))]
+    if not spread:
+        return [case_id for patient in order for case_id in by_patient[patient]][:n]
+    mixed = [
+        [by_patient[patient][i] for i in seeds.numpy_generator(seed, "labels", replicate, patient).permutation(count)]
+        for patient in order
+        if (count := len(by_patient[patient]))
+    ]
+    return [case_id for turn in zip_longest(*mixed) for case_id in turn if case_id is not None][:n]

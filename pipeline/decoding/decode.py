@@ -19,7 +19,7 @@ from pipeline.run.errors import InputError
 
 __all__ = [
     "IMAGE_SUFFIXES", "MASK_SUFFIXES", "Picture", "class_indices", "decode_colours", "decode_image", "decode_mask",
-    "read_masks", "split_suffix",
+    "decode_sized_mask", "read_masks", "split_suffix",
 ]  # fmt: skip
 
 
@@ -65,6 +65,16 @@ def decode_mask(data: bytes, name: str) -> np.ndarray:
             whose values are no class indices.
     """
     return mask_values(_read(data, name), name)
+
+
+def decode_sized_mask(data: bytes, name: str) -> Picture:
+    """:func:`decode_mask`, with the edge of a (square) pixel in millimetres where the file says it.
+
+    Raises:
+        InputError: as there, or the pixels are no squares.
+    """
+    stored = _read(data, name)
+    return Picture(mask_values(stored, name), pixel_edge(stored.spacing, name))
 
 
 def class_indices(mask: np.ndarray, n_classes: int) -> np.ndarray:

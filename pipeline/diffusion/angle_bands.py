@@ -46,6 +46,7 @@ BANDS = (
     Band("from_140", 140.0, math.inf, "of 140 degrees and more"),
 )
 """Both ends are rare: in PSFHS about 4 % of the angles are below 90 and 22 % from 140 degrees."""
+RARE = BANDS[0], BANDS[2]
 
 
 def shares(angles: Iterable[float]) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pipeline.data.case import Case
 from pipeline.diffusion.angle_bands import Band, band_of, turn
 from pipeline.diffusion.conditioning import check_cells
 from pipeline.diffusion.mask_draw import MaskDraw
-from pipeline.diffusion.pair_limits import breaks_pair
+from pipeline.diffusion.pair_limits import keeps_pair
 from pipeline.diffusion.pair_shapes import PairShapes, fit_pair_shapes
 from pipeline.diffusion.shape_model import ShapeModel, fit_shape_model
 from pipeline.imaging.field_of_view import field_of_view
@@ -77,12 +77,10 @@ class MaskSource:
         mask, box = self._boxed[index]
         valid = box.valid(self.size)
 
+        keeps = keeps_pair(self.pair, mask, valid)
+
         def accept(moved: np.ndarray) -> bool:
-            # A label without an angle is warped as it is.
-            if self.pair is None or np.isnan(self._angles[index]):
-                return True
-            in_band = band is None or band.holds(self.pair.angle(moved))
-            return in_band and not breaks_pair(moved, mask, valid, self.pair)
+            return (band is None or band.holds(self.pair.angle(moved))) and keeps(moved)
 
         field = plausible_warp(mask, valid, self.warp, rng, accept)
         warped = np.where(valid, warp(mask, field, mask=True), 0).astype(np.uint8)

@@ -6,7 +6,7 @@ picture turned over, the ends would change places and the angle with them. So th
 turn away from that of the labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,6 +101,16 @@ def fit_limits(masks: Sequence[np.ndarray], valid: Sequence[np.ndarray], pair: P
         mean=float(mean[0]),
         sd=float(sd[0]),
     )
+
+
+def keeps_pair(pair: Pair | None, parent: np.ndarray, valid: np.ndarray) -> Callable[[np.ndarray], bool]:
+    """What is asked of a warp of ``parent``, integer (H, W), for :func:`pipeline.imaging.warp.plausible_warp`: of
+    sampled masks and of the warped control alike.
+
+    Args:
+        pair: None where there is no pair; then nothing is asked. valid: bool (H, W), as in :func:`breaks_pair`.
+    """
+    return lambda warped: pair is None or not breaks_pair(warped, parent, valid, pair)
 
 
 def breaks_pair(warped: np.ndarray, parent: np.ndarray, valid: np.ndarray, pair: Pair) -> bool:

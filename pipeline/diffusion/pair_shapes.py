@@ -17,6 +17,7 @@ from pipeline.diffusion.shape_model import (
     MAX_TRIES,
     SECTOR_DIMENSIONS,
     ShapeModel,
+    complete_masks,
     fit_shape_model,
     outlined,
     sector_vector,
@@ -99,9 +100,13 @@ def fit_pair_shapes(
     """
     limits, model = fit_limits(masks, valid, pair), fit_shape_model(masks, n_structures, sectors)
     angles = np.array([pair.angle(mask) for mask in masks])
-    known = np.flatnonzero(np.isfinite(angles))
-    vectors = [[*shape_vector(masks[i], n_structures), *sector_vector(sectors[i])] for i in known]
-    away = angles[known] - angles[known].mean()
+    known = [i for i in complete_masks(masks, n_structures) if np.isfinite(angles[i])]
+    vectors = np.array([[*shape_vector(masks[i], n_structures), *sector_vector(sectors[i])] for i in known])
+    return PairShapes(model, limits, _slope(vectors, angles[known]) if len(known) > 1 else 0 * model.mean)
+
+
+def _slope(vectors: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Of the regression of vectors, float (N, D), on angles, (N,): float (D,); 0 where all angles are one."""
+    away = angles - angles.mean()
     spread = away @ away
-    slope = away @ (np.array(vectors) - np.mean(vectors, axis=0)) / spread if spread > 0 else 0 * model.mean
-    return PairShapes(model, limits, slope)
+    return away @ (vectors - vectors.mean(axis=0)) / spread if spread > 0 else 0 * vectors[0]

@@ -78,7 +78,7 @@ def fit_shape_model(
     Raises:
         InputError: fewer than two masks hold all structures.
     """
-    complete = [i for i, mask in enumerate(masks) if all((mask == k + 1).any() for k in range(n_structures))]
+    complete = complete_masks(masks, n_structures)
     if len(complete) < 2:
         raise InputError(
             f"a shape model needs two masks with all structures, found {len(complete)}; "
@@ -93,6 +93,11 @@ def fit_shape_model(
     areas = np.array([[np.mean(masks[i] == k + 1) for k in range(n_structures)] for i in complete])
     area_range = np.stack([areas.min(axis=0), areas.max(axis=0)])
     return ShapeModel(vectors.mean(axis=0), factor, n_structures, area_range, fitted)
+
+
+def complete_masks(masks: Sequence[np.ndarray], n_structures: int) -> list[int]:
+    """Places of the masks that hold all structures: those of the others have no vector."""
+    return [i for i, mask in enumerate(masks) if all((mask == k + 1).any() for k in range(n_structures))]
 
 
 def sector_vector(sector: np.ndarray) -> np.ndarray:

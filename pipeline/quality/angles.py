@@ -9,12 +9,11 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.stats import wasserstein_distance
 
+from pipeline.diffusion.angle_bands import RARE
 from pipeline.quality.intervals import End, mean_measure, statistic_measure
 from pipeline.quality.measurement import Measured
 from pipeline.quality.measures import CATALOGUE, Measure
 
-RARE_BELOW, RARE_FROM = 90.0, 140.0
-"""Degrees below and from which an angle is rare; :mod:`pipeline.diffusion.angle_bands` samples by them."""
 LEAST = 4
 """Angles, below which a set has no distance: half of it has none to resample."""
 
@@ -33,9 +32,11 @@ def angle_measures(
         _distance(view, synthetic.angle, unseen.angle, others, real, resamples, seed)
         for view, others in (("train_split", reference.angle), ("own_labels", reference.angle[labels]))
     ]
-    for name, rare in (("aop_below_90", lambda x: x < RARE_BELOW), ("aop_from_140", lambda x: x >= RARE_FROM)):
-        shares = [np.where(np.isfinite(one.angle), rare(one.angle), np.nan) for one in (synthetic, unseen)]
-        found.append(mean_measure(name, shares[0], seed, (_mean(shares[1]), real), (None, None)))
+    for band in RARE:
+        shares = [
+            np.array([band.holds(x) if np.isfinite(x) else np.nan for x in one.angle]) for one in (synthetic, unseen)
+        ]
+        found.append(mean_measure(f"aop_{band.name}", shares[0], seed, (_mean(shares[1]), real), (None, None)))
     own, best = (np.abs(one.found_angle - one.angle) for one in (synthetic, unseen))
     worst = np.abs(synthetic.found_angle - np.roll(synthetic.angle, 1))
     ends = (_mean(best), "the evaluation network on real images"), (_mean(worst), "the mask of another image")

@@ -11,7 +11,8 @@ from pipeline.quality.measures import OPENINGS, RATIOS, Measure, find, short
 KEY_MEASURES = {
     "fidelity": ("kid", "radiomics"),
     "coverage": ("recall", "coverage"),
-    "mask_agreement": ("dice", "aop_error"),
+    # Errors are of the images whose angle can be read: those in which it cannot stand beside them.
+    "mask_agreement": ("dice", "aop_error", "aop_unread"),
 }
 """Those whose position answers a question, in domain features where they have a view of an extractor."""
 DOMAIN = "domain"

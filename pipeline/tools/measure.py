@@ -3,13 +3,16 @@
     python -m pipeline.tools.measure --masks my_masks --images my_images --out my_measurements
 
 writes ``measurements.csv``, a row a mask, and ``overlays/`` with axis, tangent and angle drawn, on the image of the
-same name where there is one. Masks hold 1 symphysis and 2 head (PSFHS) or 7 and 8 (IUGC), or what ``--values`` says. A
-mask that cannot be read or measured has its reason in the column ``error`` and stops nothing; the exit status is then
-1. What to know of a measurement is in the column ``warning``. For images without masks take ``pipeline.tools.segment``.
+same name where there is one. Masks hold 1 symphysis and 2 head (PSFHS) or 7 and 8 (IUGC), or what ``--values`` says.
+Millimetres are there where the pixel size is known: from the options, else from the file. ``--geometry`` measures as a
+challenge does, without lines in the overlays. A mask that cannot be read or measured has its reason in the column
+``error`` and stops nothing; the exit status is then 1. What to know of a measurement, or of an image that could not be
+shown, is in the column ``warning``. For images without masks take ``pipeline.tools.segment``.
 """
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.data.tables import write_table
@@ -18,14 +21,14 @@ from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
-from pipeline.tools.measurements import HEAD_COLUMNS, PAIR_COLUMNS, head_cells, pair_cells
+from pipeline.tools.geometries import GEOMETRIES, measure_in
+from pipeline.tools.measurements import HEAD_COLUMNS, PAIR_COLUMNS, head_cells
+from pipeline.tools.pixel_sizes import choose_pixel_size
 
 log = logging.getLogger("pipeline.measure")
 COLUMNS = ("file", *PAIR_COLUMNS, *HEAD_COLUMNS, "warning", "error")
-CONVENTIONS = {(1, 2): "PSFHS", (7, 8): "IUGC"}
-"""Values of symphysis and head → whose they are."""
 OVERLAY_PX = 512
-"""Overlays are at least this high."""
+"""The longer side of an overlay has at least so many pixels."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     about = "values of symphysis and head in the masks (default: 1 2, or 7 8 where a mask holds these)"
     value, names = command.between(int, 1, 255), ("SYMPHYSIS", "HEAD")
     parser.add_argument("--values", type=value, nargs=2, metavar=names, help=about)
+    about = "how to measure: as this project does, as the PSFHS challenge (angle alone), or as IUGC 2024"
+    parser.add_argument("--geometry", choices=GEOMETRIES, default="default", help=about)
     command.add_head_side(parser)
     pixel_sizes.add_arguments(parser)
     command.add_window(parser)
@@ -68,8 +73,8 @@ def run(args: argparse.Namespace) -> int:
     with written_whole(args.out) as out:
         for stem, path in tqdm(paths.items(), desc="masks", unit="mask", mininterval=5, disable=None):
             try:
-                row, overlay = measured(path, images.get(stem), sizes.get(stem), args)
-                files.write_bytes(out / "overlays" / f"{stem}.png", encode_png(overlay))
+                row, picture = measured(path, images.get(stem), sizes.get(stem), args)
+                files.write_bytes(out / "overlays" / f"{stem}.png", encode_png(picture))
             # Decoders raise all kinds, and no mask may stop the others.
             except Exception as error:
                 row = {"error": command.reason(error, path)}
@@ -83,59 +88,83 @@ def run(args: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def measured(path: Path, image_path: Path | None, pixel_mm: float | None, args: argparse.Namespace) -> tuple:
-    """The row of a mask, and its overlay, RGB uint8 (H, W, 3).
+def measured(path: Path, image_path: Path | None, given: float | None, args: argparse.Namespace) -> tuple:
+    """The row of a mask, and its overlay, RGB uint8 (H, W, 3); on black where its image cannot be used, with why.
+
+    Args:
+        given: edge of a pixel in millimetres, or None; the file's own is taken then.
 
     Raises:
-        InputError: the mask or the image cannot be read, has other values, or they differ in size.
+        InputError: the mask cannot be read, has other values, or pixels that are no squares or not those given.
     """
+    from pipeline.decoding.decode import decode_sized_mask
+
+    stored, said = decode_sized_mask(path.read_bytes(), path.name)
+    pixel_mm = choose_pixel_size(given, said, path.name)
+    mask = class_map(stored, path.name, args.values)
+    found = measure_in(args.geometry, mask, args.head_side, pixel_mm)
+    cells = head_cells(mask == 2, pixel_mm)
+    background, lost = shown(image_path, mask.shape, args.window)
+    warnings = [*found.notes, *filter(None, [cells.pop("warning", None), lost])]
+    row = found.cells | cells | {"warning": "; ".join(warnings)}
+    if found.failure is not None:
+        row["error"] = found.failure
+    return row, overlay(background, mask, found.progression)
+
+
+def shown(path: Path | None, shape: tuple[int, int], window) -> tuple:
+    """What an overlay is drawn on, uint8 (H, W): the image, or black, and why it is black where there is an image."""
     import numpy as np
 
-    from pipeline.decoding.decode import decode_image, decode_mask
+    from pipeline.decoding.decode import decode_image
+
+    black = np.zeros(shape, np.uint8)
+    if path is None:
+        return black, None
+    try:
+        image = decode_image(path.read_bytes(), path.name, window).pixels
+    # Decoders raise all kinds, and a picture may not cost a measurement.
+    except Exception as error:
+        return black, f"overlay without its image: {command.reason(error, path)}"
+    if image.shape != shape:
+        here, there = ("{1} x {0}".format(*size) for size in (shape, image.shape))
+        return black, f"overlay without its image: the mask has {here} pixels, the image {there}"
+    return image, None
+
+
+def overlay(image, mask, progression):
+    """RGB uint8 (H, W, 3): contours and the measurement, with a longer side of ``OVERLAY_PX`` or more."""
     from pipeline.imaging.contact_sheet import with_contour
-    from pipeline.tasks.segmentation.biometry.progression import measure_progression
     from pipeline.tasks.segmentation.progression_drawing import draw_progression
 
-    stored = decode_mask(path.read_bytes(), path.name)
-    symphysis, head = convention(stored, path.name, args.values)
-    mask = np.where(stored == symphysis, 1, np.where(stored == head, 2, 0)).astype(np.uint8)
-    image = np.zeros_like(mask)
-    if image_path is not None:
-        image = decode_image(image_path.read_bytes(), image_path.name, args.window).pixels
-        if image.shape != mask.shape:
-            here, there = ("{1} x {0}".format(*one.shape) for one in (mask, image))
-            raise InputError(f"mask '{path.name}' has {here} pixels, its image {there}; export both at the same size")
-    progression = measure_progression(mask == 1, mask == 2, args.head_side)
-    cells = head_cells(mask == 2, pixel_mm)
-    warnings = [*progression.notes, *filter(None, [cells.pop("warning", None)])]
-    row = pair_cells(progression, pixel_mm) | cells | {"warning": "; ".join(warnings)}
-    if progression.failure is not None:
-        row["error"] = str(progression.failure)
-    height = max(OVERLAY_PX, len(mask))
-    return row, draw_progression(with_contour(image, mask, height), progression, height / len(mask))
+    height = round(len(mask) * max(1.0, OVERLAY_PX / max(mask.shape)))
+    picture = with_contour(image, mask, height)
+    return picture if progression is None else draw_progression(picture, progression, height / len(mask))
 
 
-def convention(mask, name: str, values: tuple[int, int] | None) -> tuple[int, int]:
-    """The values of symphysis and head in a mask, uint8 (H, W).
+def class_map(stored, name: str, values: Sequence[int] | None):
+    """uint8 (H, W), 1 symphysis and 2 head, from the values of a mask.
+
+    Args:
+        values: of symphysis and head; None: 1 and 2, or those of the IUGC data.
 
     Raises:
         InputError: the mask holds another value.
     """
     import numpy as np
 
-    present = set(np.unique(mask).tolist()) - {0}
-    known = [tuple(values)] if values else list(CONVENTIONS)
-    for pair in known:
-        if present <= set(pair):
-            return pair
-    if not values and 3 in present:
-        raise InputError(
-            f"mask '{name}' holds the value 3, the mark of masks that were added up where symphysis (1) and head (2) "
-            "overlap; give every pixel one structure"
-        )
-    asked = " or ".join(f"{one} (symphysis) and {other} (head)" for one, other in known)
-    held = ", ".join(map(str, sorted(present)))
-    raise InputError(f"mask '{name}' holds the values {held}; expected are {asked}; name them with --values")
+    from pipeline.cohorts.mask_labels import IUGC, from_iugc, refuse_sum
+
+    if not values:
+        stored = from_iugc(stored, name, lambda text: None)
+        refuse_sum(stored, 3, name)
+    symphysis, head = values or (1, 2)
+    if others := set(np.unique(stored).tolist()) - {0, symphysis, head}:
+        known = [(symphysis, head)] if values else [(1, 2), tuple(IUGC)]
+        asked = " or ".join(f"{one} (symphysis) and {other} (head)" for one, other in known)
+        held = ", ".join(map(str, sorted(others)))
+        raise InputError(f"mask '{name}' holds the values {held}; expected are {asked}; name them with --values")
+    return np.where(stored == symphysis, 1, np.where(stored == head, 2, 0)).astype(np.uint8)
 
 
 if __name__ == "__main__":

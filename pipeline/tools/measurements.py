@@ -27,7 +27,7 @@ def head_cells(head, pixel_mm: float | None) -> dict:
 
 
 def pair_cells(progression, pixel_mm: float | None) -> dict:
-    """``PAIR_COLUMNS`` of a ``Progression``.
+    """``PAIR_COLUMNS`` of a ``Progression``, or of what has some of its values; nothing of None.
 
     Args:
         pixel_mm: edge of a pixel in millimetres, or None.

@@ -7,7 +7,9 @@ millimetres too where the pixel size is known: from the options below, else from
 JPEG, DICOM (.dcm), MHA, NRRD or NIfTI; more than 8 bits per channel need a window. Files in subfolders and of other
 kinds are passed over and named. An image that fails has its reason in the column ``error``, and the exit status is 1;
 a circumference that no head has is marked in the column ``warning``. A segmenter of symphysis and head has a row for
-both, with angle of progression and head-symphysis distances, which are drawn too. Ended early, it leaves nothing.
+both, with angle of progression and head-symphysis distances, which are drawn too; why there is no angle is in
+``error``, and the exit status is 1, as with ``pipeline.tools.measure``. Mirrored images (``--head-side left``) are
+turned for the network, and their masks turned back. Ended early, it leaves nothing.
 """
 
 import argparse
@@ -40,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write masks, overlays and the table; return the exit status, 1 where an image failed.
+    """Write masks, overlays and the table; return the exit status, 1 where an image failed or has no angle.
 
     Raises:
         InputError: no images, two of one name, no model, a window that is none, or bad pixel sizes.
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     paths = find_images(args.images)
     given = pixel_sizes.given(args, paths)
 
+    import numpy as np
     from tqdm import tqdm
 
     from pipeline.data.case import Case
@@ -68,7 +71,8 @@ def run(args: argparse.Namespace) -> int:
     network, config = load_segmenter(kind_of(args.model), args.model, device, args.base)
     structures = from_json(config["structures"])
     pair = pair_of(structures)
-    table, failed = [], 0
+    mirrored = pair is not None and args.head_side == "left"
+    table, failed, unmeasured = [], 0, 0
     with written_whole(args.out) as out:
         for stem, path in tqdm(paths.items(), desc="images", unit="image", mininterval=5, disable=None):
             pictures = {}
@@ -76,7 +80,10 @@ def run(args: argparse.Namespace) -> int:
             try:
                 image, said = decode_image(path.read_bytes(), path.name, args.window)
                 pixel_mm = choose_pixel_size(given.get(stem), said, path.name)
-                (mask,) = predict_native(network, [Case(stem, "", "", image, None)], config["image_size"], device)
+                # The network was trained on unmirrored images alone: handedness is part of what it has learnt.
+                seen = np.ascontiguousarray(image[:, ::-1]) if mirrored else image
+                (mask,) = predict_native(network, [Case(stem, "", "", seen, None)], config["image_size"], device)
+                mask = np.ascontiguousarray(mask[:, ::-1]) if mirrored else mask
                 rows, overlay = measure(mask, structures, pixel_mm), with_contour(image, mask, height=len(mask))
                 if pair is not None:
                     progression = measure_progression(mask == pair.symphysis, mask == pair.head, args.head_side)
@@ -93,11 +100,16 @@ def run(args: argparse.Namespace) -> int:
             for row in rows:
                 if row.get("warning"):
                     log.warning("%s: %s", path.name, row["warning"])
+            if pictures and (lost := rows[-1].get("error")):
+                log.warning("%s: %s", path.name, lost)
+                unmeasured += 1
             table += [{"file": path.name} | row for row in rows]
         columns = COLUMNS if pair is None else (*COLUMNS[:-2], *PAIR_COLUMNS, *COLUMNS[-2:])
         write_table(out / "measurements.csv", table, columns)
     log.info("%d of %d images segmented, in %s; %d failed", len(paths) - failed, len(paths), args.out, failed)
-    return 1 if failed else 0
+    if unmeasured:
+        log.info("%d of them have no angle of progression", unmeasured)
+    return 1 if failed or unmeasured else 0
 
 
 def find_images(folder: Path) -> dict[str, Path]:
@@ -127,11 +139,11 @@ def measure(mask, structures: Sequence, pixel_mm: float | None) -> list[dict]:
 
 
 def pair_row(progression, pixel_mm: float | None) -> dict:
-    """The row of symphysis and head; why there is no angle, and what to know of one, in ``warning``."""
+    """The row of symphysis and head; what to know of the angle in ``warning``, why there is none in ``error``."""
     from pipeline.tasks.metrics import PAIR
 
-    said = [f"no angle of progression: {progression.failure}"] if progression.failure else []
-    return {"structure": PAIR, **pair_cells(progression, pixel_mm), "warning": "; ".join([*said, *progression.notes])}
+    row = {"structure": PAIR, **pair_cells(progression, pixel_mm), "warning": "; ".join(progression.notes)}
+    return row if progression.failure is None else row | {"error": str(progression.failure)}
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What arms add to their labels, as datasets."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from pipeline.data.case import pixel_hash
 from pipeline.data.dataset import read_dataset
 from pipeline.data.structures import Structure
 from pipeline.data.writer import write_dataset
+from pipeline.diffusion.pair_limits import keeps_pair
 from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.finetuning import label_budget, real_count
 
@@ -38,7 +40,7 @@ def samples(ring, tmp_path_factory):
 
 
 def from_labels(train, out, labels=5, **arm):
-    assemble_from_labels("arm", Arm(**arm), train, labels, 0, 32, WARP, 0, out)
+    assemble_from_labels("arm", Arm(**arm), train, labels, 0, 32, WARP, partial(keeps_pair, None), 0, out)
     return read_dataset(out)
 
 

@@ -112,6 +112,10 @@ def test_the_median_predictor_errs_by_the_mean_distance_from_the_training_median
         own, other = ([measure(case.mask) for case in cases] for cases in (train, test))
         assert found[metric].angle == np.median(own) and (found[metric].n_train, found[metric].n) == (5, 5)
         assert found[metric].error == pytest.approx(np.abs(np.array(other) - np.median(own)).mean())
+        assert found[metric].own_angle == np.median(other)
+        assert found[metric].own_error == pytest.approx(np.abs(np.array(other) - np.median(other)).mean())
+        # No other constant errs less on these cases.
+        assert found[metric].own_error < found[metric].error
     assert set(found) <= set(METRICS)
 
 

@@ -6,8 +6,11 @@ import re
 import numpy as np
 import pytest
 
+from pipeline.comparison.median_angle import median_angles
 from pipeline.comparison.statistics.comparison import compare_arms
+from pipeline.data.dataset import read_dataset
 from pipeline.tasks.metrics import PAIR
+from pipeline.tasks.segmentation.pair import pair_of
 from tests.comparison.pair_world import FAILS
 from tests.comparison.world import ARMS, World
 from tests.self_contained import Loads, text_of
@@ -95,6 +98,17 @@ def test_errors_stand_over_all_and_over_measured_cases(text, compared, world):
 def test_the_median_predictor_stands_beside(text):
     assert re.search(r"default [\d.]+° is wrong by [\d.]+° on average \(6 cases, median of 8\); official", text)
     assert re.search(r"median of the training masks, for every case [\d.]+ – – [\d.]+ –", text)
+
+
+def test_the_median_of_the_cohort_stands_beside_that_of_the_training_masks(text, world):
+    """Blocks differ: part of what a training median errs by is where the cohort's angles lie."""
+    cohort = read_dataset(world.root / "cohorts/phantom_a")
+    pair = pair_of(world.structures)
+    one = median_angles(cohort.split("train"), {"a": cohort.split("test")}, pair)["a"]["aop_error_deg"]
+    assert one.own_error < one.error
+    assert "the error of the cohort's own median, which nobody knows beforehand: " in text
+    assert f"default {one.own_angle:.1f}°, wrong by {one.own_error:.1f}°" in text
+    assert "median of this cohort's own masks, for every case (not to be had beforehand)" in text
 
 
 def test_the_table_at_the_threshold_has_counts_and_intervals(text):

@@ -17,7 +17,7 @@ from pipeline.config.grid import kinds_of
 from pipeline.config.params import View, load_params
 from pipeline.data.case import Case
 from pipeline.data.dataset import read_dataset
-from pipeline.data.labels import label_subset
+from pipeline.data.labels import read_labels
 from pipeline.data.predictions import write_predictions
 from pipeline.data.structures import Structure
 from pipeline.data.tables import write_table
@@ -194,7 +194,8 @@ class World:
         train = [self.make_case("a", i, "train" if i < 8 else "test") for i in range(8 + self.n_unseen)]
         away = [self.make_case("b", i, "test") for i in range(self.n_held_out if self.held_out else 0)]
         away = [replace(one, country=self.countries[i % len(self.countries)]) for i, one in enumerate(away)]
-        write_dataset(self.root / "cohorts/phantom_a", train, role="train", structures=self.structures)
+        cohort = self.root / "cohorts/phantom_a"
+        write_dataset(cohort, train, role="train", structures=self.structures)
         told, scored = {"phantom_a": ("train", len(train))}, [("phantom_a", train[8:])]
         (self.root / "held_out").mkdir()
         if self.held_out:
@@ -208,12 +209,12 @@ class World:
         near = [{"cohorts": list(rows), "kind": "near", "count": 4, "first": [["a-1", "b-2"]] * 4}]
         write_json(self.root / "cohorts.json", {"cohorts": rows, "between": near if self.held_out else []})
         for n, r in product(self.labels, self.replicates):
-            self._cell(n, r, train, scored, config["seed"])
+            self._cell(n, r, cohort, scored, config["seed"])
         return self
 
     def _cell(self, n, r, train, cohorts, seed):
         name = cell_name(n, r)
-        own = label_subset(train, n, r, seed)
+        own = read_labels(train, n, r, seed)
         made = [
             replace(
                 own[i % n], id=f"s-{i}", patient=f"s-{i}", split="train", mask_source="parent", parent=own[i % n].id

@@ -30,6 +30,11 @@ def two_sided(params: dict, **flips: bool) -> None:
             section["flip"] = flips.get(name, False)
 
 
+def pasted(params: dict) -> None:
+    """An arm that pastes structures."""
+    params["arms"]["warped"]["extra"] = "copy_paste"
+
+
 def angled(params: dict, **changes) -> None:
     """Shares of rare angles, or other keys of the masks to sample."""
     asked = {"below_90": 0.1, "from_140": 0.4}

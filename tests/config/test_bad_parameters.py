@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.run.errors import InputError
-from tests.config.changes import angled, coded, generous, stable, two_sided
+from tests.config.changes import angled, coded, generous, pasted, stable, two_sided
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,10 @@ from tests.config.changes import angled, coded, generous, stable, two_sided
             ["values.1' is 300"],
         ),
         (lambda p: two_sided(p, augment=True), ["augment.flip is true", "symphysis and a head", "set it to false"]),
+        (
+            lambda p: two_sided(p) or pasted(p),
+            ["arm 'warped' has extra 'copy_paste'", "a symphysis and a head do not fit as one", "use warped"],
+        ),
         (lambda p: two_sided(p, strong_augment=True), ["strong_augment.flip is true", "set it to false"]),
         (lambda p: two_sided(p, views=True), ["views.augment.flip is true", "set it to false"]),
         (lambda p: angled(p), ["sample.masks.angles", "roles symphysis and head", "remove it"]),

@@ -146,6 +146,21 @@ def test_a_label_without_symphysis_is_warped_as_it_is(ten):
     assert set(np.unique(draw.mask)) == {0, 2} and json.loads(draw.transform)["aop_deg"] is None
 
 
+def test_a_third_structure_that_some_labels_lack_leaves_the_angles_drawn_as_asked(ten):
+    """Its vector is known of the complete labels alone, and so is what changes with the angle."""
+    masks = [np.array(mask) for mask in ten]
+    for mask in masks[::2]:
+        mask[2:10, 2:12] = 3
+    everywhere = [EVERYWHERE] * len(masks)
+    shapes = fit_pair_shapes(masks, 3, everywhere, everywhere, PAIR)
+    own = fit_pair_shapes(masks[::2], 3, everywhere[::2], everywhere[::2], PAIR)
+    np.testing.assert_allclose(shapes.slope, own.slope)
+    assert np.isfinite(shapes.slope).all() and np.abs(shapes.slope).max() > 0
+    rng, rare = np.random.default_rng(0), BANDS[2]
+    draws = [shapes.sample(SIZE, everywhere, rng, rare) for _ in range(5)]
+    assert all(rare.holds(PAIR.angle(mask)) and (mask == 3).any() for mask, *_ in draws)
+
+
 @pytest.mark.parametrize("shape_model", [0.0, 0.5, 1.0])
 def test_rare_angles_come_as_often_as_asked(ten, shape_model):
     plain = shares(json.loads(draw.transform)["aop_deg"] for draw in map(source_of(ten).draw, range(40)))

@@ -6,6 +6,7 @@ import pytest
 from pipeline.data.case import _PATH_SAFE
 from pipeline.quality.selection.curation import (
     CRITERIA,
+    blind,
     drops,
     feature_distances,
     repeated_id,
@@ -105,6 +106,18 @@ def test_a_head_that_agrees_does_not_make_up_for_a_symphysis_that_does_not():
     samples = np.array([[0.7, 0.95], [0.1, 0.99], [0.9, 0.5], [0.6, 0.9]])
     dropped = drops({"mask_agreement": samples}, {"mask_agreement": limits})["mask_agreement"]
     assert dropped.tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize(("lost", "expected"), [(0, []), (1, []), (2, ["bone"]), (4, ["bone"])])
+def test_a_structure_that_the_filter_finds_in_no_label_is_named(lost, expected):
+    """A quarter of eight labels of Dice 0 make a threshold of 0, by which nothing is dropped."""
+    labels = np.full((8, 2), 0.9)
+    labels[:lost, 0] = 0
+    limits = {"mask_agreement": threshold("mask_agreement", labels, 0.1)}
+    assert blind(limits, ["bone", "head"]) == expected
+    gone = drops({"mask_agreement": np.array([[0.0, 0.95]])}, limits)["mask_agreement"]
+    assert gone.tolist() == [not expected]
+    assert blind(dict.fromkeys(CRITERIA), ["bone", "head"]) == []
 
 
 def test_one_structure_has_the_threshold_of_a_number():

@@ -99,3 +99,12 @@ def test_a_spread_that_is_surely_another_is_never_good():
     assert answer(value=1.8, low=1.5, high=2.1)["word"] == "doubtful", "too wide is not real either"
     for fine in ({}, {"low": 0.5, "high": 1.1}, {"value": 1.0, "low": 0.95, "high": 1.04}):
         assert answer(**fine)["word"] == "good"
+
+
+@pytest.mark.parametrize(("unread", "word"), [(0.02, "good"), (0.3, "doubtful"), (0.9, "bad")])
+def test_images_whose_angle_cannot_be_read_count_beside_the_error_of_the_others(unread, word):
+    pair = [
+        Measure("mask_agreement", "aop_error", None, 3.0, 20, 3.0, "the network", 25.0, "another's mask"),
+        Measure("mask_agreement", "aop_unread", None, unread, 200, 0.0, ENDS[0], 1.0, "every image"),
+    ]
+    assert verdicts([*records(), *pair])["mask_agreement"]["word"] == word

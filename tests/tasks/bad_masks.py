@@ -31,6 +31,29 @@ def added(*parts):
     return mask
 
 
+def dented():
+    """A bite out of the head, on its near side, where no tangent touches."""
+    mask = GOOD.copy()
+    mask[110:180, 60:125] = np.where(mask[110:180, 60:125] == 2, 0, mask[110:180, 60:125])
+    return mask
+
+
+def threaded():
+    """A head with a rod one pixel wide, which has no contour."""
+    mask = scene(head=Oval((130, 150), 20, 18, 0.4))
+    mask[150, 150:250] = mask[152, 150:250] = 2
+    mask[150:153, 149] = 2
+    return mask
+
+
+def touching():
+    """A symphysis that reaches the head with its middle, not with its end."""
+    mask = GOOD.copy()
+    rows = np.flatnonzero(mask[:, 100] == 2)
+    mask[60 : rows[0], 98:102] = 1
+    return mask
+
+
 FAILURES = {
     "empty": (GOOD * 0, Failure.NEITHER),
     "no_symphysis": (only(2), Failure.NO_SYMPHYSIS),
@@ -43,6 +66,7 @@ FAILURES = {
     "round_symphysis": (scene(Oval((90, 60), 20, 19, 0.3)), Failure.ROUND_SYMPHYSIS),
     "square_symphysis": (replaced(1, slice(50, 62), slice(80, 92)), Failure.ROUND_SYMPHYSIS),
     "end_in_head": (scene(Oval((110, 100), 30, 14, 0.9)), Failure.END_IN_HEAD),
+    "head_on_axis": (scene(head=Oval((205, 90), 45, 45, 0.0)), Failure.HEAD_ON_AXIS),
 }
 """What has no angle, and why."""
 NOTES = {
@@ -51,6 +75,9 @@ NOTES = {
     "cut_head": (GOOD[:200], "head touches the border of the image"),
     "cut_symphysis": (GOOD[:, 65:], "symphysis touches the border of the image"),
     "beside": (scene(head=Oval((190, 140), 50, 50, 0.0)), "the infrapubic line does not meet the head"),
+    "dented_head": (dented(), "head is dented or hollow, its hull is more than 10 % larger"),
+    "thin_head": (threaded(), "head has thin parts, its contour leaves out more than 10 %"),
+    "touching": (touching(), "symphysis and head touch"),
     "round_head": (scene(head=Oval((130, 150), 55, 54, 0.4)), ""),
     "small": (GOOD[::2, ::2], ""),
 }

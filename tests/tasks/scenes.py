@@ -55,11 +55,15 @@ class Scene:
         return math.degrees(math.atan2(vector @ (y, -x), vector @ (x, y)))
 
     def aop(self):
-        """Degrees, from the tangents of the unit circle: acos(1 / distance) beside the point's own angle."""
+        """Degrees, from the tangents of the unit circle: acos(1 / distance) beside the point's own angle.
+
+        They lie less than 180 degrees beside the centre of the head, which is on its side of the axis.
+        """
         point = self.head.local(self.inferior)
         beside = math.acos(1 / math.hypot(*point))
         touch = [self.head.at(math.atan2(*point[::-1]) + sign * beside) for sign in (1, -1)]
-        return max(self.angle_to(one - self.inferior) % 360 for one in touch)
+        middle = self.angle_to(self.head.centre - self.inferior)
+        return middle + max((self.angle_to(one - self.inferior) - middle + 180) % 360 - 180 for one in touch)
 
     def hsd(self):
         """Shortest distance, by the densest of samples."""

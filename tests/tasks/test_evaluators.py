@@ -12,7 +12,13 @@ from skimage.measure import find_contours
 from pipeline.decoding.decode import decode_mask
 from pipeline.tasks.segmentation.biometry import opencv
 from pipeline.tasks.segmentation.biometry.iugc2024 import iugc2024_biometry
-from pipeline.tasks.segmentation.biometry.official import official_aop, official_distances, official_scores
+from pipeline.tasks.segmentation.biometry.official import (
+    OfficialCase,
+    at_official_size,
+    official_angle,
+    official_aop,
+    official_distances,
+)
 from tests.tasks.scenes import Oval, Scene, random_scene
 
 WITH_OPENCV = {
@@ -210,13 +216,29 @@ def test_failure_values():
     assert official_distances(empty, empty) == (1, 0, 0)
     assert official_aop(empty, scene == 2) == official_aop(scene == 1, empty) == 0
     true = official_aop(scene == 1, scene == 2)
-    assert official_scores(nothing, scene, 1, 2) == pytest.approx((true, 0.5 * (1 - true / 180)))
-    assert official_scores(scene, scene, 1, 2) == (0, 1)
+    assert OfficialCase(nothing, scene).scores(1, 2) == pytest.approx((true, 0.5 * (1 - true / 180)))
+    assert OfficialCase(scene, scene).scores(1, 2) == (0, 1)
     assert iugc2024_biometry(empty, scene == 2) is iugc2024_biometry(scene == 1, empty) is None
     # A square has four corners: no ellipse is fitted to five points or fewer.
     square = empty.copy()
     square[40:60, 60:80] = True
-    assert official_aop(square, scene == 2) == 0
+    assert official_aop(square, scene == 2) == 0 and official_angle(square, scene == 2) is None
+
+
+@pytest.mark.parametrize("times", [1, 2, 4])
+def test_numbers_of_the_challenge_belong_to_256_pixels(times):
+    """An image that was enlarged has the scores of what it was; so has a prediction that misses everything."""
+    true = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4)).class_map()
+    other = Scene(Oval((92, 62), 30, 13, 0.1), Oval((138, 150), 58, 52, 0.4)).class_map()
+    for found in (other, np.zeros_like(true), np.where(true == 1, 0, true).astype(np.uint8)):
+        large = [one.repeat(times, axis=0).repeat(times, axis=1) for one in (found, true)]
+        assert OfficialCase(*large).scores(1, 2) == OfficialCase(found, true).scores(1, 2)
+        assert OfficialCase(*large).distances((1, 2)) == OfficialCase(found, true).distances((2, 1))
+
+
+def test_images_that_are_no_squares_keep_their_aspect():
+    assert at_official_size(np.zeros((300, 600), np.uint8)).shape == (128, 256)
+    assert at_official_size(np.zeros((64, 48), np.uint8)).shape == (256, 192)
 
 
 def test_anything_has_a_value():

@@ -86,6 +86,35 @@ def test_every_case_has_the_same_metrics_whatever_was_predicted():
     assert sorted(names := found.pop(), key=list(METRICS).index) == list(names)
 
 
+def case_of(mask):
+    return Case("c", "far", "p", np.zeros_like(mask), mask, mask_source="annotated")
+
+
+def test_a_large_image_has_the_challenges_scores_of_a_small_one():
+    """Distances of native pixels grow with the image; the challenge's are those of 256 pixels."""
+    found = []
+    for times in (1, 4):
+        case = case_of(drawn().repeat(times, axis=0).repeat(times, axis=1))
+        rows = score_case(np.zeros_like(case.mask), case, regions_of(PSFHS, UNIONS), pair_of(PSFHS))
+        found.append({(row["region"], row["metric"]): row["value"] for row in rows})
+    small, large = found
+    for key in ((PAIR, "challenge_score"), (PAIR, "aop_official_error_deg"), ("fetal_head", "asd_official_px")):
+        assert large[key] == small[key]
+    assert small["fetal_head", "asd_official_px"] == 100
+    assert large["fetal_head", "hd_px"] == 4 * small["fetal_head", "hd_px"]
+
+
+@pytest.mark.parametrize(("times", "expected"), [(1, 3), (2, 6)])
+def test_the_hausdorff_distance_of_a_region_is_computed_once_a_size(times, expected, monkeypatch):
+    calls = []
+    for module in ("scores", "biometry.official"):
+        name = f"pipeline.tasks.segmentation.{module}.hausdorff_distance"
+        monkeypatch.setattr(name, lambda a, b: calls.append(a.shape) or 1.0)
+    large = [one.repeat(times, axis=0).repeat(times, axis=1) for one in (drawn(3), drawn())]
+    score_case(large[0], case_of(large[1]), regions_of(PSFHS, UNIONS), pair_of(PSFHS))
+    assert len(calls) == expected
+
+
 @pytest.fixture
 def compared(tmp_path):
     """Two arms on four patients: ``real`` errs by a shift of 10 and misses one symphysis, ``synthetic`` by one of 4."""

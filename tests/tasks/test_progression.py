@@ -4,9 +4,12 @@ import math
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pipeline.decoding.decode import decode_mask
-from pipeline.tasks.segmentation.biometry.progression import measure_progression
+from pipeline.tasks.segmentation.biometry.angle import angle_of_progression, hull_of, middle_of
+from pipeline.tasks.segmentation.biometry.progression import Failure, measure_progression
+from pipeline.tasks.segmentation.biometry.symphysis import Axis
 from tests.tasks.bad_masks import FAILURES, NOTES
 from tests.tasks.scenes import Oval, Scene, random_scene, resampled
 
@@ -91,9 +94,59 @@ def test_a_declared_mirror_changes_nothing_and_an_undeclared_one_does():
 
 
 def test_an_angle_beyond_the_extension_of_the_axis():
-    one = scene(head=Oval((205, 90), 45, 45, 0.0))
-    assert one.aop() > 180
+    one = scene(head=Oval((185, 110), 58, 58, 0.0))
+    assert 185 < one.aop() < 190
     assert measure(one.class_map()).aop_deg == pytest.approx(one.aop(), abs=0.5)
+
+
+PAST_THE_EXTENSION = Scene(Oval((70, 90), 28, 12, -0.08), Oval((149.19, 84.35), 41.17, 28.29, 2.01))
+"""The centre of the head lies .8 degrees before the extension of the axis, the mean of its contour's corners beyond."""
+
+
+def angle_of(one):
+    """Of the exact outline of the head, from the exact axis."""
+    axis = Axis(one.inferior, one.symphysis.at(math.pi))
+    rim = np.array([one.head.at(turn) for turn in np.linspace(0, 2 * math.pi, 2000, endpoint=False)])
+    return angle_of_progression(axis, hull_of(rim), "right")[0]
+
+
+def far_scene(rng):
+    """A head anywhere on its side of the axis, near or far, turned in any way; the end of the symphysis outside it."""
+    while True:
+        bone, long = Oval((0, 0), 28, 12, rng.uniform(-3, 3)), rng.uniform(8, 90)
+        skull = Oval(tuple(rng.uniform(-150, 150, 2)), long, long * rng.uniform(0.5, 1), rng.uniform(0, 3.14))
+        one = Scene(bone, skull)
+        if math.hypot(*skull.local(one.inferior)) > 1.02 and one.angle_to(skull.centre - one.inferior) > 0.2:
+            return one
+
+
+def test_any_angle_is_that_of_the_closed_form():
+    rng = np.random.default_rng(4)
+    scenes = [PAST_THE_EXTENSION, *(far_scene(rng) for _ in range(600))]
+    expected = [one.aop() for one in scenes]
+    assert expected[0] == pytest.approx(216.1, abs=0.1) and min(expected) < 20 and max(expected) > 240
+    assert [angle_of(one) for one in scenes] == pytest.approx(expected, abs=0.05)
+
+
+def test_an_angle_does_not_depend_on_where_the_contour_has_its_corners():
+    """Corners crowded on the far side of the head pulled the mean of them over the extension of the axis."""
+    axis = Axis(np.array([0.0, 0]), np.array([-1.0, 0]))
+    square = np.array([[2.0, -1], [4, -1], [4, 1.2], [2, 1.2]])
+    arc = [[2 + i / 50, -1 - i * (100 - i) / 1e5] for i in range(1, 100)]
+    for corners in (square, np.concatenate([square, arc])):
+        middle, side = middle_of(hull_of(corners)), axis.towards_head("right")
+        assert middle @ side > 0
+        assert angle_of_progression(axis, hull_of(corners), "right")[0] == pytest.approx(206.57, abs=0.01)
+
+
+def test_whatever_is_measured_is_between_0_and_360_degrees():
+    rng, found = np.random.default_rng(11), []
+    for _ in range(60):
+        blobs = ndimage.gaussian_filter(rng.normal(size=(2, 96, 96)), (0, *rng.uniform(3, 9, 2)))
+        low, high = (np.quantile(blob, rng.uniform(0.7, 0.97)) for blob in blobs)
+        found.append(measure(np.where(blobs[0] > low, 1, 2 * (blobs[1] > high))).aop_deg)
+    measured = [angle for angle in found if angle is not None]
+    assert len(measured) > 20 and all(0 < angle < 360 for angle in measured)
 
 
 def test_dents_and_holes_of_the_head_do_not_move_the_tangent():
@@ -102,6 +155,20 @@ def test_dents_and_holes_of_the_head_do_not_move_the_tangent():
     spoilt[140:150, 120:130] = 0
     spoilt[195:215, 125:128] = 0
     assert measure(spoilt).aop_deg == pytest.approx(found.aop_deg, abs=0.3)
+
+
+def test_a_head_near_the_axis_has_no_angle_rather_than_that_of_the_other_end():
+    """Seen from the middle of the symphysis; at 20 degrees the ends are told, below they are not."""
+    for degrees in range(0, 360, 5):
+        x, y = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        mask = scene(symphysis=Oval((128, 128), 30, 14, 0.0), head=Oval((128 + 80 * x, 128 + 80 * y), 30, 30, 0.0))
+        found, beside = measure(mask.class_map()), abs((degrees + 90) % 180 - 90)
+        if beside == 20:
+            continue
+        assert found.failure == (Failure.HEAD_ON_AXIS if beside < 20 else None)
+        if beside > 20:
+            assert (found.axis.inferior[0] > 128) == (degrees < 180)
+    assert measure(PAST_THE_EXTENSION.class_map()).failure == Failure.HEAD_ON_AXIS
 
 
 @pytest.mark.parametrize("name", FAILURES)
@@ -155,6 +222,16 @@ def test_what_is_measured_all_the_same_and_what_is_said_of_it(name):
     assert (found.head_direction_deg is None) == (name in ("round_head", "beside"))
 
 
+def test_structures_that_overlap_are_measured_and_it_is_said():
+    """In one class map they cannot; masks of two networks, or independent outputs, can."""
+    mask = scene().class_map()
+    symphysis, head = mask == 1, mask == 2
+    assert measure_progression(symphysis, head).notes == ()
+    reach = head.copy()
+    reach[70:125, 80:84] = True
+    assert "symphysis and head overlap" in measure_progression(symphysis, reach).notes
+
+
 @pytest.fixture(scope="module")
 def psfhs(shared_data):
     """The true masks of the shared cases, uint8 (256, 256)."""
@@ -180,6 +257,7 @@ def test_true_masks_are_all_measured_and_the_inferior_end_is_right(psfhs):
     for mask in psfhs:
         found = measure(mask)
         assert found.failure is None
+        assert not any(note.startswith(("head is", "head has", "symphysis and")) for note in found.notes)
         assert found.axis.inferior[0] > found.axis.superior[0]
     for mask in psfhs[::10]:
         for degrees in rng.uniform(0, 360, 3):

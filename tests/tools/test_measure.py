@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from pipeline.run.errors import InputError
+from pipeline.tasks.segmentation.biometry.iugc2024 import iugc2024_biometry
+from pipeline.tasks.segmentation.biometry.official import official_aop
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
 from pipeline.tools import command as frame
 from pipeline.tools import measure
@@ -39,9 +41,9 @@ FILES = {
     **{name: mask for name, (mask, _) in (FAILURES | NOTES).items()},
 }
 UNREAD = {
-    "summed.png": "mask 'summed.png' holds the value 3, the mark of masks that were added up where symphysis",
-    "summed_iugc.png": "mask 'summed_iugc.png' holds the values 7, 8, 15; expected are 1 (symphysis) and 2 (head) or 7",
-    "mixed.png": "mask 'mixed.png' holds the values 1, 2, 7; expected are 1 (symphysis) and 2 (head) or 7 (symphysis)",
+    "summed.png": "mask 'summed.png' holds the value 3, which two binary masks leave where they overlap and were added",
+    "summed_iugc.png": "mask 'summed_iugc.png' holds the value 15, which two binary masks leave where they overlap",
+    "mixed.png": "mask 'mixed.png' holds values 0, 1, 2, 7: 7 and 8 are pubic symphysis and fetal head",
     "other.png": "mask 'other.png' holds the values 40, 80; expected are 1 (symphysis) and 2 (head) or 7 (symphysis)",
     "smeared.jpg": "mask 'smeared.jpg' is a JPEG",
     "torn.png": "file 'torn.png' is not a readable image",
@@ -133,10 +135,75 @@ def test_overlays_show_the_image_and_the_lines(command, folder):
     assert picture.shape == (512, 512, 3) and (picture[400:, :40] == 90).all()
     # The middle of the axis, at twice the size, is drawn over the image.
     assert (picture[119:123, 180] == (120, 255, 120)).all(axis=-1).any()
-    assert rows["cut_head.png"]["error"] == "mask 'cut_head.png' has 256 x 200 pixels, its image 20 x 20; " + (
-        "export both at the same size"
-    )
     assert not rows["large.png"]["error"]
+
+
+def test_an_image_that_cannot_be_shown_costs_no_measurement(command, folder):
+    images = folder / "images"
+    images.mkdir()
+    Image.fromarray(np.full((20, 20), 90, np.uint8)).save(images / "cut_head.png")
+    (images / "good.png").write_bytes(b"nonsense")
+    _, plain, _ = command()
+    _, rows, out = command("--images", images)
+    for name, why in (
+        ("cut_head", "the mask has 256 x 200 pixels, the image 20 x 20"),
+        ("good", "file 'good.png' is not a readable image"),
+    ):
+        row, before = rows[f"{name}.png"], plain[f"{name}.png"]
+        assert f"overlay without its image: {why}" in row["warning"]
+        assert {key: value for key, value in row.items() if key != "warning"} == {
+            key: value for key, value in before.items() if key != "warning"
+        }
+        assert row["aop_deg"] and not row["error"] and (out / f"overlays/{name}.png").exists()
+
+
+@pytest.mark.parametrize("shape", [(4, 4000), (4000, 4), (30, 700), (100, 60)])
+def test_overlays_of_any_shape_stay_small(shape):
+    mask = np.zeros(shape, np.uint8)
+    mask[: max(1, shape[0] // 3), : max(1, shape[1] // 3)] = 1
+    picture = measure.overlay(mask * 0, mask, measure_progression(mask == 1, mask == 2))
+    assert max(picture.shape) == max(512, *shape)
+
+
+def stored_volume(path, mask, spacing):
+    """The mask as MetaImage with a size of its pixels (x, y)."""
+    head = f"ObjectType = Image\nNDims = 2\nBinaryData = True\nDimSize = {mask.shape[1]} {mask.shape[0]}\n"
+    head += f"ElementType = MET_UCHAR\nElementSpacing = {spacing[0]} {spacing[1]}\nElementDataFile = LOCAL\n"
+    path.write_bytes(head.encode() + mask.tobytes())
+
+
+def test_the_pixel_size_of_a_mask_is_the_files_own(command, folder):
+    volumes = folder / "volumes"
+    volumes.mkdir()
+    stored_volume(volumes / "sized.mha", MASK, (0.2, 0.2))
+    stored_volume(volumes / "unsized.mha", MASK, (1, 1))
+    stored_volume(volumes / "oblong.mha", MASK, (0.2, 0.3))
+    status, rows, _ = command(masks=volumes)
+    assert status == 1
+    assert float(rows["sized.mha"]["hsd_mm"]) == pytest.approx(0.2 * float(rows["sized.mha"]["hsd_px"]), abs=0.006)
+    assert rows["sized.mha"]["circumference_mm"] and not rows["unsized.mha"]["hsd_mm"]
+    assert "'oblong.mha' has pixels of 0.2 x 0.3 mm; resample it to square pixels" in rows["oblong.mha"]["error"]
+    assert not rows["oblong.mha"]["aop_deg"]
+    _, rows, _ = command("--pixel-mm", "0.4", masks=volumes)
+    assert "says its pixels are 0.2 mm, and 0.4 mm is given" in rows["sized.mha"]["error"]
+    assert float(rows["unsized.mha"]["hsd_mm"]) == pytest.approx(0.4 * float(rows["unsized.mha"]["hsd_px"]), abs=0.006)
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_folder_is_measured_as_a_challenge_measures(command, side):
+    name, mask = ("good", MASK) if side == "right" else ("mirrored", MASK)
+    official, later = (command("--geometry", g, "--head-side", side)[1] for g in ("official", "iugc2024"))
+    assert float(official[f"{name}.png"]["aop_deg"]) == round(official_aop(mask == 1, mask == 2), 2)
+    expected = iugc2024_biometry(mask == 1, mask == 2)
+    assert [float(later[f"{name}.png"][key]) for key in ("aop_deg", "hsd_px")] == [round(one, 2) for one in expected]
+    # The evaluator belongs to 256 pixels.
+    if side == "right":
+        assert official["large.png"]["aop_deg"] == official["good.png"]["aop_deg"]
+    assert official[f"{name}.png"]["hsd_px"] == later[f"{name}.png"]["head_direction_deg"] == ""
+    assert (
+        official["no_head.png"]["error"] == "the evaluator of the PSFHS challenge finds no angle (it scores 0 degrees)"
+    )
+    assert later["no_head.png"]["error"] == "the evaluator of IUGC 2024 finds no angle"
 
 
 def test_bad_usage(command, folder):

@@ -20,6 +20,7 @@ from pipeline.tasks.metrics import PAIR
 from pipeline.tasks.segmentation import inference
 from pipeline.tasks.segmentation.biometry.progression import measure_progression
 from pipeline.tools.segment import COLUMNS, PAIR_COLUMNS, measure
+from tests.tasks.scenes import Oval, Scene
 from tests.tools.segmenting import PICTURES, STRUCTURES, command, environment, images, model, picture, table  # noqa: F401
 
 
@@ -268,24 +269,52 @@ def test_dicom_is_read_and_no_name_is_passed_on(command, images, tmp_path):
         assert part.encode() not in written and part not in messages
 
 
-def test_a_segmenter_of_symphysis_and_head_measures_between_them(command, images, tmp_path, monkeypatch, smoke_config):
-    """A network that says what is drawn here, whatever it is shown."""
-    from tests.tasks.scenes import Oval, Scene
-
-    mask = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4)).class_map()
-    found = measure_progression(mask == 1, mask == 2)
+@pytest.fixture
+def pair_model(tmp_path, smoke_config):
+    """A small SAM with random weights that says symphysis and head."""
     settings = smoke_config.segmenters["sam"]
     checkpoint.save_base(tmp_path / "sam", settings, 0)
     network = checkpoint.build(tmp_path / "sam", settings, 2)
     both = (Structure("bone", "symphysis"), Structure("head", "head"))
     save_segmenter(checkpoint, tmp_path / "pair", network, both, name="sam", base=tmp_path / "sam", settings=settings,
                    trained_on={})  # fmt: skip
+    return tmp_path / "pair"
+
+
+def test_a_segmenter_of_symphysis_and_head_measures_between_them(command, images, tmp_path, monkeypatch, pair_model):
+    """A network that says what is drawn here, whatever it is shown."""
+    mask = Scene(Oval((90, 60), 30, 14, 0.0), Oval((130, 150), 60, 52, 0.4)).class_map()
+    found = measure_progression(mask == 1, mask == 2)
     shown = iter([mask, mask, mask * 0, mask, mask, mask])
     monkeypatch.setattr(inference, "predict_native", lambda *_: [next(shown)])
-    assert command("--pixel-mm", "0.2", model=tmp_path / "pair", images=images)[0] == 0
+    status, messages = command("--pixel-mm", "0.2", model=pair_model, images=images)
+    # As with the command measure: no angle is an error, and the folder goes on.
+    assert status == 1 and "6 of 6 images segmented" in messages and "1 of them have no angle" in messages
     rows = [row for row in table(tmp_path) if row["structure"] == PAIR]
     assert tuple(rows[0]) == (*COLUMNS[:-2], *PAIR_COLUMNS, *COLUMNS[-2:])
     assert float(rows[0]["aop_deg"]) == round(found.aop_deg, 2) and float(rows[0]["hsd_mm"]) == round(
         0.2 * found.hsd_px, 2
     )
-    assert rows[2]["aop_deg"] == "" and rows[2]["warning"] == "no angle of progression: no symphysis and no head"
+    assert (rows[2]["aop_deg"], rows[2]["error"], rows[2]["warning"]) == ("", "no symphysis and no head", "")
+    assert len(list((tmp_path / "out/overlays").iterdir())) == 6
+
+
+def test_a_declared_mirror_is_turned_for_the_network_and_back(command, images, tmp_path, pair_model):
+    folder = tmp_path / "mirrored"
+    folder.mkdir()
+    for path in images.iterdir():
+        grey = np.asarray(Image.open(path).convert("L"))
+        Image.fromarray(grey[:, ::-1]).save(folder / f"{path.stem}.png")
+    plain, mirrored, undeclared = {}, {}, {}
+    for found, folder_, options in (
+        (plain, images, ()), (mirrored, folder, ("--head-side", "left")), (undeclared, folder, ()),
+    ):  # fmt: skip
+        assert command(*options, model=pair_model, images=folder_)[0] in (0, 1)
+        for name in PICTURES:
+            found[name] = picture(tmp_path, "masks", name)
+        found["angles"] = [row["aop_deg"] for row in table(tmp_path)]
+        shutil.rmtree(tmp_path / "out")
+    assert mirrored["angles"] == plain["angles"]
+    for name in PICTURES:
+        np.testing.assert_array_equal(mirrored[name][:, ::-1], plain[name])
+    assert any((undeclared[name][:, ::-1] != plain[name]).any() for name in PICTURES)

@@ -87,6 +87,16 @@ def drops(scores: Mapping[str, np.ndarray], thresholds: Mapping[str, Threshold |
     return {criterion: gone.reshape(len(gone), -1).any(axis=1) for criterion, gone in worse.items()}
 
 
+def blind(thresholds: Mapping[str, Threshold | None], structures: Sequence[str]) -> list[str]:
+    """Structures whose threshold of mask agreement is 0, by which no sample is dropped: labels of them were not found.
+
+    Args:
+        structures: their names, in class order.
+    """
+    limits = thresholds["mask_agreement"]
+    return [] if limits is None else [n for n, one in zip(structures, np.atleast_1d(limits), strict=True) if one <= 0]
+
+
 def select(
     synthetic: Path,
     count: int,

@@ -5,12 +5,17 @@ import math
 import numpy as np
 
 from pipeline.tasks.metrics import METRICS
-from pipeline.tasks.segmentation.biometry.official import official_scores
+from pipeline.tasks.segmentation.biometry.official import OfficialCase
 from pipeline.tasks.segmentation.biometry.progression import Progression, measure_progression
 
 
 def score_pair(
-    prediction: np.ndarray, reference: np.ndarray, symphysis: int, head: int, pixel_mm: float | None
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    symphysis: int,
+    head: int,
+    pixel_mm: float | None,
+    official: OfficialCase | None = None,
 ) -> dict[str, float]:
     """Metrics by name, in the order of ``METRICS``, without those that the case does not have.
 
@@ -20,9 +25,10 @@ def score_pair(
     Args:
         prediction, reference: uint8 [H, W], class indices. symphysis, head: their indices.
         pixel_mm: edge of a pixel in millimetres, or None.
+        official: of the same masks, where something was computed of it before.
     """
     found, true = (measure_progression(one == symphysis, one == head) for one in (prediction, reference))
-    error, score = official_scores(prediction, reference, symphysis, head)
+    error, score = (official or OfficialCase(prediction, reference)).scores(symphysis, head)
     values = {"aop_official_error_deg": error, "challenge_score": score}
     if true.failure is None:
         values |= _errors(found, true, math.hypot(*reference.shape), pixel_mm)

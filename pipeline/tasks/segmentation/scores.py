@@ -12,7 +12,7 @@ from pipeline.imaging.overlap import overlap
 from pipeline.run.errors import InputError
 from pipeline.tasks.metrics import METRICS, PAIR
 from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
-from pipeline.tasks.segmentation.biometry.official import official_distances
+from pipeline.tasks.segmentation.biometry.official import SIDE, Distances, OfficialCase
 from pipeline.tasks.segmentation.pair import Pair, pair_of
 from pipeline.tasks.segmentation.pair_scores import score_pair
 from pipeline.tasks.segmentation.surface import hausdorff_distance, surface_scores
@@ -69,6 +69,7 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region], pa
     """
     if prediction.shape != case.mask.shape:
         raise InputError(f"case '{case.id}': prediction {prediction.shape}, mask {case.mask.shape}; predict it again")
+    official = OfficialCase(prediction, case.mask) if any(region.of_pair for region in regions) or pair else None
     scores = {
         region.name: score_region(
             region.mask(prediction),
@@ -76,13 +77,13 @@ def score_case(prediction: np.ndarray, case: Case, regions: Sequence[Region], pa
             case.pixel_mm,
             hc_mm=case.hc_mm,
             is_head=region.is_head,
-            of_pair=region.of_pair,
+            official=official.distances(region.indices) if region.of_pair else None,
             hausdorff=region.hausdorff,
         )
         for region in regions
     }
     if pair is not None:
-        scores[PAIR] = score_pair(prediction, case.mask, pair.symphysis, pair.head, case.pixel_mm)
+        scores[PAIR] = score_pair(prediction, case.mask, pair.symphysis, pair.head, case.pixel_mm, official)
     return [
         {"case": case.id, "region": region, "metric": name, "value": value, "unit": METRICS[name].unit}
         for region, values in scores.items()
@@ -97,7 +98,7 @@ def score_region(
     *,
     hc_mm: float | None = None,
     is_head: bool = False,
-    of_pair: bool = False,
+    official: Distances | None = None,
     hausdorff: bool = False,
 ) -> dict[str, float]:
     """Metrics of a predicted region by name, in the order of ``METRICS``, without those that the case does not have.
@@ -109,16 +110,19 @@ def score_region(
     Args:
         prediction, reference: bool [H, W], native resolution.
         pixel_mm: edge of a pixel in millimetres, or None.
-        hc_mm: the published head circumference, or None. is_head, of_pair, hausdorff: see :class:`Region`.
+        hc_mm: the published head circumference, or None. is_head, hausdorff: see :class:`Region`.
+        official: of the same region at the challenge's size, where symphysis and head are both scored.
     """
     predicted, present = bool(prediction.any()), bool(reference.any())
     values = dict(zip(("dice", "iou"), overlap(prediction, reference), strict=True))
     hd95, assd = surface_scores(prediction, reference)
     values |= {"hd95_px": hd95, "assd_px": assd}
-    if of_pair or hausdorff:
+    if official is not None and predicted and present and max(reference.shape) == SIDE:
+        values["hd_px"] = official.hausdorff
+    elif official is not None or hausdorff:
         values["hd_px"] = hausdorff_distance(prediction, reference)
-    if of_pair:
-        values["asd_official_px"] = official_distances(prediction, reference)[2]
+    if official is not None:
+        values["asd_official_px"] = official.asd
     values |= {"missing": float(present and not predicted), "spurious": float(predicted and not present)}
     values["reference_share"] = float(reference.mean())
     if pixel_mm is not None:

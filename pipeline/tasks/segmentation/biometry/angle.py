@@ -18,6 +18,19 @@ def hull_of(contour: np.ndarray) -> np.ndarray:
     return contour[ConvexHull(contour).vertices]
 
 
+def middle_of(hull: np.ndarray) -> np.ndarray:
+    """Centre of the area of a convex polygon, float (M, 2) in order: float (2,). It lies inside."""
+    corner, one, other = hull[0], hull[1:-1] - hull[0], hull[2:] - hull[0]
+    areas = one[:, 0] * other[:, 1] - one[:, 1] * other[:, 0]
+    return corner + areas @ (one + other) / (3 * areas.sum())
+
+
+def area_of(polygon: np.ndarray) -> float:
+    """Area of a closed polygon, float (N, 2), in pixels."""
+    (x, y), (next_x, next_y) = polygon.T, np.roll(polygon, -1, axis=0).T
+    return abs(float(x @ next_y - y @ next_x)) / 2
+
+
 def is_inside(point: np.ndarray, hull: np.ndarray) -> bool:
     """Whether a point lies in a convex polygon, float (M, 2) in order, or on its rim."""
     edges, offsets = np.roll(hull, -1, axis=0) - hull, point - hull
@@ -38,11 +51,13 @@ def angle_of_progression(axis: Axis, hull: np.ndarray, head_side: HeadSide) -> t
     180 degrees where the tangent has passed the extension of the axis.
 
     Args:
-        hull: corners of the head's convex hull, float (M, 2), around none of which the inferior end lies.
+        hull: corners of the head's convex hull, float (M, 2) in order; outside of it lies the inferior end, and on the
+            head's side of the axis its middle. The angle is between 0 and 360 degrees then.
     """
     vectors = hull - axis.inferior
-    # Seen from outside a convex shape spans less than 180 degrees, so angles from its middle never wrap.
-    middle = float(angle_from_axis(axis, vectors.mean(axis=0), head_side))
+    # Seen from outside a convex shape spans less than 180 degrees, so angles from its middle never wrap; that of the
+    # middle itself is between 0 and 180 degrees.
+    middle = float(angle_from_axis(axis, middle_of(hull) - axis.inferior, head_side))
     beyond = np.remainder(angle_from_axis(axis, vectors, head_side) - middle + math.pi, 2 * math.pi) - math.pi
     far = int(beyond.argmax())
     return math.degrees(middle + beyond[far]), hull[far]

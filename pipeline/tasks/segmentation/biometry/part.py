@@ -48,6 +48,16 @@ def largest_part(mask: np.ndarray, name: str) -> Part | None:
     return Part(whole, tuple(notes))
 
 
+def contact(one: np.ndarray, other: np.ndarray) -> str | None:
+    """``overlap``, ``touch`` (across a corner too), or None where two masks, bool [H, W], lie apart."""
+    from scipy import ndimage
+
+    if (one & other).any():
+        return "overlap"
+    window = tuple(slice(max(side.start - 1, 0), side.stop + 1) for side in bounding_window(one))
+    return "touch" if (ndimage.binary_dilation(one[window], np.ones((3, 3))) & other[window]).any() else None
+
+
 def contour(mask: np.ndarray) -> np.ndarray:
     """The closed outer contour of one component, float (N, 2) as (x, y): pixel centres are whole numbers.
 
