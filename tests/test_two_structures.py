@@ -47,7 +47,7 @@ STRUCTURES = (Structure("symphysis", "symphysis"), Structure("head", "head"))
 
 
 def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
-    """A ring (the head, class 2) and a bright ellipse beside it (the symphysis, class 1)."""
+    """A ring (the head, class 2) and a bright ellipse beside it (the symphysis, class 1), whose axis points past it."""
     rng = np.random.default_rng(seed)
     for kind in ("images", "masks"):
         (folder / kind).mkdir(parents=True)
@@ -55,7 +55,7 @@ def draw_cohort(folder: Path, count: int, seed: int, ring) -> None:
         case = ring(1000 * seed + i)
         mask, image = case.mask * 2, case.image.copy()
         rows, columns = np.mgrid[:48, :64]
-        tilt, long = rng.uniform(-0.3, 0.3), rng.uniform(6, 8)
+        tilt, long = rng.uniform(0.0, 0.4), rng.uniform(6, 8)
         y, x = rows - rng.uniform(6, 8), columns - rng.uniform(9, 12)
         along, across = x * np.cos(tilt) - y * np.sin(tilt), x * np.sin(tilt) + y * np.cos(tilt)
         bone = np.hypot(along / long, across / (0.55 * long)) < 1
@@ -87,7 +87,7 @@ def params(tmp_path_factory):
     changed["task"] |= {"unions": {"both": ["symphysis", "head"]}}
     for section in (changed["augment"], changed["strong_augment"], changed["views"]["augment"]):
         section["flip"] = False
-    # The angles here are around 170 degrees.
+    # The angles here are large.
     changed["sample"]["masks"]["angles"] = {"below_90": 0.0, "from_140": 0.75}
     for cohort in changed["cohorts"].values():
         cohort["classes"] = ["background", "symphysis", "head"]
