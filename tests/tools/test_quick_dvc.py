@@ -130,7 +130,7 @@ def test_another_version_of_dvc_is_left_as_it_is(monkeypatch, capsys):
     with pytest.raises(SystemExit, match="7"):
         quick_dvc.main()
     assert dvcfile.Lockfile.dump_stages is before
-    assert "not 3.999.0; plain DVC writes the lock file" in capsys.readouterr().err
+    assert "not 3.999.0; plain DVC starts every stage anew" in capsys.readouterr().err
     monkeypatch.setattr(quick_dvc, "version", lambda name: quick_dvc.TESTED[-1])
     with pytest.raises(SystemExit, match="7"):
         quick_dvc.main()
