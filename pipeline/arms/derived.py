@@ -21,7 +21,6 @@ Size = int | tuple[int, int]
 Pair = tuple[np.ndarray, np.ndarray]
 """Image float32 (1, H, W) in [-1, 1] and mask uint8 (H, W), letter-boxed."""
 
-
 Acceptance = Callable[[np.ndarray, np.ndarray], Callable[[np.ndarray], bool]]
 """Mask before the warp and valid part of its canvas → is a warped mask acceptable?"""
 

@@ -60,9 +60,9 @@ def _ordered(labelled: Sequence[tuple[str, str]], n: int, replicate: int, seed: 
     order = [patients[i] for i in seeds.numpy_generator(seed, "labels", replicate).permutation(len(patients))]
     if not spread:
         return [case_id for patient in order for case_id in by_patient[patient]][:n]
-    mixed = [
-        [by_patient[patient][i] for i in seeds.numpy_generator(seed, "labels", replicate, patient).permutation(count)]
-        for patient in order
-        if (count := len(by_patient[patient]))
-    ]
+    mixed = []
+    for patient in order:
+        ids = by_patient[patient]
+        turns = seeds.numpy_generator(seed, "labels", replicate, patient).permutation(len(ids))
+        mixed.append([ids[i] for i in turns])
     return [case_id for turn in zip_longest(*mixed) for case_id in turn if case_id is not None][:n]
