@@ -7,11 +7,18 @@ import torch
 from torch import nn
 
 
+def newest_share(past: int, decay: float, power: float = 1.0) -> float:
+    """What the newest weights count in their moving average after ``past`` steps: 1 − min(decay, 1 − (1 + t)^(−power)).
+
+    Of a power of 1 the average is the mean of all steps until ``decay`` is reached.
+    """
+    return 1 - min(decay, 1 - (1 + past) ** -power)
+
+
 class Average:
     """Exponential moving average of trained weights and of running statistics; other numbers stay the last ones.
 
-    At step t, from 0, it is θ' ← β θ' + (1 − β) θ with β = min(decay, 1 − (1 + t)^(−power)): of a power of 1 the mean
-    of all steps until ``decay`` is reached.
+    At every step θ' ← (1 − α) θ' + α θ, α as :func:`newest_share` says.
 
     Args:
         network: on its device; followed from now on.
@@ -28,7 +35,7 @@ class Average:
     @torch.no_grad()
     def step(self) -> None:
         """Take in the weights of one step more."""
-        new = 1 - min(self.decay, 1 - (1 + self.steps) ** -self.power)
+        new = newest_share(self.steps, self.decay, self.power)
         for name, value in self.followed.items():
             average = self.averages[name]
             average.sub_(new * (average - value))

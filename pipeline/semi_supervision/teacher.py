@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from pipeline.learning.average import newest_share
 from pipeline.networks.outputs import structure_probabilities
 from pipeline.semi_supervision.objective import SemiSupervised
 
 
 def teacher_of(network: nn.Module, decay: float) -> AveragedModel:
-    """θ' ← α θ' + (1 − α) θ after every step, α = min(decay, 1 − 1 / (1 + t)) with t past steps, as in mean teacher
-    (Tarvainen & Valpola 2017); of running statistics the same average. In evaluation mode.
+    """θ' ← (1 − α) θ' + α θ after every step, α as :func:`newest_share` says, as in mean teacher (Tarvainen & Valpola
+    2017); of running statistics the same average. In evaluation mode.
     """
 
     def averaged(old: Tensor, new: Tensor, past: Tensor) -> Tensor:
         # A count of batches is no number to average.
-        return old + (new - old) * (1 - min(decay, 1 - 1 / (1 + float(past)))) if old.is_floating_point() else new
+        return old + (new - old) * newest_share(int(past), decay) if old.is_floating_point() else new
 
     return AveragedModel(network, avg_fn=averaged, use_buffers=True).requires_grad_(False).eval()
 
