@@ -40,13 +40,12 @@ from pipeline.diffusion.training import train_generator
 from pipeline.diffusion.training_set import TrainingSet, build_training_set
 from pipeline.diffusion.views import encode_views, fit_to_grid, save_views
 from pipeline.features.extraction import extract
-from pipeline.features.radiomics import radiomics
 from pipeline.features.timm_models import open_lite0
 from pipeline.imaging.contact_sheet import contact_sheet
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.small_unet import load_unet
 from pipeline.quality.fidelity import fidelity
-from pipeline.quality.radiomics_distance import frechet_radiomics_distance
+from pipeline.quality.radiomics_distance import frechet_radiomics_distance, radiomics_features
 from pipeline.quality.two_sample import two_sample_test
 from pipeline.run import files, seeds
 from pipeline.run.compute import setup
@@ -178,7 +177,7 @@ def compared(made: list[Case], real: list[Case], train: list[Case], seed: int, d
     options = {"kid_subsets": 50, "neighbours": 3, "seed": seed, "resamples": 0}
     kid = {which: fidelity(features[which], features["real"], **options)["kid"].value for which in ("made", "train")}
     textures = {
-        which: np.stack([radiomics(*small(case)) for case in cases])
+        which: np.stack([radiomics_features(*small(case)) for case in cases])
         for which, cases in (("made", made), ("real", real), ("train", train))
     }
     distances = {which: frechet_radiomics_distance(textures[which], textures["real"]) for which in ("made", "train")}

@@ -136,6 +136,8 @@ EDITS = {
     "simulation/head/tissue.py": {"phantom"},
     "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", *FINETUNE, "compare"},
     "config/params.py": set(),
+    "config/binning.py": {"score"},
+    "features/radiomics/glcm.py": {"score"},
     "learning/loop.py": {*SMALL_NETWORKS, "train_diffusion", *FINETUNE},
     "semi_supervision/contrast.py": OTHERS,
 }  # fmt: skip

@@ -265,7 +265,7 @@ def test_a_table_without_a_column_is_refused(tmp_path):
     [
         ("head.glcm.contrast", "contrast of the grey-level co-occurrence matrix, head"),
         ("image.first_order.percentile_10", "10th percentile of the grey levels, whole image"),
-        ("head.lbp.uniform_3", "share of pixels with an arc of 3 brighter neighbours out of 8, head"),
+        ("head.glszm.zone_percentage", "zone percentage (zones of one grey level, per pixel), head"),
     ],
 )
 def test_radiomics_features_are_put_in_words(name, words):
@@ -273,6 +273,6 @@ def test_radiomics_features_are_put_in_words(name, words):
 
 
 def test_every_radiomics_feature_has_words_of_its_own():
-    from pipeline.features.radiomics import FEATURES
+    from pipeline.quality.radiomics_distance import FEATURES
 
     assert len({feature_in_words(name) for name in FEATURES}) == len(FEATURES)

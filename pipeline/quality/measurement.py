@@ -10,12 +10,12 @@ import numpy as np
 from pipeline.data.case import Case
 from pipeline.data.chunks import chunks
 from pipeline.data.stacking import at_size
-from pipeline.features.radiomics import radiomics
 from pipeline.imaging.field_of_view import field_of_view
 from pipeline.imaging.letterbox import letterbox, to_unit_range
 from pipeline.quality import neighbours
 from pipeline.quality.imprint import imprints
 from pipeline.quality.mask_shapes import shape_descriptors
+from pipeline.quality.radiomics_distance import radiomics_features
 from pipeline.quality.speckle import STATISTICS, speckle
 from pipeline.tasks.segmentation.agreement import agreement
 from pipeline.tasks.segmentation.pair import Pair
@@ -34,7 +34,7 @@ Segment = Callable[[np.ndarray], np.ndarray]
 class Measured:
     """What is kept of N images; a row is an image, nan where undefined.
 
-    radiomics: (N, F) of ``radiomics.FEATURES``. descriptors: float16 (N, 64, 64). shapes: (N, K, 5).
+    radiomics: (N, F) of ``radiomics_distance.FEATURES``. descriptors: float16 (N, 64, 64). shapes: (N, K, 5).
     appearance: (N, 5) of ``APPEARANCE``. field: (N, 2) of ``FIELD``. imprint: (N, K).
     dice, boundary: (N, K), of the evaluation network's map and the image's own mask; boundary as a share of the longer
     side. shuffled_dice, shuffled_boundary: the same with the mask of the image before, as the worst reference.
@@ -108,7 +108,7 @@ def _measure_image(case: Case, found: np.ndarray, *, size: int, n_structures: in
     return {
         "ids": case.id,
         "patients": case.patient,
-        "radiomics": radiomics(image, inside),
+        "radiomics": radiomics_features(image, inside),
         "descriptors": neighbours.descriptor(letterbox(case.image, neighbours.SIZE)[0]),
         "shapes": shape_descriptors(mask, n_structures),
         "appearance": np.array([grey.mean(), grey.std(), *speckle(image, inside)]),

@@ -2,10 +2,53 @@
 
 import numpy as np
 
-from pipeline.features.radiomics import FEATURES
+from pipeline.config.binning import FixedBinWidth
+from pipeline.features import radiomics
 from pipeline.quality import distributions
 from pipeline.quality.frechet import check_features, frechet_distance
 from pipeline.run.errors import InputError
+
+BINNING = FixedBinWidth(width=8)
+"""32 bins of [0, 255], fixed so that a shift of the grey levels is seen."""
+MIN_PIXELS = 64
+"""A region with fewer pixels has no features."""
+DESCRIPTIVE = (
+    *(f"first_order.{name}" for name in ("mean", "mean_absolute_deviation", "skewness", "kurtosis")),
+    *(f"first_order.{name}" for name in ("percentile_10", "median", "percentile_90")),
+    "histogram.entropy",
+    *(f"glcm.{name}" for name in ("contrast", "correlation", "inverse_difference_moment", "joint_entropy")),
+    *(f"glcm.{name}" for name in ("difference_entropy", "information_correlation_1")),
+    *(f"glrlm.{name}" for name in ("short_runs_emphasis", "run_percentage", "run_entropy")),
+    *(f"glszm.{name}" for name in ("small_zone_emphasis", "zone_percentage", "zone_size_entropy")),
+    "glszm.small_zone_low_grey_level_emphasis",
+    "ngldm.low_dependence_emphasis",
+    "ngldm.low_dependence_low_grey_level_emphasis",
+    "ngtdm.complexity",
+)
+"""Of ``radiomics.FEATURES`` the 24 that sets are compared by. None grows with the size of the region, none is unbounded
+where an image is flat, and they are few because sets of some 50 images are compared: more dimensions would be bias."""
+FEATURES: tuple[str, ...] = tuple(f"{region}.{name}" for region in ("head", "image") for name in DESCRIPTIVE)
+"""Names of the 48 features, in the order of :func:`radiomics_features`."""
+_PLACES = [radiomics.FEATURES.index(name) for name in DESCRIPTIVE]
+
+
+def radiomics_features(image: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """float64 (48,) of one image, named by ``FEATURES``: first those of the head, then those of the whole image.
+
+    Args:
+        image: uint8 (H, W), without the padding of a letter-box.
+        region: bool (H, W), the head; empty where it is not known.
+
+    Returns:
+        nan for what has fewer than ``MIN_PIXELS`` pixels. Nothing outside the region changes the features of the head.
+    """
+    return np.concatenate([_of(image, region), _of(image, np.ones(image.shape, dtype=bool))])
+
+
+def _of(image: np.ndarray, region: np.ndarray) -> np.ndarray:
+    if np.count_nonzero(region) < MIN_PIXELS:
+        return np.full(len(_PLACES), np.nan)
+    return radiomics.radiomics(image, region, BINNING)[_PLACES]
 
 
 def frechet_radiomics_distance(candidates: np.ndarray, reference: np.ndarray) -> float:
@@ -14,8 +57,7 @@ def frechet_radiomics_distance(candidates: np.ndarray, reference: np.ndarray) ->
     After the Fréchet radiomics distance of Osuala et al. (MICCAI 2024, "Towards learning contrast kinetics with
     multi-condition latent diffusion models") and its later form, Konz et al. (2024, arXiv 2412.01496). Those take some
     94 and 464 PyRadiomics features; the later form adds wavelet and Laplacian images and reports a logarithm. Here
-    there are 48, made with scikit-image from the image itself, no wavelets and no logarithm. The numbers are not
-    comparable.
+    there are the 48 of ``FEATURES``, of the image itself, no wavelets and no logarithm. The numbers are not comparable.
 
     Args:
         candidates, reference: float (N, F) and (M, F). Rows with a nan are left out, as are features that do not vary

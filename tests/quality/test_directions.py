@@ -1,7 +1,7 @@
 """Which measure sees which harm, and which must not: masks and copies, on rings that a threshold segments.
 
-Blur, noise, grey levels and dropped modes are in test_fidelity.py, test_radiomics.py and test_variety.py, rims in
-test_imprint.py, copies and their disguises in test_training_distance.py.
+Blur, noise, grey levels and dropped modes are in test_fidelity.py, test_radiomics_distance.py and test_variety.py,
+rims in test_imprint.py, copies and their disguises in test_training_distance.py.
 """
 
 from dataclasses import replace
