@@ -3,6 +3,8 @@
 import math
 from typing import NamedTuple
 
+from pipeline.data.ages import DAYS
+
 
 class Bound(NamedTuple):
     """refuse, warn: (lowest, highest) value that is not refused, or not warned of. remedy: what to look at."""
@@ -16,6 +18,7 @@ class Bound(NamedTuple):
 
 SIZE = "give the edge of a pixel of this very file in mm; a resized image has another one"
 CIRCUMFERENCE = "give it in mm (not cm or m), and the pixel size of this very file"
+AGE = "give days since the last menstrual period (not weeks), of this very case"
 MASK = "look at the mask: is it the structure, and of this image?"
 BOUNDS = {
     one.quantity: one
@@ -28,6 +31,8 @@ BOUNDS = {
         Bound("measured circumference", "mm", (20, 600), (40, 420), CIRCUMFERENCE),
         Bound("measured circumference against the published one", "%", (-10, 10), (-2, 2), SIZE),
         Bound("measured circumference of a cut head against the published one", "%", (-50, 10), (-10, 2), SIZE),
+        Bound("gestational age", "days", DAYS, (63, 308), AGE),
+        Bound("published circumference against that of its age", "%", (-50, 100), (-20, 20), AGE),
         Bound("share of the image", "%", (0, 98), (0.1, 90), MASK),
         Bound("shorter axis of the head against the longer", "times", (0.1, 1), (0.5, 1), MASK),
     )

@@ -2,16 +2,19 @@
 
 ``images/`` and ``masks/`` hold, at any depth, files of the suffixes that ``pipeline.decoding.decode`` lists; a mask
 has the name of its image, and pixels that are class indices. ``cases.csv`` is optional: a column ``id`` (the image's
-name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``aop_deg``, ``hsd_mm``, ``country``, ``device``; a number,
-country or device may be left empty, a patient may not. Without the column ``patient`` every image is its own patient.
+name) and any of ``patient``, ``pixel_mm``, ``hc_mm``, ``aop_deg``, ``hsd_mm``, ``ga_days``, ``ga_source``, ``country``,
+``device``; a number, source, country or device may be left empty, a patient may not. Without the column ``patient``
+every image is its own patient. An age is the pregnancy's own, ``given`` where the table does not say ``simulated``.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
 
+from pipeline.cohorts.ages import check_units
 from pipeline.cohorts.source import Files, Note, Source, by_id, case_table, folders, stem, suffix
-from pipeline.data.schema import TARGETS
+from pipeline.data import schema
+from pipeline.data.ages import OWN_SOURCES
 from pipeline.data.tables import Row
 from pipeline.decoding import decode
 from pipeline.decoding.decode import IMAGE_SUFFIXES, MASK_SUFFIXES
@@ -19,8 +22,8 @@ from pipeline.run.errors import InputError
 
 CLASSES = None
 """The owner's affair: the parameter ``classes``, else the structures of the task."""
-NUMBERS = ("pixel_mm", *TARGETS)
-COLUMNS = ("id", "patient", *NUMBERS, "country", "device")
+NUMBERS = ("pixel_mm", *schema.NUMBERS)
+COLUMNS = ("id", "patient", *NUMBERS, "ga_source", "country", "device")
 _TEXTS, _SPREADSHEETS = (".csv", ".tsv", ".txt"), (".xlsx", ".xls", ".ods")
 
 
@@ -39,6 +42,7 @@ def index(source: Source, labelled: bool) -> Files:
     if tables and suffix(tables[0]) in _SPREADSHEETS:
         raise InputError(f"file '{tables[0]}' describes the cases, but is a spreadsheet; save it as cases.csv")
     table = case_table(source, tables, images, COLUMNS, ("id",), _fields)
+    check_units(tables, table)
     fields = {case_id: {"patient": case_id} | table.get(case_id, {}) for case_id in images}
     return Files(images, masks, fields, tables)
 
@@ -72,6 +76,16 @@ def _fields(row: Row) -> dict:
     for column in NUMBERS:
         if row.get(column):
             fields[column] = row.positive(column)
+    if source := row.get("ga_source"):
+        if source not in OWN_SOURCES:
+            raise InputError(
+                f"{row.place('ga_source')} is '{source}'; it may be {' or '.join(OWN_SOURCES)}. Leave out ages that "
+                "were computed from a circumference: age_formula of the cohort does that"
+            )
+        if "ga_days" not in fields:
+            raise InputError(f"{row.place('ga_source')} is '{source}' without an age in ga_days; give both or neither")
+    if "ga_days" in fields:
+        fields["ga_source"] = source or "given"
     for column in ("country", "device"):
         fields[column] = row.get(column) or None
     return fields

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.cohorts.bounds import BOUNDS
+from pipeline.data.ages import FORMULAS, OWN_SOURCES
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure, with_role
 from pipeline.imaging.ellipse import ellipse_perimeter
@@ -38,6 +39,8 @@ def quantities(case: Case, structures: Sequence[Structure]) -> Iterator[tuple[st
         yield "pixel size", case.pixel_mm, "the image"
     if case.hc_mm is not None:
         yield "published circumference", case.hc_mm, "the head"
+    if case.ga_source in OWN_SOURCES:
+        yield from _of_age(case)
     if case.mask is None:
         return
     shares = 100 * np.bincount(case.mask.ravel(), minlength=len(structures) + 1) / case.mask.size
@@ -47,6 +50,15 @@ def quantities(case: Case, structures: Sequence[Structure]) -> Iterator[tuple[st
     for index in with_role(structures, "head"):
         if shares[index]:
             yield from _of_head(case, case.mask == index, structures[index - 1].name)
+
+
+def _of_age(case: Case) -> Iterator[tuple[str, float, str]]:
+    """An age that is known, and the circumference against the one that would imply it."""
+    yield "gestational age", case.ga_days, "the fetus"
+    usual = FORMULAS["intergrowth21"].hc_mm(case.ga_days)
+    if case.hc_mm is not None and np.isfinite(usual):
+        about = f"the head, {case.hc_mm:.4g} against {usual:.4g} mm at {case.ga_days:.4g} days"
+        yield "published circumference against that of its age", 100 * (case.hc_mm / usual - 1), about
 
 
 def _of_head(case: Case, head: np.ndarray, name: str) -> Iterator[tuple[str, float, str]]:

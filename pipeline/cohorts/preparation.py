@@ -1,6 +1,7 @@
 """A raw cohort becomes a dataset: read once, doubles found, patients split, and everything odd told in its card."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,14 @@ from pipeline.cohorts.grouping import Doubles, as_json, find_doubles
 from pipeline.cohorts.readers import READERS, Account, read_cohort
 from pipeline.cohorts.splits import split_patients
 from pipeline.config.cohorts import Cohort
+from pipeline.data.ages import SOURCES
 from pipeline.data.case import Case
 from pipeline.data.structures import Structure
 from pipeline.data.writer import assemble_dataset, write_shards
 from pipeline.run import files
 
 log = logging.getLogger("pipeline.cohorts")
-_RECORDED = {"reader", "labelled", "classes", "values", "structures", "mirrored"}
+_RECORDED = {"reader", "labelled", "classes", "values", "structures", "mirrored", "age_formula"}
 
 
 def prepare_cohort(
@@ -32,11 +34,11 @@ def prepare_cohort(
     Raises:
         InputError: naming the file, case or key that is at fault.
     """
-    account, prints = Account(), []
+    account, prints, ages = Account(), [], Counter()
     cases = read_cohort(cohort, settings, structures, raw, account)
     if settings.mirrored:
         cases = map(turned_back, cases)
-    drafts = write_shards(out / "drafts", _printed(cases, prints), structures)
+    drafts = write_shards(out / "drafts", _noted(cases, prints, ages), structures)
     merge_near = settings.near_doubles == "merge"
     doubles = find_doubles(prints, merge_near, settings.near_correlation)
     split_of = _splits(doubles, prints, settings, seed)
@@ -46,6 +48,7 @@ def prepare_cohort(
         "cohort": cohort,
         "patients": len(split_of),
         "public_patients": getattr(READERS[settings.reader], "PATIENTS_NAMED_BY", None),
+        "ages": {source: ages[source] for source in SOURCES if ages[source]},
         "remarks": account.remarks,
         "passed_over": [{"what": w, "count": len(n), "first": n[0]} for w, n in account.passed_over.items()],
         "warnings": account.warnings(),
@@ -110,7 +113,8 @@ def _across_splits(doubles: Doubles, prints: Sequence[Print], split_of: dict[str
     return sum(splits[pair.first] != splits[pair.second] for pair in doubles.pairs)
 
 
-def _printed(cases: Iterable[Case], prints: list[Print]) -> Iterator[Case]:
+def _noted(cases: Iterable[Case], prints: list[Print], ages: Counter) -> Iterator[Case]:
     for case in cases:
         prints.append(fingerprint(case))
+        ages[case.ga_source] += 1
         yield case

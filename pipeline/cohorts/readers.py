@@ -17,11 +17,13 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.cohorts import fetal_planes, fh_ps_aop, folder, hc18, psfhs
+from pipeline.cohorts.ages import with_implied_ages
 from pipeline.cohorts.bounds import PIXEL_SIZES_AGREE
 from pipeline.cohorts.mask_labels import declared_classes, refuse_sum
 from pipeline.cohorts.plausibility import Finding, implausible
 from pipeline.cohorts.source import Files, Note, Source, pair_masks, passed_over
 from pipeline.config.cohorts import Cohort
+from pipeline.data.ages import FORMULAS
 from pipeline.data.case import Case, check_case
 from pipeline.data.schema import TARGETS
 from pipeline.data.structures import Structure, names
@@ -79,7 +81,8 @@ def read_cohort(
     """The checked cases of a raw cohort, in natural order of their ids.
 
     Of a cohort of role ``unlabelled`` no mask is opened and no measurement kept; its cases are for training. Nor is a
-    mask opened of one that need not be labelled and whose classes leave out a structure of the task.
+    mask opened of one that need not be labelled and whose classes leave out a structure of the task. With an
+    ``age_formula`` a case without an age of its own gets the one that its circumference implies.
 
     Args:
         cohort: name given to the cases.
@@ -92,7 +95,11 @@ def read_cohort(
     """
     reader = READERS[settings.reader]
     lookup = lookup_of(cohort, settings, structures)
-    return _named(_cases(cohort, settings, reader, structures, lookup, root, account or Account()), cohort)
+    account = account or Account()
+    cases = _cases(cohort, settings, reader, structures, lookup, root, account)
+    if settings.age_formula is not None:
+        cases = with_implied_ages(cases, FORMULAS[settings.age_formula], account.remarks)
+    return _named(cases, cohort)
 
 
 def lookup_of(cohort: str, settings: Cohort, structures: Sequence[Structure]) -> np.ndarray:

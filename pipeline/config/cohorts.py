@@ -9,6 +9,9 @@ from pipeline.config.section import Fraction, Name, Positive, Section
 WITHOUT_PATIENTS = {"psfhs", "fh_ps_aop"}
 """Readers of cohorts that are published without patients and hold many neighbouring frames."""
 
+WITH_CIRCUMFERENCES = {"hc18", "folder"}
+"""Readers of cohorts whose tables may have head circumferences."""
+
 
 class Splits(Section):
     """Shares; together they are 1.
@@ -42,6 +45,7 @@ class Cohort(Section):
     near_correlation: of small grey images (see cohorts/doubles.py), above which two resemble each other.
     mirrored: of a task with symphysis and head, whether the images are mirrored, and to be turned back when they are
         prepared; None: they are not.
+    age_formula: which age implied by HC a case gets that has a circumference and no age of its own; None: none.
     """
 
     role: Literal["train", "held_out", "foreign", "unlabelled"]
@@ -56,6 +60,7 @@ class Cohort(Section):
     splits: Splits | None = None
     window: tuple[float, float] | None = None
     mirrored: bool | None = None
+    age_formula: Literal["intergrowth21", "hadlock84"] | None = None
 
     @model_validator(mode="after")
     def _options_apply(self):
@@ -70,6 +75,10 @@ class Cohort(Section):
                 f"reader '{self.reader}' knows no patients and many images are neighbouring frames, which a split "
                 "would leave on two sides; say near_doubles: merge"
             )
+        if self.age_formula is not None and self.reader not in WITH_CIRCUMFERENCES:
+            raise ValueError(f"reader '{self.reader}' knows no circumferences to imply ages; leave age_formula out")
+        if self.age_formula is not None and self.role == "unlabelled":
+            raise ValueError("of a cohort with role 'unlabelled' no measurement is kept; leave age_formula out")
         if self.classes is not None and self.reader != "folder":
             raise ValueError(f"reader '{self.reader}' knows its classes; leave classes out and map them by structures")
         if self.classes is not None and (len(self.classes) < 2 or len(set(self.classes)) != len(self.classes)):

@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from pipeline.data.ages import in_words
 from pipeline.data.structures import from_json, legend, names
 
 _RULES = {
@@ -40,7 +41,8 @@ def cohort_card(index: dict) -> str:
     """Markdown text of the card of a prepared cohort, from the content of ``dataset.json``."""
     sizes = sorted(Counter(map(len, index["source"]["near"]["groups"])).items())
     structures, total = legend(from_json(index["structures"])), sum(index["counts"].values())
-    return _template("cohort_card.md.j2").render(**index, total=total, legend=structures, sizes=sizes)
+    ages = [f"{count} {in_words(source)}" for source, count in index["source"].get("ages", {}).items()]
+    return _template("cohort_card.md.j2").render(**index, total=total, legend=structures, sizes=sizes, ages=ages)
 
 
 def _template(name: str):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pipeline.data.ages import check_age
 from pipeline.run.errors import InputError
 
 SPLITS = ("evaluation", "train", "val", "test")
@@ -22,6 +23,7 @@ class Case:
     pixel_mm: edge of a (square) pixel in millimetres, where the publisher gives it.
     hc_mm: head circumference in millimetres as published (not derived from the mask), where given.
     aop_deg, hsd_mm: angle of progression in degrees and shortest distance from symphysis to head in mm, where given.
+    ga_days, ga_source: age in days and where it is from (``ages.SOURCES``): known, or implied by HC; both or neither.
     parent, seed, transform: synthetic cases only; see ``data/README.md``.
     """
 
@@ -35,6 +37,8 @@ class Case:
     hc_mm: float | None = None
     aop_deg: float | None = None
     hsd_mm: float | None = None
+    ga_days: float | None = None
+    ga_source: str | None = None
     country: str | None = None
     device: str | None = None
     mask_source: str | None = None
@@ -62,6 +66,7 @@ def check_case(case: Case, n_structures: int) -> None:
         raise InputError(f"case '{case.id}': split '{case.split}' is not one of {', '.join(SPLITS)}")
     if case.image.dtype != np.uint8 or case.image.ndim != 2 or case.image.size == 0:
         raise InputError(f"case '{case.id}': the image must be grey 8-bit, got {case.image.dtype} {case.image.shape}")
+    check_age(case.id, case.ga_days, case.ga_source, case.hc_mm)
     if case.mask is None:
         if case.mask_source is not None:
             raise InputError(

@@ -8,14 +8,15 @@ import pyarrow as pa
 
 from pipeline.run.errors import InputError
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ROLES = ("train", "held_out", "foreign", "unlabelled", "synthetic", "extra")
 """Masks of an ``unlabelled`` dataset are pseudo-masks. ``extra`` is what an arm adds to its labels."""
 MAY_BE_EMPTY = ("unlabelled", "extra")
 
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-TARGETS = ("hc_mm", "aop_deg", "hsd_mm")
-"""Measurements of a case that are known beside its mask. Who may not see a mask sees none of these."""
+NUMBERS = ("hc_mm", "aop_deg", "hsd_mm", "ga_days")
+TARGETS = (*NUMBERS, "ga_source")
+"""What is known of a case beside its mask, to be predicted. Who may not see a mask sees none of these."""
 TEXT_COLUMNS = ("id", "cohort", "patient", "split")
 _HUGGING_FACE = {
     "info": {
@@ -24,7 +25,8 @@ _HUGGING_FACE = {
             "image": {"_type": "Image"},
             "mask": {"_type": "Image"},
             **{name: {"dtype": "int32", "_type": "Value"} for name in ("height", "width")},
-            **{name: {"dtype": "float64", "_type": "Value"} for name in ("pixel_mm", *TARGETS)},
+            **{name: {"dtype": "float64", "_type": "Value"} for name in ("pixel_mm", *NUMBERS)},
+            "ga_source": {"dtype": "string", "_type": "Value"},
             **{name: {"dtype": "string", "_type": "Value"} for name in ("image_sha256", "mask_sha256")},
             **{name: {"dtype": "string", "_type": "Value"} for name in ("country", "device", "mask_source", "parent")},
             "seed": {"dtype": "int64", "_type": "Value"},

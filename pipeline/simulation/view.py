@@ -19,8 +19,8 @@ class Anatomy(Protocol):
     def mask(self, frame: Frame) -> np.ndarray:
         """Class indices at the pixel centres of a frame, uint8 (height, width)."""
 
-    def targets(self) -> dict[str, float]:
-        """Exact measurements, by column of the dataset."""
+    def targets(self) -> dict[str, float | str]:
+        """What is exactly known, by column of the dataset."""
 
     def burn_in(self, image: np.ndarray, overlay: str, frame: Frame, rng: np.random.Generator) -> None:
         """Draw the graphics named by ``Device.overlay`` in place."""
@@ -49,7 +49,7 @@ class Placed(NamedTuple):
 class View(Protocol):
     """A module of this package, by the name of the parameter ``phantom.view``.
 
-    COHORTS: definitions by name. TARGETS: the measurements that ``Anatomy.targets`` holds.
+    COHORTS: definitions by name. TARGETS: the columns that ``Anatomy.targets`` holds.
     """
 
     COHORTS: dict[str, CohortDefinition]

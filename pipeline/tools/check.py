@@ -110,6 +110,8 @@ def facts(found) -> list[tuple[str, str]]:
          + ", means " + spread([one.grey[1] for one in looked])),
         ("pixel size, mm", spread([one.pixel_mm for one in looked if one.pixel_mm])
          + f" (known of {sum(one.pixel_mm is not None for one in looked)})"),
+        ("age, days", spread([one.ga_days for one in looked if one.ga_days])
+         + f" (known of {sum(one.ga_days is not None for one in looked)})"),
     ]  # fmt: skip
     for index, one in enumerate(found.structures if found.labelled else ()):
         shares = [100 * case.shares[index] for case in looked if case.shares and case.shares[index]]
@@ -164,7 +166,7 @@ def sheet(cases: Sequence) -> str:
 def columns(found) -> list[str]:
     shares = [f"{one.name}_share" for one in found.structures]
     return ["case", "image", "mask", "patient", "width", "height", "grey_min", "grey_mean", "grey_max", "pixel_mm",
-            "hc_mm", *shares, "problems", "warnings"]  # fmt: skip
+            "hc_mm", "ga_days", "ga_source", *shares, "problems", "warnings"]  # fmt: skip
 
 
 def rows(found) -> Iterator[dict]:
@@ -182,6 +184,8 @@ def rows(found) -> Iterator[dict]:
             **dict(zip(("grey_min", "grey_mean", "grey_max"), one.grey, strict=True)),
             "pixel_mm": one.pixel_mm,
             "hc_mm": one.hc_mm,
+            "ga_days": one.ga_days,
+            "ga_source": one.ga_source,
             **{f"{structure.name}_share": share for structure, share in shares},
             "problems": "; ".join(problems.get(one.entry.case_id, ())),
             "warnings": "; ".join(warnings.get(one.entry.case_id, ())),

@@ -33,6 +33,8 @@ class Looked(NamedTuple):
     grey: tuple[int, float, int]
     pixel_mm: float | None
     hc_mm: float | None
+    ga_days: float | None
+    ga_source: str | None
     shares: tuple[float, ...] | None
 
 
@@ -173,7 +175,8 @@ def _read(found: Inspection, source: Source, module, entry: Entry) -> Case | Non
     counts = None if mask is None else np.bincount(mask.ravel(), minlength=len(found.structures) + 1)[1:] / mask.size
     grey = int(image.min()), float(image.mean()), int(image.max())
     shares = None if counts is None else tuple(map(float, counts))
-    found.looked.append(Looked(entry, case.patient, image.shape, grey, case.pixel_mm, case.hc_mm, shares))
+    known = case.pixel_mm, case.hc_mm, case.ga_days, case.ga_source
+    found.looked.append(Looked(entry, case.patient, image.shape, grey, *known, shares))
     return case
 
 

@@ -79,10 +79,10 @@ def test_of_an_unlabelled_cohort_no_mask_is_opened(tmp_path):
     root = write(tmp_path / "raw", ["a"])
     (root / "masks").mkdir()
     (root / "masks" / "a.png").write_bytes(b"no image")
-    (root / "cases.csv").write_text("id,pixel_mm,hc_mm,aop_deg,hsd_mm,device\na,0.1,200,120,9,scanner\n")
+    (root / "cases.csv").write_text("id,pixel_mm,hc_mm,aop_deg,hsd_mm,ga_days,device\na,0.1,200,120,9,150,scanner\n")
     (item,) = read("folder", root, labelled=False, role="unlabelled")
     assert (item.mask, item.mask_source, item.hc_mm, item.split) == (None, None, None, "train")
-    assert (item.aop_deg, item.hsd_mm) == (None, None)
+    assert (item.aop_deg, item.hsd_mm, item.ga_days, item.ga_source) == (None, None, None, None)
     assert (item.pixel_mm, item.device) == (0.1, "scanner")
     with pytest.raises(InputError, match="not a readable image"):
         list(read("folder", root, labelled=False, role="foreign"))

@@ -73,7 +73,7 @@ def test_read_images_never_touches_masks(dataset):
 
 
 def test_measurements_are_kept_and_not_shown_with_images_alone(tmp_path, ring):
-    known = {"hc_mm": 200.0, "aop_deg": 121.5, "hsd_mm": 9.25}
+    known = {"hc_mm": 200.0, "aop_deg": 121.5, "hsd_mm": 9.25, "ga_days": 153.25, "ga_source": "given"}
     folder = write(tmp_path / "set", [ring(0, split="train", **known)])
     (case,), (image,) = read_dataset(folder).cases, read_images(folder)
     assert {name: getattr(case, name) for name in TARGETS} == known
@@ -93,6 +93,8 @@ def test_measurements_are_kept_and_not_shown_with_images_alone(tmp_path, ring):
         ({"mask_source": "parent"}, "without a parent"),
         ({"mask_source": "parent", "parent": "stranger"}, "'stranger' is not in the label subset"),
         ({"image": np.zeros((48, 64, 3), np.uint8)}, "must be grey 8-bit"),
+        ({"ga_days": 150.0}, "ga_days without ga_source"),
+        ({"ga_days": 331.0, "ga_source": "given"}, "ga_days is 331, allowed are 1 to 330"),
     ],
 )
 def test_bad_cases_are_named(tmp_path, ring, fields, message):

@@ -25,7 +25,7 @@ def test_case_keeps_the_contract(cohort: str) -> None:
     assert case.patient.startswith(f"{cohort}-p")
     assert (case.mask is None) == (cohort == "phantom_d")
     assert case.mask_source == (None if cohort == "phantom_d" else "annotated")
-    assert (case.hc_mm is None) == (case.mask is None) and case.pixel_mm > 0
+    assert (case.hc_mm is None) == (case.ga_days is None) == (case.mask is None) and case.pixel_mm > 0
     assert case.image.std() > 10
 
 

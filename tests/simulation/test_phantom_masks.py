@@ -7,7 +7,8 @@ from scipy.special import ellipe
 from skimage.measure import find_contours, label
 
 from pipeline.simulation import Plan, plan_case, simulate_case
-from pipeline.simulation.head.contour import head_circumference_mm, head_contour, rasterise
+from pipeline.simulation.head.contour import head_contour, rasterise
+from pipeline.simulation.head.growth import head_circumference_mm
 from pipeline.simulation.outline import Pose
 from pipeline.simulation.scan import inside_sector, polar_positions
 

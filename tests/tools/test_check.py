@@ -73,6 +73,10 @@ PROBLEMS = {
     "other values": (spoil_values, "mask holds values 0, 3"),
     "other size": (spoil_size, "c0: case 'c0': mask is 160x100 but its image is 160x120"),
     "table": (lambda root: (root / "cases.csv").write_text("id\nc1\n"), "has no row for image"),
+    "weeks": (
+        lambda root: (root / "cases.csv").write_text("id,ga_days\n" + "".join(f"c{i},2{i}\n" for i in range(6))),
+        "no ga_days is above 25; give days, not weeks",
+    ),
     "metres": (lambda root: write_cases(root, 0.0005), "c0: pixel size (the image) is 0.0005 mm"),
     "black image": (lambda r: Image.fromarray(0 * disc()).save(r / "images/c0.png"), "c0: number of grey levels"),
 }
@@ -87,6 +91,15 @@ def test_a_good_folder_is_ready_and_has_a_page(folder, tmp_path, capsys):
     rows = list(csv.DictReader((tmp_path / "page/cases.csv").open()))
     assert [row["case"] for row in rows] == [f"c{i}" for i in range(6)]
     assert float(rows[0]["head_share"]) == pytest.approx(disc().mean(), rel=1e-5)
+
+
+def test_ages_are_told_with_their_source(folder, tmp_path, capsys):
+    rows = [f"c{i},{140 + i}" if i else "c0," for i in range(6)]
+    (folder / "cases.csv").write_text("\n".join(["id,ga_days", *rows]))
+    status, told = run(capsys, folder, "--out", tmp_path / "page")
+    assert status == 0 and "age, days: 141 to 145 (known of 5)" in told
+    rows = list(csv.DictReader((tmp_path / "page/cases.csv").open()))
+    assert [(row["ga_days"], row["ga_source"]) for row in rows[:2]] == [("", ""), ("141", "given")]
 
 
 @pytest.mark.parametrize(("spoil", "text"), PROBLEMS.values(), ids=PROBLEMS)

@@ -1,4 +1,4 @@
-"""The view of the fetal head in the womb, transventricular plane: one structure and its circumference."""
+"""The view of the fetal head in the womb, transventricular plane: one structure, its circumference, the true age."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from pipeline.simulation.scan import Frame, PolarGrid
 from pipeline.simulation.scene import Scene, SkullEcho
 from pipeline.simulation.view import Placed
 
-TARGETS = ("hc_mm",)
+TARGETS = ("hc_mm", "ga_days", "ga_source")
 
 __all__ = ["COHORTS", "TARGETS", "Head", "draw"]
 
@@ -33,9 +33,10 @@ class Head:
         """The filled outer edge of the skull, cut by the frame and not by the sector, as in HC18."""
         return rasterise(self.patient.contour, self.pose, *frame.pixel_centres_mm())
 
-    def targets(self) -> dict[str, float]:
-        """The length of the full analytic contour."""
-        return {"hc_mm": self.patient.contour.circumference_mm}
+    def targets(self) -> dict[str, float | str]:
+        """The length of the full analytic contour, and the age that her growth was drawn with."""
+        circumference, days = self.patient.contour.circumference_mm, 7 * self.patient.weeks
+        return {"hc_mm": circumference, "ga_days": days, "ga_source": "simulated"}
 
     def burn_in(self, image: np.ndarray, overlay: str, frame: Frame, rng: np.random.Generator) -> None:
         burn_in(image, overlay, frame, self.patient.contour, self.pose, rng)

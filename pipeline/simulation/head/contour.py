@@ -31,12 +31,6 @@ class HeadContour:
         return float(np.pi * np.mean(self.radius_mm**2))
 
 
-def head_circumference_mm(gestational_age_weeks: float) -> float:
-    """Median head circumference for 10 to 41 weeks, after Hadlock et al. 1984 (Radiology 152:497), in millimetres."""
-    weeks = gestational_age_weeks
-    return 10 * (-11.48 + 1.56 * weeks - 0.0002548 * weeks**3)
-
-
 def head_contour(
     circumference_mm: float,
     cephalic_index: float,

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.simulation.head.contour import HeadContour, head_circumference_mm, head_contour
+from pipeline.simulation.head.contour import HeadContour, head_contour
+from pipeline.simulation.head.growth import draw_growth
 from pipeline.simulation.outline import Pose
 from pipeline.simulation.scan import Frame, Sector
 
@@ -42,6 +43,7 @@ class Population:
 class Patient:
     """Anatomy of one fetus and her mother. ``entropy`` seeds what is not spelt out here.
 
+    weeks: her true age, which her circumference tells only as well as ``growth.py`` lets it.
     fluid, clutter: see ``Population``.
     """
 
@@ -69,9 +71,7 @@ class Aperture:
 def sample_patient(population: Population, entropy: tuple[int, ...]) -> Patient:
     """Draw a patient; a pure function of its arguments."""
     rng = np.random.default_rng(np.random.SeedSequence(entropy))
-    trimester = rng.choice(3, p=population.trimester_weights)
-    weeks = (rng.uniform(11.8, 14.5), rng.normal(20.5, 1.4), rng.uniform(24, 40))[trimester]
-    circumference = min(head_circumference_mm(weeks) * rng.normal(1, 0.03), 350.0)
+    weeks, circumference = draw_growth(rng, population.trimester_weights)
     index = float(np.clip(rng.normal(*population.cephalic_index), 0.66, 0.95))
     scale = population.deviation
     harmonics = (
@@ -81,10 +81,10 @@ def sample_patient(population: Population, entropy: tuple[int, ...]) -> Patient:
         (5, float(rng.normal(0, 0.25 * scale)), float(rng.uniform(0, 2 * np.pi))),
     )
     squareness = float(np.clip(rng.normal(2.08, 4 * scale), 1.85, 2.5))
-    contour = head_contour(float(circumference), index, squareness, harmonics)
+    contour = head_contour(circumference, index, squareness, harmonics)
     bone = contour.half_length_mm * rng.uniform(0.034, 0.056)
     fluid = float(rng.uniform(*population.fluid))
-    return Patient(float(weeks), contour, float(bone), fluid, population.clutter, (*entropy, 1))
+    return Patient(weeks, contour, float(bone), fluid, population.clutter, (*entropy, 1))
 
 
 def sample_view(
