@@ -14,7 +14,7 @@ BOOSTING = {
     "subsample": 0.5,
     "max_features": "sqrt",
 }
-"""Fixed: small trees, slowly, on half of the cases each (Friedman 2002), are rarely far from the best choice."""
+"""Fixed: small trees, slowly, each on half of the cases (Friedman 2002)."""
 
 
 @dataclass(frozen=True)
