@@ -57,7 +57,19 @@ def photograph_extractor(
     return prepared
 
 
-def refusal(name: str, reason: str, remedy: str, error: Exception | None = None) -> InputError:
-    """The error of a key of ``score.extractors``; ``remedy`` says what to give."""
+def refusal(
+    name: str,
+    reason: str,
+    remedy: str,
+    error: Exception | None = None,
+    section: str = "score.extractors",
+    otherwise: str = "null to do without",
+) -> InputError:
+    """The error of a key of ``section``; ``remedy`` says what to give, ``otherwise`` what to give instead.
+
+    Args:
+        reason: empty where what is wrong is said before the message.
+    """
     why = "" if error is None else f" ({in_one_line(error)})"
-    return InputError(f"key 'score.extractors.{name}': {reason}{why}; give {remedy}, or null to do without")
+    wrong = f"{reason}{why}; " if reason else ""
+    return InputError(f"key '{section}.{name}': {wrong}give {remedy}, or {otherwise}")

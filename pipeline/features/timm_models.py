@@ -3,8 +3,9 @@
 The features are what stands before the classifier, as they come: nothing is standardised.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -13,6 +14,7 @@ from pipeline.features.extraction import Extractor, photograph_extractor, refusa
 from pipeline.networks.given_weights import open_weights
 from pipeline.networks.lite0 import lite0
 from pipeline.networks.weights import differences
+from pipeline.run.errors import InputError
 
 LITE0_EDGE_PX = 224
 _GREY = (0.5, 0.5, 0.5)
@@ -38,14 +40,29 @@ def open_timm(model: str, weights: Path, device) -> Extractor:
     Raises:
         InputError: no such model, no such file, or the tensors of another architecture.
     """
-    network = _built(model)
+    network = timm_network(model, weights).to(device)
     about = network.pretrained_cfg
-    channels, *size = about["input_size"]
-    if channels != 3:
-        raise refusal("timm.model", f"'{model}' takes {channels} channels, not 3", _REMEDY)
-    _load(network, model, weights)
-    network = network.eval().to(device)
-    return photograph_extractor(_pooled(network), tuple(size), about["mean"], about["std"], device)
+    size = tuple(about["input_size"][1:])
+    return photograph_extractor(_pooled(network), size, about["mean"], about["std"], device)
+
+
+def timm_network(model: str, weights: Path, **key: str) -> nn.Module:
+    """A model of timm without its classifier, in evaluation mode; it takes three channels.
+
+    Args:
+        model, weights: see :func:`open_timm`.
+        key: ``section`` and ``otherwise`` of :func:`pipeline.features.extraction.refusal`, where the key ``timm`` of
+            the parameters stands in another section than ``score.extractors``.
+
+    Raises:
+        InputError: as :func:`open_timm`.
+    """
+    refused = partial(refusal, **key)
+    network = _built(model, refused)
+    if (channels := network.pretrained_cfg["input_size"][0]) != 3:
+        raise refused("timm.model", f"'{model}' takes {channels} channels, not 3", _REMEDY)
+    _load(network, model, weights, refused)
+    return network.eval()
 
 
 def _pooled(network: nn.Module):
@@ -55,26 +72,26 @@ def _pooled(network: nn.Module):
     return features
 
 
-def _built(model: str) -> nn.Module:
+def _built(model: str, refused: Callable[..., InputError]) -> nn.Module:
     """The model without its classifier, with random weights."""
     import timm
 
     # timm would look up names with a colon on the Hub, or in a folder.
     if ":" in model or not timm.is_model(model):
         near = get_close_matches(model, timm.list_models(), n=3)
-        raise refusal("timm.model", f"timm has no model '{model}'", f"a name that it lists{_such_as(near)}")
+        raise refused("timm.model", f"timm has no model '{model}'", f"a name that it lists{_such_as(near)}")
     try:
         return timm.create_model(model, pretrained=False, num_classes=0)
     except Exception as error:  # a tag that does not exist, and whatever a model finds wrong
         tags = timm.list_pretrained(f"{model.split('.')[0]}.*")[:3]
-        raise refusal("timm.model", f"'{model}' cannot be built", f"another name{_such_as(tags)}", error) from None
+        raise refused("timm.model", f"'{model}' cannot be built", f"another name{_such_as(tags)}", error) from None
 
 
 def _such_as(names: Sequence[str]) -> str:
     return f", such as {', '.join(names)}" if names else ""
 
 
-def _load(network: nn.Module, model: str, weights: Path) -> None:
+def _load(network: nn.Module, model: str, weights: Path, refused: Callable[..., InputError]) -> None:
     known = network.state_dict()
     needed = {name for name in known if not name.endswith("num_batches_tracked")}
     stems = {name.split(".")[0] for name in known}
@@ -93,6 +110,6 @@ def _load(network: nn.Module, model: str, weights: Path) -> None:
         found = own(state)
         return differences(found, {name: value for name, value in known.items() if name in needed | found.keys()})
 
-    what = f"key 'score.extractors.timm': give the file of a '{model}' as weights, or null to do without"
-    state = open_weights(weights, needed, faults, what)
+    remedy = str(refused("timm", "", f"the file of a '{model}' as weights"))
+    state = open_weights(weights, needed, faults, remedy)
     network.load_state_dict(own(state), strict=False)

@@ -20,7 +20,8 @@ ERRORS = (
 
 @dataclass(frozen=True)
 class Agreement:
-    """Predicted minus true angle in degrees, of the measured predictions of all replicates (Bland & Altman 1986).
+    """Predicted minus true angles in degrees, or ages in days, of what was measured in all replicates (Bland & Altman
+    1986).
 
     bias: their mean; None where nothing was measured. sd: None for fewer than two.
     patients: interval of the bias over patients. n, total: measured, of so many cases × replicates.
@@ -81,7 +82,7 @@ def _angles(where: Mapping, scores: Scores, patients: Patients) -> Angles:
 
 
 def agreement(predicted: np.ndarray, reference: np.ndarray, patients: Patients) -> Agreement:
-    """Of float (R, C) angles, replicates by cases, nan where there is none."""
+    """Of float (R, C) angles, or ages, replicates by cases, nan where there is none."""
     differences = predicted - reference
     bias, known = known_mean(differences, patients), np.isfinite(differences)
     first = known[0]

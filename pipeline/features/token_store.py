@@ -1,0 +1,77 @@
+"""The deep features of one cohort on disk: a frozen encoder sees each image once, whatever is fitted on them later."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.features.tokens import TokenEncoder
+from pipeline.networks.weights import read_config, read_tensors, save_tensors
+from pipeline.run.errors import InputError
+
+NAME = "tokens"
+_REMEDY = "extract the features again, or `dvc pull`"
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """ids: of N cases. tokens: float16 (N, T, C). means: float32 (N, C), of whole feature maps. about: the encoder."""
+
+    ids: tuple[str, ...]
+    tokens: np.ndarray
+    means: np.ndarray
+    about: dict
+
+    def of(self, ids: Sequence[str]) -> "TokenStore":
+        """The rows of cases, in their order.
+
+        Raises:
+            InputError: a case that is not stored.
+        """
+        row = {name: number for number, name in enumerate(self.ids)}
+        if missing := [name for name in ids if name not in row]:
+            raise InputError(f"no deep features of case '{missing[0]}' are stored; {_REMEDY}")
+        rows = [row[name] for name in ids]
+        return TokenStore(tuple(ids), self.tokens[rows], self.means[rows], self.about)
+
+
+def encode_cases(encoder: TokenEncoder, cases: Iterable[tuple[str, np.ndarray]]) -> TokenStore:
+    """Tokens of cases given as (id, uint8 (H, W)), in their order; each image is asked for when its turn comes.
+
+    Raises:
+        InputError: no case, an id that comes twice, or an image that cannot be encoded, named by its case.
+    """
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, image in cases:
+        if name in found:
+            raise InputError(f"case '{name}' comes twice; give each case an id of its own")
+        try:
+            found[name] = encoder.encode(image)
+        except InputError as error:
+            raise InputError(f"case '{name}': {error}") from None
+    if not found:
+        raise InputError("no images to extract deep features from; give a cohort that holds some")
+    tokens, means = (np.stack(values) for values in zip(*found.values(), strict=True))
+    return TokenStore(tuple(found), tokens, means, encoder.about)
+
+
+def save_store(folder: Path, store: TokenStore) -> None:
+    """``tokens.safetensors`` and ``tokens.json``; equal stores give equal bytes."""
+    import torch
+
+    arrays = {"tokens": torch.from_numpy(store.tokens), "means": torch.from_numpy(store.means)}
+    save_tensors(folder, NAME, arrays, {"encoder": store.about, "ids": list(store.ids)})
+
+
+def load_store(folder: Path) -> TokenStore:
+    """What :func:`save_store` wrote.
+
+    Raises:
+        InputError: no such files, or such as do not belong together.
+    """
+    about, path = read_config(folder, NAME, "encoder", "ids"), folder / f"{NAME}.safetensors"
+    found = read_tensors(path, _REMEDY)
+    if found.keys() != {"tokens", "means"} or any(len(values) != len(about["ids"]) for values in found.values()):
+        raise InputError(f"{path}: its features are not of the {len(about['ids'])} cases of {NAME}.json; {_REMEDY}")
+    return TokenStore(tuple(about["ids"]), found["tokens"].numpy(), found["means"].numpy(), about["encoder"])

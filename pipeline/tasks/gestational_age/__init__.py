@@ -1,0 +1,1 @@
+"""Gestational age from images: features, estimators, intervals, and what an estimator reads."""
