@@ -52,6 +52,7 @@ def derived_cases(
             split="train",
             image=box.crop(to_uint8(moved)),
             mask=box.crop(labels_moved),
+            pixel_mm=None if frame.pixel_mm is None else frame.pixel_mm / box.scale,
             mask_source="parent",
             parent=own.id,
             transform=json.dumps({"kind": kind, "frame": frame.id}),
