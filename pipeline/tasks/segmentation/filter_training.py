@@ -6,12 +6,12 @@ from pathlib import Path
 from pipeline.config.augmentation import Augment
 from pipeline.config.small_unet import Filter
 from pipeline.data.case import Case
+from pipeline.data.folds import fold_of_patient
 from pipeline.data.stacking import stack_images, stack_masks
 from pipeline.data.structures import Structure, to_json
 from pipeline.learning.small_unet import train_small_unet
 from pipeline.networks.small_unet import save_unet
 from pipeline.run import files
-from pipeline.run.errors import InputError
 from pipeline.tasks.segmentation.inference import mean_dice
 
 
@@ -30,19 +30,14 @@ def train_label_filter(
     Raises:
         InputError: fewer patients than folds.
     """
-    patients, n_structures = sorted({case.patient for case in cases}), len(structures)
-    if len(patients) < settings.folds:
-        raise InputError(
-            f"key 'filter.folds' is {settings.folds}, the {len(cases)} labels are of {len(patients)} patients; lower "
-            "filter.folds, or raise grid.labels"
-        )
-    fold_of_patient = {patient: i % settings.folds for i, patient in enumerate(patients)}
+    n_structures = len(structures)
+    fold_of = fold_of_patient((case.patient for case in cases), settings.folds, "filter.folds")
     trained_on = {"labels": [case.id for case in cases], "parameters": settings.model_dump(mode="json")}
     out_of_fold = {}
     for fold in range(settings.folds):
-        judged = [case for case in cases if fold_of_patient[case.patient] == fold]
+        judged = [case for case in cases if fold_of[case.patient] == fold]
         network = train_small_unet(
-            [case for case in cases if fold_of_patient[case.patient] != fold],
+            [case for case in cases if fold_of[case.patient] != fold],
             settings,
             augmentation,
             key="filter",
@@ -60,7 +55,7 @@ def train_label_filter(
         {
             "structures": to_json(structures),
             "folds": settings.folds,
-            "fold_of_patient": fold_of_patient,
+            "fold_of_patient": fold_of,
             "out_of_fold_dice": dict(sorted(out_of_fold.items())),
         },
     )
