@@ -1,12 +1,11 @@
 """The deep features of one cohort on disk: a frozen encoder sees each image once, whatever is fitted on them later."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.features.tokens import TokenEncoder
 from pipeline.networks.weights import read_config, read_tensors, save_tensors
 from pipeline.run.errors import InputError
 
@@ -34,26 +33,6 @@ class TokenStore:
             raise InputError(f"no deep features of case '{missing[0]}' are stored; {_REMEDY}")
         rows = [row[name] for name in ids]
         return TokenStore(tuple(ids), self.tokens[rows], self.means[rows], self.about)
-
-
-def encode_cases(encoder: TokenEncoder, cases: Iterable[tuple[str, np.ndarray]]) -> TokenStore:
-    """Tokens of cases given as (id, uint8 (H, W)), in their order; each image is asked for when its turn comes.
-
-    Raises:
-        InputError: no case, an id that comes twice, or an image that cannot be encoded, named by its case.
-    """
-    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    for name, image in cases:
-        if name in found:
-            raise InputError(f"case '{name}' comes twice; give each case an id of its own")
-        try:
-            found[name] = encoder.encode(image)
-        except InputError as error:
-            raise InputError(f"case '{name}': {error}") from None
-    if not found:
-        raise InputError("no images to extract deep features from; give a cohort that holds some")
-    tokens, means = (np.stack(values) for values in zip(*found.values(), strict=True))
-    return TokenStore(tuple(found), tokens, means, encoder.about)
 
 
 def save_store(folder: Path, store: TokenStore) -> None:

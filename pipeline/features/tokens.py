@@ -4,7 +4,7 @@ A token is what the encoder sees in one cell of the canvas, so that an attention
 choose from; one pooled vector an image leaves it none (see :mod:`pipeline.tasks.gestational_age.fusion`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from pipeline.features.extraction import refusal
 from pipeline.features.timm_models import LITE0_EDGE_PX, timm_network
+from pipeline.features.token_store import TokenStore
 from pipeline.imaging.canvas import sides
 from pipeline.imaging.letterbox import letterbox
 from pipeline.networks.lite0 import SHA256, lite0
@@ -124,25 +125,6 @@ def open_encoder(
     return TokenEncoder(encoder, features, canvas, grid, torch.device(device), _told(about, canvas, grid))
 
 
-def open_segmenter_encoder(
-    folder: Path, *, grid: tuple[int, int] | None = GRID, device: torch.device | str = "cpu"
-) -> TokenEncoder:
-    """The encoder of a fine-tuned segmenter of the project, at its own size: its coarsest features.
-
-    Raises:
-        InputError: no segmenter there.
-    """
-    from pipeline.networks.kinds import kind_of
-    from pipeline.networks.segmenter import load_segmenter
-
-    network, settings = load_segmenter(kind_of(folder), folder, device)
-    canvas, name = sides(settings["image_size"]), f"segmenter {settings['name']}"
-    about = {"encoder": name, "weights_sha256": files.digest([folder / "segmenter.safetensors"])}
-    device = torch.device(device)
-    features = lambda x: network.encode(x / 127.5 - 1)[-1]  # noqa: E731
-    return TokenEncoder(name, features, canvas, grid, device, _told(about, canvas, grid))
-
-
 def _told(about: dict, canvas: tuple[int, int], grid: tuple[int, int] | None) -> dict:
     return about | {"size": list(canvas), "grid": None if grid is None else list(grid)}
 
@@ -166,3 +148,23 @@ def feature_map(network: nn.Module, pixels: Tensor) -> Tensor:
         grid = network.patch_embed.dynamic_feat_size(pixels.shape[-2:])
         return patches.transpose(1, 2).unflatten(2, grid)
     return found.permute(0, 3, 1, 2) if getattr(network, "output_fmt", "NCHW") == "NHWC" else found
+
+
+def encode_cases(encoder: TokenEncoder, cases: Iterable[tuple[str, np.ndarray]]) -> TokenStore:
+    """Tokens of cases given as (id, uint8 (H, W)), in their order; each image is asked for when its turn comes.
+
+    Raises:
+        InputError: no case, an id that comes twice, or an image that cannot be encoded, named by its case.
+    """
+    found: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    for name, image in cases:
+        if name in found:
+            raise InputError(f"case '{name}' comes twice; give each case an id of its own")
+        try:
+            found[name] = encoder.encode(image)
+        except InputError as error:
+            raise InputError(f"case '{name}': {error}") from None
+    if not found:
+        raise InputError("no images to extract deep features from; give a cohort that holds some")
+    tokens, means = (np.stack(values) for values in zip(*found.values(), strict=True))
+    return TokenStore(tuple(found), tokens, means, encoder.about)

@@ -7,9 +7,8 @@ import torch
 
 from pipeline.features.extraction import extract
 from pipeline.features.timm_models import open_lite0
-from pipeline.features.token_store import encode_cases, load_store, save_store
-from pipeline.features.tokens import feature_map, open_encoder
-from pipeline.imaging.canvas import sides
+from pipeline.features.token_store import load_store, save_store
+from pipeline.features.tokens import encode_cases, feature_map, open_encoder
 from pipeline.run.errors import InputError
 
 
@@ -94,26 +93,6 @@ def test_a_store_comes_back_and_its_bytes_repeat(small, tmp_path):
     assert found.about["size"] == [64, 64] and found.about["weights"] == "small.pth"
     np.testing.assert_array_equal(found.of("ca").tokens, store.tokens[[2, 0]])
     np.testing.assert_array_equal(found.means, store.means)
-
-
-def test_a_segmenters_encoder_gives_tokens_too(bases, tmp_path, monkeypatch):
-    from pipeline.data.structures import Structure
-    from pipeline.features.tokens import open_segmenter_encoder
-    from pipeline.networks.sam import checkpoint
-    from pipeline.networks.segmenter import save_segmenter
-    from tests.tiny_sam import sam_settings
-
-    base, settings = bases["compact"]
-    monkeypatch.setattr("pipeline.networks.segmenter.BASES", base.parent)
-    settings, folder = sam_settings(settings, "full"), tmp_path / "segmenter"
-    torch.manual_seed(0)
-    network = checkpoint.build(base, settings, 1)
-    about = {"name": "compact", "base": base, "settings": settings, "trained_on": {}}
-    save_segmenter(checkpoint, folder, network, (Structure("head", "head"),), **about)
-    encoder = open_segmenter_encoder(folder, grid=(2, 2))
-    tokens, mean = encoder.encode(images(1, (30, 40))[0])
-    assert tokens.shape == (4, network.embedding_channels) and mean.shape == tokens.shape[1:]
-    assert encoder.about["encoder"] == "segmenter compact" and encoder.size == sides(settings.base.image_size)
 
 
 @pytest.mark.parametrize(
