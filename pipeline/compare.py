@@ -5,7 +5,7 @@ from pathlib import Path
 from pipeline.config.stage import main
 from pipeline.run.stage import Output
 
-PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "task", "compare")
+PARAMS = ("seed", "grid", "arms", "segmenters", "oracle", "cohorts", "task", "age", "compare")
 
 
 def run(
@@ -20,6 +20,7 @@ def run(
     live: Path,
     training: Path,
     oracle: Path,
+    ages: Path,
     test: Path,
     held_out: Path,
     cohorts: Path,
@@ -33,6 +34,7 @@ def run(
     which nothing here reads.
     """
     from pipeline.comparison import exports
+    from pipeline.comparison.age_part import age_folders, age_part
     from pipeline.comparison.budgets import load_budgets
     from pipeline.comparison.median_angle import median_angles
     from pipeline.comparison.oracle import load_oracle
@@ -56,11 +58,13 @@ def run(
     sets = [cell_name(*one) for one in grid.sets()]
     cells = [cell_name(*one) for one in grid.cells()]
     with_box = [cell_name(*one) for one in grid.cells() if one[0] in boxed.segmenters and one[3] in boxed.arms]
+    (estimates, fits), aged = age_folders(ages), [cell_name(*one) for one in params.age.cells(grid)]
     kept = {
         **dict.fromkeys((evaluation, predictions, training), cells),
         **dict.fromkeys((quality, usefulness, samples, synthetic), sets),
         **{folder: [*sets, *cells] for folder in live.glob("*")},
         oracle: with_box,
+        **dict.fromkeys((estimates, fits), aged),
     }
     for folder, names in kept.items():
         prune_cells(folder, names)
@@ -72,12 +76,14 @@ def run(
     comparison = compare_arms(scores, params, budgets)
     worth = load_quality(quality, usefulness, grid)
     boxes = load_oracle(oracle, grid, boxed, list(cases))
+    of_age = age_part(estimates, fits, params, cases)
     pair = pair_of(of_task(params.task.structures))
-    files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes))
+    files.write_json(metrics, exports.metrics(comparison.results, worth, budgets, boxes, of_age))
     write_table(table, exports.long_table(comparison.results, grid.replicates, params.compare.baseline))
 
     read = {folder.name: [folder / name for name in kept[folder]] for folder in (predictions, synthetic)}
-    for folder, suffix in {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv"}.items():
+    suffixes = {evaluation: "csv", quality: "json", usefulness: "json", samples: "csv", estimates: "csv", fits: "json"}
+    for folder, suffix in suffixes.items():
         read[folder.name] = [folder / f"{name}.{suffix}" for name in kept[folder]]
     read["cohorts"] = [cohorts]
     read |= {f"cohort {path.name}": [path] for path in (test, *away)}
@@ -90,6 +96,7 @@ def run(
         sets=worth,
         cohorts=load_cohorts(cohorts),
         sheets=sample_sheets(grid, samples, synthetic, test),
+        ages=of_age,
         medians=median_angles(open_dataset(test, splits=["train"]).cases, cases, pair),
         explorer=explorer(scores, comparison.results, predictions, params.compare.baseline, grid.replicates[0], pair),
         **provenance(params, read),

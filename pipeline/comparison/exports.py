@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.comparison.age_part import AgePart
 from pipeline.comparison.budgets import Budget
 from pipeline.comparison.oracle import OracleBox
 from pipeline.comparison.quality import SyntheticSets
@@ -11,12 +12,16 @@ from pipeline.comparison.statistics.summary import COUNTED, Result, measured
 
 
 def metrics(
-    results: Sequence[Result], sets: SyntheticSets, budgets: Sequence[Budget], boxes: Sequence[OracleBox]
+    results: Sequence[Result],
+    sets: SyntheticSets,
+    budgets: Sequence[Budget],
+    boxes: Sequence[OracleBox],
+    ages: AgePart | None,
 ) -> dict:
     """Small nested metrics: cohort → segmenter → n<labels> → arm → means over cases and replicates.
 
     The synthetic sets' quality stands under "synthetic", what was trained under "training", scores with boxes drawn
-    from the reference under "oracle_box".
+    from the reference under "oracle_box", models of age under "age".
 
     Of each descriptor of the masks' shapes one number: the distance of the sampled ones, averaged over structures.
     """
@@ -47,6 +52,16 @@ def metrics(
     for one in boxes:
         leaf = {"dice_oracle_box": one.sam, "dice_ellipse_in_box": one.ellipse}
         _put(tree, ("oracle_box", one.cohort, one.segmenter, f"n{one.labels}", one.arm), leaf)
+    for one in ages.comparison.results if ages else ():
+        leaf = {
+            "error_days": one.error.mean,
+            "bias_days": one.summary.agreement.bias,
+            "r2": one.summary.determination.value,
+            "covered": one.summary.covered.value,
+            "zoom_slope_days": one.slope.value,
+            "missing": one.summary.missing.part,
+        }
+        _put(tree, ("age", one.cohort, one.model, f"n{one.labels}", one.arm), leaf)
     return tree
 
 

@@ -185,8 +185,10 @@ class World:
             alike = {key: config["segmenters"]["sam"][key] for key in ("steps", "batch", "warmup_steps")}
             config["segmenters"]["unet"] |= alike
         segmenters = {name: SimpleNamespace(**one) for name, one in config["segmenters"].items()}
-        kinds = kinds_of(SimpleNamespace(**config["grid"]), arms, segmenters)
-        config["kinds"] = {kind: list(names) for kind, names in kinds}
+        cohorts = {name: SimpleNamespace(**one) for name, one in config["cohorts"].items()}
+        age = SimpleNamespace(**config["age"])
+        kinds = kinds_of(SimpleNamespace(**config["grid"]), arms, segmenters, cohorts, age)
+        config["kinds"] = kinds.model_dump(mode="json")
         config["oracle"]["arms"] = self.oracle
         config["task"] |= self.task
         config["compare"] = {"baseline": "real", "bootstrap": self.bootstrap}
@@ -307,6 +309,7 @@ class World:
             "training",
             "oracle",
             "held_out",
+            "ages",
         )
         folders = {name: self.root / name for name in names}
         outputs = dict(zip(("metrics", "table", "report"), (self.root / out / name for name in OUTPUTS), strict=True))

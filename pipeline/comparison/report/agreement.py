@@ -1,11 +1,11 @@
-"""The Bland-Altman plot of the angle of progression: predicted minus true over their mean."""
+"""Bland-Altman plots, predicted minus true over their mean: of the angle of progression here, panels for all."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pipeline.comparison.report.drawing import INK, figure_of, inline_svg
 from pipeline.comparison.report.numbers import Display
 from pipeline.comparison.report.series import series
-from pipeline.comparison.statistics.angles import Angles
+from pipeline.comparison.statistics.angles import Agreement, Angles
 from pipeline.comparison.statistics.summary import Result
 from pipeline.config.arms import Arm
 from pipeline.tasks.metrics import METRICS
@@ -33,11 +33,13 @@ def bland_altman(angles: Sequence[Angles], results: Sequence[Result], baseline: 
     shown, most = shown_arms(results, baseline), max(one.labels for one in results)
     found = {(one.segmenter, one.arm): one for one in angles if one.labels == most}
     rows, columns = len(shown), max(map(len, shown.values()))
+    written = Display(METRICS["aop_deg"]).difference
     with figure_of(1.2 + 3.6 * columns, 0.5 + 2.9 * rows) as figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for panels, (segmenter, names) in zip(grid, shown.items(), strict=True):
             for panel, arm in zip(panels, names, strict=False):
-                _panel(panel, found[segmenter, arm], arms[arm])
+                _, colour, marker = series(arms[arm])
+                agreement_panel(panel, found[segmenter, arm].agreement, colour, marker, written)
                 panel.set_title(f"{segmenter}, " * (rows > 1) + f"{arm}, {most} labels", loc="left")
             for panel in panels[len(names) :]:
                 panel.set_visible(False)
@@ -47,8 +49,8 @@ def bland_altman(angles: Sequence[Angles], results: Sequence[Result], baseline: 
         return inline_svg(figure, angles[0].cohort, "agreement", "Agreement of predicted and true angle of progression")
 
 
-def _panel(panel, one: Angles, spec: Arm) -> None:
-    (_, colour, marker), own = series(spec), one.agreement
+def agreement_panel(panel, own: Agreement, colour: str, marker: str, written: Callable[[float], str]) -> None:
+    """Draw one agreement. ``written``: a difference as text."""
     panel.axhline(0, color=INK, lw=0.8, zorder=1)
     panel.grid(axis="y")
     panel.tick_params(labelbottom=True)
@@ -62,5 +64,4 @@ def _panel(panel, one: Angles, spec: Arm) -> None:
     beside = panel.get_yaxis_transform()
     for value, style in lines:
         panel.axhline(value, color=colour, lw=1.5, ls=style, zorder=3)
-        text = Display(METRICS["aop_deg"]).difference(value)
-        panel.text(1.01, value, text, transform=beside, ha="left", va="center", color=INK, fontsize=9)
+        panel.text(1.01, value, written(value), transform=beside, ha="left", va="center", color=INK, fontsize=9)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.comparison.budgets import Budget, differ_in_passes
 from pipeline.comparison.report import answers, numbers
+from pipeline.comparison.report.ages import TASKS, days, in_days
 from pipeline.comparison.report.agreement import SYNTHETIC, bland_altman
 from pipeline.comparison.report.charts import charts_of
 from pipeline.comparison.report.explorer import COLOURS
@@ -20,6 +21,7 @@ from pipeline.quality import measures
 from pipeline.quality.measures import DESCRIPTORS
 from pipeline.quality.pages.page import tile
 from pipeline.quality.pages.templates import environment
+from pipeline.tasks.gestational_age.scores import TRIMESTERS, WORST_ERROR_DAYS
 from pipeline.tasks.metrics import METRICS, PAIR
 
 STRUCTURE_METRICS = ("dice", "hd95_px", "asd_official_px")
@@ -37,7 +39,7 @@ def render(params, comparison: Comparison, unseen: str, budgets: Sequence[Budget
     Args:
         unseen: the training cohort, whose test patients are compared too.
         context: boxes, cohorts, sets (quality of the synthetic sets), sheets (samples), explorer, medians
-            (what the median angle is worth), and the provenance.
+            (what the median angle is worth), ages (see :func:`with_ages`, or None), and the provenance.
     """
     display, of_cohort = Display(comparison.results[0].metric), {}
     for one in comparison.results:
@@ -56,6 +58,7 @@ def render(params, comparison: Comparison, unseen: str, budgets: Sequence[Budget
         "score_interval": lambda value: numbers.interval(value, display.value),
         "difference_interval": lambda value: numbers.interval(value, display.difference),
         "percent": Display(METRICS["dice"]).value,
+        "age_days": days,
     }
     return templates.get_template("report.html.j2").render(
         **context,
@@ -66,6 +69,13 @@ def render(params, comparison: Comparison, unseen: str, budgets: Sequence[Budget
         STRUCTURE_METRICS=STRUCTURE_METRICS,
         SYNTHETIC=SYNTHETIC,
         angle_difference=angle_difference,
+        age_days=days,
+        in_days=in_days,
+        in_hundredths=lambda value: numbers.fixed(value, 2),
+        in_percent=lambda value: f"{100 * value:.0f} %",
+        TASKS=TASKS,
+        TRIMESTERS=TRIMESTERS,
+        WORST_ERROR_DAYS=WORST_ERROR_DAYS,
         agreement=_agreement(params, comparison, of_cohort),
         COUNTED=COUNTED,
         COLOURS=COLOURS,
