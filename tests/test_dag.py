@@ -48,7 +48,7 @@ def test_command_passes_exactly_the_arguments_of_the_stage(name):
 def test_no_shell_sees_a_path_of_the_user():
     """Names and numbers of the grid alone: a path may hold blanks, quotes and semicolons."""
     used = {key for name in STAGES for key in re.findall(r"\$\{(.*?)\}", body(name)["cmd"])}
-    named = {"key", "item.role", "item.n", "item.r", "item.arm", "item.segmenter"}
+    named = {"key", "item.role", "item.n", "item.r", "item.arm", "item.segmenter", "item.model", "age.segmenter"}
     assert used == named | {
         *("grid.train", "grid.foreign", "unlabelled.role", "unlabelled.cohort", "assemble.generous_labels")
     }
@@ -105,8 +105,11 @@ GENERATOR = {"train_diffusion", "sample"}
 OTHERS = {"finetune_semi", "finetune_pseudo"}
 FINETUNE = {"finetune_sam", "finetune_unet", *OTHERS}
 SEGMENTERS = {*FINETUNE, "predict_sam", "predict_unet"}
-SAM = {"base_sam", "finetune_sam", "predict_sam", "oracle", *OTHERS}
-UNET = {"base_unet", "finetune_unet", "predict_unet", *OTHERS}
+AGE_FEATURES = {"extract_features", "measure_masks", "measure_arm"}
+AGE = {"cross_fit", *AGE_FEATURES, "fit_age", "predict_age"}
+OF_ANY = {*OTHERS, "cross_fit", "measure_masks"}
+SAM = {"base_sam", "finetune_sam", "predict_sam", "oracle", *OF_ANY}
+UNET = {"base_unet", "finetune_unet", "predict_unet", *OF_ANY}
 SMALL_NETWORKS = {"train_evaluation_network", "train_filter", "usefulness"}
 EDITS = {
     "comparison/report/answers.py": {"compare"},
@@ -136,9 +139,10 @@ EDITS = {
     "simulation/head/tissue.py": {"phantom"},
     "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", *FINETUNE, "compare"},
     "config/params.py": set(),
-    "config/binning.py": {"score"},
-    "features/radiomics/glcm.py": {"score"},
-    "learning/loop.py": {*SMALL_NETWORKS, "train_diffusion", *FINETUNE},
+    "config/binning.py": {"score", *AGE, "compare"},
+    "features/radiomics/glcm.py": {"score", *AGE_FEATURES},
+    "tasks/gestational_age/fusion.py": {"fit_age", "predict_age"},
+    "learning/loop.py": {*SMALL_NETWORKS, "train_diffusion", *FINETUNE, "cross_fit", "fit_age", "predict_age"},
     "semi_supervision/contrast.py": OTHERS,
 }  # fmt: skip
 """A file, and the stages that a change of it runs again themselves; what those change runs on."""
@@ -210,11 +214,12 @@ def test_the_folder_of_held_out_cohorts_is_there_without_one():
 def test_a_changed_held_out_cohort_retrains_nothing():
     """What is trained depends on the checks by a file that is always the same, and not on a held-out cohort itself."""
     after = {name for name in STAGES if any("held_out" in str(dep) for dep in body(name)["deps"])}
-    assert after == {"check_cohorts", "predict_sam", "predict_unet", "oracle", "evaluate", "compare"}
+    predicting = {"predict_sam", "predict_unet", "oracle", "evaluate", "measure_masks", "predict_age"}
+    assert after == {"check_cohorts", *predicting, "compare"}
     report, passed = body("check_cohorts")["outs"]
     assert [name for name in STAGES if report in body(name)["deps"]] == ["compare"]
     assert [name for name in STAGES if passed in body(name)["deps"]] == [
-        "train_evaluation_network", "train_filter", "unlabelled", "assemble_labels",
+        "train_evaluation_network", "train_filter", "unlabelled", "assemble_labels", "cross_fit",
     ]  # fmt: skip
 
 

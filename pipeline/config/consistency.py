@@ -10,7 +10,7 @@ from pipeline.config.sample import DENOISER_ONLY
 from pipeline.config.segmenters import MASK_TOKENS
 from pipeline.config.set_sizes import too_few
 
-RESERVED = {"synthetic", "training", "oracle_box"}
+RESERVED = {"synthetic", "training", "oracle_box", "age"}
 """Keys that stand beside the cohorts in ``results/metrics.json``."""
 
 TRAINED_ALIKE = ("steps", "batch", "learning_rate", "weight_decay", "warmup_steps", "mixed_precision")
@@ -35,7 +35,9 @@ def complaints(config) -> Iterator[str]:
     yield from _networks(config)
     yield from _generator(config.diffusion, config.views, config.sample)
     yield from _handedness(config)
-    if not names:
+    about_age = list(_age(config))
+    yield from about_age
+    if not names and not about_age:
         yield from _kinds(config)
         yield from too_few(config)
         yield from _structures(config)
@@ -173,10 +175,15 @@ def _handedness(config) -> Iterator[str]:
 
 def _kinds(config) -> Iterator[str]:
     grid, arms, segmenters = config.grid, config.arms, config.segmenters
-    wanted = kinds_of(grid, arms, segmenters)
+    wanted = kinds_of(grid, arms, segmenters, config.cohorts, config.age)
     for key, names in wanted:
-        if sorted(getattr(config.kinds, key)) != sorted(names):
-            yield f"kinds.{key} must be [{', '.join(names)}] for this grid; `python -m pipeline.tools.preset` writes it"
+        found, remedy = getattr(config.kinds, key), "for this grid; `python -m pipeline.tools.preset` writes it"
+        if isinstance(names, dict):
+            if found != names:
+                roles = ", ".join(f"{name}: {{role: {one.role}}}" for name, one in names.items())
+                yield f"kinds.{key} must be {{{roles}}} {remedy}"
+        elif sorted(found) != sorted(names):
+            yield f"kinds.{key} must be [{', '.join(map(str, names))}] {remedy}"
     if wanted.generous and config.assemble.generous_labels not in grid.labels:
         yield f"assemble.generous_labels is {config.assemble.generous_labels}, which is not in grid.labels"
     for name in wanted.sam:
@@ -186,6 +193,37 @@ def _kinds(config) -> Iterator[str]:
             yield f"segmenters.{name}.views is 1, the image as it is, so arm '{strong[0]}' cannot augment; raise it"
     for name in (name for name in config.oracle.segmenters if config.oracle.arms and name not in wanted.sam):
         yield f"oracle.segmenters names '{name}', which is no SAM"
+
+
+def _more_than_cases(arm) -> bool:
+    """Whether an arm is more than its extra cases beside all of the labels."""
+    return bool(arm.shuffled or arm.real != 1 or arm.pretrain or arm.unlabelled or arm.validated)
+
+
+def _age(config) -> Iterator[str]:
+    """Gestational age is read of heads, by models that are there, beside labels that an arm trains on."""
+    age, arms = config.age, config.arms
+    for name in (name for name in age.models if name not in config.age_models):
+        known = ", ".join(config.age_models) or "age_models, which is empty"
+        yield f"age.models names '{name}', which is not among {known}"
+    if not age.models:
+        return
+    if twice := [name for name, count in Counter((*age.models, *age.arms)).items() if count > 1]:
+        yield f"age names '{twice[0]}' twice; remove one"
+    if config.compare.baseline not in age.arms:
+        yield f"age.arms lacks '{config.compare.baseline}', the arm that compare.baseline names; add it"
+    if age.segmenter not in config.segmenters:
+        yield f"age.segmenter is '{age.segmenter}', which is not among {', '.join(config.segmenters)}"
+    if "head" not in config.task.structures.values():
+        yield "age.models names some, and task.structures has none with role head, whose circumference tells the age"
+    for name in age.arms:
+        if name not in config.grid.arms:
+            yield f"age.arms names '{name}', which is not among grid.arms: {', '.join(config.grid.arms)}"
+        elif _more_than_cases(arms[name]):
+            yield (
+                f"age.arms names '{name}', and of an arm only the extra cases are taken here; name one without "
+                "shuffled, real, pretrain, validated and unlabelled"
+            )
 
 
 def _structures(config) -> Iterator[str]:

@@ -29,6 +29,10 @@ class Grid(Section):
         return list(product(self.labels, self.replicates))
 
 
+class CohortRole(Section):
+    role: str
+
+
 class Kinds(Section):
     """The names of the grid once more, by the stage that works on them.
 
@@ -36,7 +40,9 @@ class Kinds(Section):
     ``labels``: arms whose extra cases come from the labels, or that have none. ``generated``: arms with a synthetic set
     of their own labels. ``generous``: arms with that of the most labels. The same arms by what they do with unlabelled
     images: ``supervised``, nothing; ``pseudo``, train on the filter's masks of them; ``semi``, learn from the images
-    alone. ``sam``, ``unet``: segmenters; ``sam_bases``, ``unet_bases``: these, and the partners of dual arms.
+    alone. ``sam``, ``unet``: segmenters; ``sam_bases``, ``unet_bases``: these, the partners of dual arms and
+    ``age.segmenter``. ``age_segmenters``, ``age_cohorts``: that, and the role of the cohorts that are asked, where
+    ``age.models`` names any.
     """
 
     labels: tuple[Name, ...]
@@ -49,20 +55,26 @@ class Kinds(Section):
     unet: tuple[Name, ...]
     sam_bases: tuple[Name, ...]
     unet_bases: tuple[Name, ...]
+    age_segmenters: tuple[Name, ...]
+    age_cohorts: dict[Name, CohortRole]
 
 
-def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping) -> Kinds:
-    """The lists that fit a grid: ``arms`` and ``segmenters`` are those sections."""
-    by_kind: dict[str, list[str]] = {kind: [] for kind in Kinds.model_fields}
+def kinds_of(grid: Grid, arms: Mapping, segmenters: Mapping, cohorts: Mapping, age) -> Kinds:
+    """The lists that fit a grid: ``arms``, ``segmenters``, ``cohorts`` and ``age`` are those sections."""
+    by_kind: dict = {kind: [] for kind in Kinds.model_fields}
     for arm in grid.arms:
         by_kind[arms[arm].source].append(arm)
         by_kind[arms[arm].supervision].append(arm)
     for name in grid.segmenters:
         by_kind[segmenters[name].kind].append(name)
     partners = [name for arm in grid.arms for name in arms[arm].networks if name in segmenters]
-    for name in dict.fromkeys([*grid.segmenters, *partners]):
+    if age.models:
+        by_kind["age_segmenters"].append(age.segmenter)
+    for name in dict.fromkeys([*grid.segmenters, *partners, *by_kind["age_segmenters"]]):
         by_kind[f"{segmenters[name].kind}_bases"].append(name)
-    return Kinds(**{kind: tuple(names) for kind, names in by_kind.items()})
+    asked = [name for name, one in cohorts.items() if name == grid.train or one.role == "held_out"]
+    by_kind["age_cohorts"] = {name: {"role": cohorts[name].role} for name in asked if age.models}
+    return Kinds(**by_kind)
 
 
 class Assemble(Section):

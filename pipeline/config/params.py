@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError, model_validator
 
+from pipeline.config.age import Age, AgeModel
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Augment, StrongAugment, Warp
 from pipeline.config.cohorts import Cohort, Phantom
@@ -61,6 +62,8 @@ class Config(Section):
     oracle: Oracle
     augment: Augment
     strong_augment: StrongAugment
+    age: Age
+    age_models: dict[Name, AgeModel]
     compare: Compare
 
     @model_validator(mode="after")

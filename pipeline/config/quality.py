@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from pipeline.config.section import Fraction, NonNegative, Positive, Section
+from pipeline.config.timm_model import TimmModel
 
 MIN_IMAGES = 8
 MIN_REAL = 10
@@ -14,13 +15,6 @@ MIN_REAL = 10
 def least_images(neighbours: int) -> int:
     """How many images a set needs for distances between sets, so that half of it has so many neighbours."""
     return max(MIN_IMAGES, 2 * neighbours + 2)
-
-
-class TimmModel(Section):
-    """A model of timm with weights that the user has: timm's name, and the path of a file."""
-
-    model: str
-    weights: str
 
 
 class Extractors(Section):

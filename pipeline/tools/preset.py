@@ -53,8 +53,13 @@ def sorted_by_kind(path: Path) -> str:
 def _written(params) -> str:
     arms = {name: Arm(**params["arms"][name]) for name in params["grid"]["arms"]}
     segmenters = {name: SimpleNamespace(**one) for name, one in params["segmenters"].items()}
-    for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters):
-        params["kinds"][kind][:] = names
+    cohorts = {name: SimpleNamespace(**one) for name, one in params["cohorts"].items()}
+    age = SimpleNamespace(**params["age"])
+    for kind, names in kinds_of(SimpleNamespace(**params["grid"]), arms, segmenters, cohorts, age).model_dump().items():
+        if isinstance(names, dict):
+            params["kinds"][kind] = names
+        else:
+            params["kinds"][kind][:] = names
     buffer = io.StringIO()
     _yaml().dump(params, buffer)
     return buffer.getvalue()

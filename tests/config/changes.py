@@ -48,3 +48,17 @@ def generous(params: dict, labels: int) -> None:
     params["arms"]["synthetic"]["generous"] = True
     params["kinds"].update(generated=["shuffled"], generous=["synthetic"])
     params["assemble"]["generous_labels"] = labels
+
+
+NETWORK = {
+    "kind": "network", "variant": "deep", "width": 8, "heads": 2, "hidden": 8, "dropout": 0.0, "heteroscedastic": False,
+    "steps": 5, "batch": 2, "learning_rate": 0.01, "weight_decay": 0.0, "warmup_steps": 1,
+}  # fmt: skip
+"""A section of ``age_models``."""
+
+
+def asked(params, one=None, **changes):
+    """Ask a model of gestational age, one that has no options by default."""
+    if "models" not in changes:
+        params["age_models"]["one"] = one or {"kind": "constant"}
+    params["age"].update({"models": ["one"], "arms": ["real"], "segmenter": "unet"} | changes)

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.run.errors import InputError
-from tests.config.changes import angled, coded, generous, pasted, stable, two_sided
+from tests.config.changes import NETWORK, angled, asked, coded, generous, pasted, stable, two_sided
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,49 @@ from tests.config.changes import angled, coded, generous, pasted, stable, two_si
         (lambda p: p.clear(), ["key 'seed' is missing"]),
         (lambda p: p["score"].update(neighbours=200), ["sample.count is 240", "need 402 (score.neighbours is 200)"]),
         (lambda p: p["filter"].update(folds=41), ["filter.folds is 41", "grid.labels holds 10"]),
+        (
+            lambda p: asked(p, models=["deeep"]),
+            ["age.models names 'deeep', which is not among age_models, wh"],
+        ),
+        (lambda p: asked(p, arms=["warped"]), ["age.arms lacks 'real', the arm that compare.baseline names; add it"]),
+        (
+            lambda p: asked(p, arms=["real", "shuffled"]),
+            ["age.arms names 'shuffled', and of an arm only the extra"],
+        ),
+        (lambda p: asked(p, arms=["real", "no"]), ["age.arms names 'no', which is not among grid.arms: real,"]),
+        (lambda p: asked(p, segmenter="unett"), ["age.segmenter is 'unett', which is not among sam, unet"]),
+        (lambda p: asked(p, zooms=[1.0, 1.1]), ["zooms holds 1, which changes nothing"]),
+        (lambda p: asked(p, zooms=[1.1]), ["zooms holds one scale, and a slope takes two"]),
+        (lambda p: asked(p), ["kinds.age_segmenters must be [unet] for this grid"]),
+        (
+            lambda p: asked(p) or p["kinds"].update(age_segmenters=["unet"]),
+            ["kinds.age_cohorts must be {phantom_a: {role: train}, phantom_b: {role: held_out}, phantom_c: {"],
+        ),
+        (
+            lambda p: asked(p) or p["task"].update(structures={"head": None}),
+            ["task.structures has none with role head, whose circumference tells the age"],
+        ),
+        (
+            lambda p: asked(p, one={"kind": "ridge", "reads": ["shape", "shape"]}),
+            ["key 'age_models.one'", "reads names shape twice"],
+        ),
+        (
+            lambda p: asked(p, one={"kind": "ridge", "reads": []}),
+            ["key 'age_models.one.reads' is []: a list of"],
+        ),
+        (
+            lambda p: asked(p, one={"kind": "constant", "reads": ["shape"]}),
+            ["unknown key 'age_models.one.reads' of"],
+        ),
+        (
+            lambda p: asked(p, one=NETWORK | {"variant": "deep", "reads": ["shape"]}),
+            ["variant 'deep' reads no radiomics; leave reads out"],
+        ),
+        (
+            lambda p: asked(p, one=NETWORK | {"variant": "fusion"}),
+            ["variant 'fusion' reads radiomics; say which"],
+        ),
+        (lambda p: asked(p, one=NETWORK | {"width": 9}), ["width must be a multiple of heads"]),
         (lambda p: p["arms"]["warped"].update(ratio=0.01), ["arm 'warped': ratio 0.01 of 10 labels is not one case"]),
         (lambda p: p["arms"]["warped"].update(real=0.01), ["arm 'warped': real 0.01 of 10 labels is not one case"]),
         (

@@ -11,6 +11,10 @@ WORST_ERROR_DAYS = 280.0
 """The absolute error of a missing estimate: the length of a pregnancy."""
 
 
+COLUMNS = ("cohort", "case", "scale", "days", "low", "high")
+"""Of a table of estimates, a row a case and scale of its image: ages and limits in days, empty where there is none."""
+
+
 def trimester(days: np.ndarray) -> np.ndarray:
     """Number of the trimester in ``TRIMESTERS`` by *true* age, int (N,).
 
