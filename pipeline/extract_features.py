@@ -21,8 +21,10 @@ def run(params, *, cohort: Path, out: Output) -> None:
     from pipeline.tasks.gestational_age.encoder import open_age_encoder
     from pipeline.tasks.gestational_age.features import image_features, zoomed
     from pipeline.tasks.gestational_age.layout import IMAGES, SPLITS, scales
+    from pipeline.tasks.gestational_age.taken import save_taken, taken
 
     settings = params.age
+    save_taken(out, taken(settings))
     encoder = open_age_encoder(settings.encoder, setup(params.compute))
     cases = read_images(cohort, SPLITS)
     for name, scale, splits in scales(settings.zooms):

@@ -30,7 +30,15 @@ def run(
     from pipeline.run.stage import SCRATCH
     from pipeline.tasks.gestational_age.estimators import fit_estimator
     from pipeline.tasks.gestational_age.extra import joined, read_extra
-    from pipeline.tasks.gestational_age.fitting import aged, calibrated, described, known_ages, save_intervals
+    from pipeline.tasks.gestational_age.fitting import (
+        aged,
+        calibrated,
+        described,
+        known_ages,
+        save_about,
+        save_intervals,
+    )
+    from pipeline.tasks.gestational_age.taken import taken_alike
 
     device, formula, name = (
         setup(params.compute),
@@ -54,6 +62,7 @@ def run(
     told = described(estimator, known, val, len(days) - len(known), intervals, seed)
     estimator.save(out, {"labels": list(known.inputs.ids), "arm": arm, "extra_cases": told["extra"]})
     save_intervals(out, intervals)
+    save_about(out, taken_alike(features, measured), told["ages"], days)
     files.write_json(metrics, {"task": settings.task} | told)
     scratch.clear()
 

@@ -22,6 +22,7 @@ def run(params, *, networks: Path, base: Path, train: Path, held_out: Path, out:
     from pipeline.run.compute import setup
     from pipeline.tasks.gestational_age.features import head_index, mask_features, zoomed
     from pipeline.tasks.gestational_age.layout import MASKS, SPLITS, scales
+    from pipeline.tasks.gestational_age.taken import save_taken, taken
     from pipeline.tasks.segmentation.cross_fitted import CrossFitted
 
     settings, structures = params.age, of_task(params.task.structures)
@@ -29,6 +30,7 @@ def run(params, *, networks: Path, base: Path, train: Path, held_out: Path, out:
     cohorts = [train, *(held_out / name for name in held_out_names(params.cohorts))]
     for path in cohorts:
         check_structures(path, fitted.structures, "the segmenter")
+    save_taken(out, taken(settings))
     for path in cohorts:
         cases = [case for case in read_images(path, SPLITS) if _asked(case, fitted.labels)]
         for name, scale, splits in scales(settings.zooms):

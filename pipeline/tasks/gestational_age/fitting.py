@@ -15,8 +15,9 @@ from pipeline.tasks.gestational_age.estimators import Estimator
 from pipeline.tasks.gestational_age.importance import permutation_importance
 from pipeline.tasks.gestational_age.reading import read_inputs
 from pipeline.tasks.gestational_age.table import Inputs
+from pipeline.tasks.gestational_age.taken import Taken, save_taken
 
-INTERVALS = "intervals"
+INTERVALS, AGES = "intervals", "ages"
 REPEATS = 20
 """Exchanges of each feature class for its importance."""
 
@@ -78,6 +79,12 @@ def load_intervals(folder: Path) -> Conformal:
     """
     about = files.read_json(folder / f"{INTERVALS}.json", "run the stage fit_age, or `dvc pull`")
     return Conformal(**about | {"factor": np.inf if about["factor"] is None else about["factor"]})
+
+
+def save_about(folder: Path, how: Taken, ages: Mapping[str, int], days: np.ndarray) -> None:
+    """What a model was fitted to: how features were taken, how many ages of each source in words, and their range."""
+    save_taken(folder, how)
+    files.write_json(folder / f"{AGES}.json", {"ages": ages, "range_days": [float(days.min()), float(days.max())]})
 
 
 def described(estimator: Estimator, labels: Aged, val: Aged, extra: int, intervals: Conformal, seed: int) -> dict:
