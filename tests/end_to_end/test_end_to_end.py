@@ -2,12 +2,15 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.smoke import cells_of, commit, edit, repro, sh, stages_run
+from pipeline import predict_sam, prepare
+from pipeline.config.params import View, load_params
+from pipeline.run.errors import InputError
+from pipeline.run.stage import execute
+from tests.end_to_end.smoke import commit, edit, lock_hashes, repro, sh, stages_run
 
 
 def test_report_and_metrics_are_there(repo):
@@ -34,66 +37,46 @@ def test_every_set_has_a_page_a_card_and_metadata(repo):
 
 
 def test_a_set_that_the_gate_rejects_stops_the_arms_that_use_it_alone(clone):
-    def change(params):
-        params["gate"].update(mask_agreement=0.0)
-        params["arms"]["warped"].update(ratio=1)
-
-    edit(clone, change)
+    edit(clone, lambda p: p["gate"].update(mask_agreement=0.0))
+    # The scores of an arm without the set are gone, from the cache too.
+    lost = "data/evaluation/sam-8-0-warped.csv"
+    digest = lock_hashes(clone)["evaluate@sam-8-0-warped"][lost]
+    for path in (clone / lost, clone / ".dvc/cache/files/md5" / digest[:2] / digest[2:]):
+        path.unlink()
     output = repro(clone, "--keep-going", check=False)
     assert "results/sets/8-0/index.html is rejected: mask agreement of 'head' is" in output
     assert "gate.mask_agreement allows 0" in output and "Traceback" not in output
     run = {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-    assert run == {"gate@8-0", "assemble_labels@8-0-warped"} | cells_of("sam", "sam-8-0-warped")
+    assert run == {"gate@8-0", "evaluate@sam-8-0-warped"}
 
 
 def test_other_limits_that_hold_assemble_again_and_train_nothing(clone):
     edit(clone, lambda p: p["gate"].update(mask_agreement=99.0))
     # Assembled to the same bytes: the limits that a set kept to are part of what the gate says.
-    assert stages_run(clone) == {"gate@8-0", *(f"assemble_generated@8-0-{arm}" for arm in ("synthetic", "shuffled"))}
+    assert stages_run(clone) == {"gate@8-0", "assemble_generated@8-0-synthetic"}
 
 
-def test_a_second_run_runs_nothing(repo):
-    assert "Data and pipelines are up to date" in sh(repo, "dvc", "repro")
+def test_an_edit_of_the_code_runs_again_what_depends_on_it(clone):
+    """Which stage depends on which file is held by tests/test_dag.py; of tools/export.py none does."""
+    for file in (
+        "comparison/report/answers.py",
+        "diffusion/shape_model.py",
+        "networks/unet/model.py",
+        "tools/export.py",
+    ):
+        with (clone / "pipeline" / file).open("a") as module:
+            module.write("# edited\n")
+    assert stages_run(clone, "--dry") == {"compare", "sample@8-0", "finetune_semi@sam-8-0-dual"}
 
 
-@pytest.mark.parametrize(
-    ("file", "again"),
-    [
-        ("comparison/report/answers.py", {"compare"}),
-        ("tools/export.py", set()),
-        ("networks/unet/model.py", {"finetune_semi@sam-8-0-dual"}),
-        ("diffusion/shape_model.py", {"sample@8-0"}),
-    ],
-)
-def test_an_edit_of_the_code_runs_again_what_depends_on_it(clone, file, again):
-    with (clone / "pipeline" / file).open("a") as module:
-        module.write("# edited\n")
-    assert stages_run(clone, "--dry") == again
+def test_changing_one_ratio_runs_that_arm_only_and_changing_the_sampler_nothing_before_sample(clone):
+    def change(params):
+        params["arms"]["synthetic"].update(ratio=1)
+        params["sample"].update(steps=5)
 
-
-def test_changing_one_ratio_runs_that_arm_only(clone):
-    edit(clone, lambda p: p["arms"]["synthetic"].update(ratio=1))
-    again = {"assemble_generated@8-0-synthetic", "finetune_sam@sam-8-0-synthetic", "compare"}
-    assert stages_run(clone, "--dry") == again
-
-
-def test_changing_the_sampler_runs_nothing_before_sample(clone):
-    edit(clone, lambda p: p["sample"].update(steps=5))
-    assert stages_run(clone, "--dry") == {"sample@8-0"}
-
-
-def test_a_mask_of_the_users_samples_again_and_nothing_before(clone):
-    import numpy as np
-    from PIL import Image
-
-    mask = np.zeros((60, 80), np.uint8)
-    mask[15:45, 20:60] = 1
-    Image.fromarray(mask).save(clone / "data/masks/mine.png")
-    edit(clone, lambda p: p["sample"].update(masks={"parent": 0.5, "shape_model": 0.0, "user": 0.5}))
-    repro(clone, "sample@8-0")
-    index = json.loads((clone / "data/synthetic/8-0/dataset.json").read_text())
-    assert index["provenance"]["sample"]["masks"]["user"] == 0.5
-    assert "mine.png" not in sh(clone, "git", "status", "--short"), "masks are the user's, not git's"
+    edit(clone, change)
+    of_the_arm = {"assemble_generated@8-0-synthetic", "finetune_sam@sam-8-0-synthetic", "compare"}
+    assert stages_run(clone, "--dry") == of_the_arm | {"sample@8-0"}
 
 
 def test_a_colleague_pulls_and_runs_nothing(repo, tmp_path):
@@ -107,19 +90,29 @@ def test_a_colleague_pulls_and_runs_nothing(repo, tmp_path):
     assert "Data and pipelines are up to date" in sh(theirs, "dvc", "repro")
 
 
-def test_git_checkout_brings_an_older_synthetic_set_back(clone):
-    before = {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()}
-    edit(clone, lambda p: p["sample"].update(steps=5))
-    repro(clone, "sample@8-0")
-    after = {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()}
-    assert after != before
-    commit(clone, "more steps")
+def test_a_mask_of_the_users_samples_another_set_and_git_checkout_brings_the_older_one_back(clone):
+    import numpy as np
+    from PIL import Image
+
+    def synthetic():
+        return {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()}
+
+    before = synthetic()
+    mask = np.zeros((60, 80), np.uint8)
+    mask[15:45, 20:60] = 1
+    Image.fromarray(mask).save(clone / "data/masks/mine.png")
+    edit(clone, lambda p: p["sample"].update(masks={"parent": 0.5, "shape_model": 0.0, "user": 0.5}))
+    assert stages_run(clone, "sample@8-0") == {"sample@8-0"}
+    after = synthetic()
+    assert after != before and json.loads(after["dataset.json"])["provenance"]["sample"]["masks"]["user"] == 0.5
+    assert "mine.png" not in sh(clone, "git", "status", "--short"), "masks are the user's, not git's"
+    commit(clone, "a mask")
     sh(clone, "git", "checkout", "-q", "HEAD~1")
     sh(clone, "dvc", "checkout")
-    assert {path.name: path.read_bytes() for path in (clone / "data/synthetic/8-0").iterdir()} == before
+    assert synthetic() == before
 
 
-def test_predictions_do_not_depend_on_masks(repo, tmp_path):
+def test_predictions_do_not_depend_on_masks(repo, tmp_path, monkeypatch):
     """predict takes no mask: the same images with other valid masks give equal bytes."""
     import numpy as np
 
@@ -139,28 +132,19 @@ def test_predictions_do_not_depend_on_masks(repo, tmp_path):
     for name in ("phantom_b", "phantom_c"):
         rewrite(repo / "data/cohorts/held_out" / name, tmp_path / "held_out" / name)
     rewrite(repo / "data/cohorts/train/phantom_a", tmp_path / "phantom_a")
-    command = [sys.executable, "-m", "pipeline.predict_sam", "--segmenter", "models/segmenter/sam-8-0-real"]
-    command += ["--base", "models/base/sam"]
-    command += [
-        "--test",
-        str(tmp_path / "phantom_a"),
-        "--held-out",
-        str(tmp_path / "held_out"),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    sh(repo, *command)
+    monkeypatch.chdir(repo)
+    trained = {"segmenter": Path("models/segmenter/sam-8-0-real"), "base": Path("models/base/sam")}
+    images = {"test": tmp_path / "phantom_a", "held_out": tmp_path / "held_out"}
+    params = View(load_params(repo / "params.yaml"), predict_sam.PARAMS)
+    execute(predict_sam.run, params, trained | images | {"out": tmp_path / "out"})
     for path in (repo / "data/predictions/sam-8-0-real").iterdir():
         assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_failing_stage_leaves_no_output_and_names_the_cohort(clone):
     shutil.rmtree(clone / "data/raw/phantom/phantom_b/masks")
-    output = sh(
-        clone,
-        *[sys.executable, "-m", "pipeline.prepare", "--cohort", "phantom_b", "--raw", "data/raw/phantom/phantom_b"],
-        *["--out", "fresh"],
-        check=False,
-    )
-    assert "phantom_b" in output and "Traceback" not in output
+    paths = {"raw": clone / "data/raw/phantom/phantom_b", "out": clone / "fresh"}
+    params = View(load_params(clone / "params.yaml"), prepare.PARAMS)
+    with pytest.raises(InputError, match="phantom_b"):
+        execute(prepare.run, params, {"cohort": "phantom_b", **paths})
     assert not (clone / "fresh").exists()

@@ -108,7 +108,7 @@ def train_semi(method: str, **options) -> dict:
 def train(folder: Path, params: Config, strategy: str, name: str) -> dict:
     cases = read_dataset(folder / "train").cases
     torch.manual_seed(0)
-    # `tests` is the name of another package too, and torchrun starts this file as a script.
+    # `tests` is the name of another package too, and this file is started as a script.
     settings = runpy.run_path(str(ROOT / "tests/tiny_sam.py"))["sam_settings"](params.segmenters["sam"].base, strategy)
     network = checkpoint.build(folder / "base", settings, 1)
     if strategy == "decoder":
@@ -135,14 +135,16 @@ def results(ring, tmp_path_factory):
     write_dataset(folder / "train", [ring(i) for i in range(5)], role="train", structures=(Structure("head", "head"),))
     prepare(folder)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine.
+    # Two nodes of one process each that meet at an address, as under Slurm; here both are this machine. What torchrun
+    # would tell them is told by hand: it imports torch twice more (tests/diffusion/test_two_processes.py starts it).
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        meeting = f"127.0.0.1:{free.getsockname()[1]}"
-    start = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1",
-             "--rdzv_backend", "c10d", "--rdzv_id", "test", "--rdzv_endpoint", meeting, __file__, folder]  # fmt: skip
+        environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    environment |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+    start, options = [sys.executable, __file__, folder], {"cwd": folder}
     with (folder / "said").open("w") as said:
-        two = [subprocess.Popen(start, cwd=folder, env=environment, stdout=said, stderr=said) for _ in range(2)]
+        options |= {"stdout": said, "stderr": said}
+        two = [subprocess.Popen(start, env=environment | {"RANK": str(rank)}, **options) for rank in range(2)]
         try:
             train_all(folder, "alone")
             assert [one.wait(600) for one in two] == [0, 0], (folder / "said").read_text()[-6000:]

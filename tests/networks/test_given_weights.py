@@ -85,11 +85,16 @@ WRAPPINGS = {
 
 
 @pytest.mark.parametrize("wrapping", WRAPPINGS)
-@pytest.mark.parametrize(("kind", "opened"), [("resnet", as_encoder), ("sam", as_sam)])
-def test_wrapped_weights_are_unwrapped(tmp_path, request, encoder, kind, opened, wrapping):
-    state = request.getfixturevalue(kind)
-    torch.save(WRAPPINGS[wrapping](state), tmp_path / "weights.ckpt")
-    assert opened(encoder, tmp_path / "weights.ckpt", state)
+def test_wrapped_weights_are_unwrapped(tmp_path, sam, wrapping):
+    torch.save(WRAPPINGS[wrapping](sam), tmp_path / "weights.ckpt")
+    assert as_sam(None, tmp_path / "weights.ckpt", sam)
+
+
+# Both are opened by the same function; those of the SAM here are small.
+@pytest.mark.parametrize("wrapping", ["module.encoder_q.", "lightning", "only the student fits", "parameters"])
+def test_wrapped_weights_of_an_encoder_are_unwrapped(tmp_path, encoder, resnet, wrapping):
+    torch.save(WRAPPINGS[wrapping](resnet), tmp_path / "weights.ckpt")
+    assert as_encoder(encoder, tmp_path / "weights.ckpt", resnet)
 
 
 def in_two_parts(state):
@@ -115,11 +120,12 @@ def legacy(state, path):
     torch.save(state, path, _use_new_zipfile_serialization=False)
 
 
-@pytest.mark.parametrize("name", ["weights.pth", "weights.pt", "weights.bin", "weights.safetensors", "weights"])
 @pytest.mark.parametrize("written", [safetensors, torch.save, legacy])
-def test_what_a_file_holds_counts_and_not_its_name(tmp_path, encoder, resnet, written, name):
-    written(resnet, tmp_path / name)
-    assert as_encoder(encoder, tmp_path / name, resnet)
+def test_what_a_file_holds_counts_and_not_its_name(tmp_path, encoder, resnet, written):
+    written(resnet, path := tmp_path / "weights")
+    for suffix in ("", ".pth", ".pt", ".bin", ".safetensors"):
+        path = path.rename(tmp_path / f"weights{suffix}")
+        assert as_encoder(encoder, path, resnet)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
@@ -168,7 +174,7 @@ def test_a_deeper_network_of_the_same_family_is_refused(tmp_path, encoder):
 
 
 def nested_in_itself(state):
-    state = dict(state)
+    state = dict(list(state.items())[:2])
     return state | {"again": state.setdefault("again", state)}
 
 
@@ -264,7 +270,7 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 375042
     ],
 )
 def test_other_files_are_named(tmp_path, encoder, resnet, write, words, name):
-    write(tmp_path / name, resnet)
+    write(tmp_path / name, dict(list(resnet.items())[:20]))
     refused(encoder, tmp_path / name, words)
 
 

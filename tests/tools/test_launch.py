@@ -15,6 +15,7 @@ import yaml
 from pipeline.run.parents import GRACE
 from pipeline.tools.launch.quick_dvc import QUICK_DVC
 from tests.ended import outliving
+from tests.tools.dvc_folder import init_dvc
 
 PYTHON = sys.executable
 ODD = "a b&c('d;e)é$f"
@@ -34,8 +35,7 @@ def repo(tmp_path):
     (folder / "stage.py").write_text(STAGE)
     stages = {"long": {"cmd": "python stage.py", "outs": ["a"]}, "next": {"cmd": "touch b", "deps": ["a"]}}
     (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    (folder / ".dvc").mkdir()
-    (folder / ".dvc/config").write_text("[core]\n    analytics = false\n    no_scm = true\n")
+    init_dvc(folder)
     return folder
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from pipeline.run.errors import InputError
 from pipeline.tools.workers import run_all
+from tests.tools.dvc_folder import init_dvc
 
 NEEDS = {
     "a": set(), "b": {"a"}, "c": {"a"}, "d": {"b", "c"}, "e": set(),
@@ -116,7 +117,7 @@ def test_the_command_names_what_failed_and_what_was_not_run(tmp_path, options, m
         for name, deps in stages.items()
     }
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": whole}))
-    run("dvc", "init", "-q", "--no-scm")
+    init_dvc(tmp_path)
     result = run(sys.executable, "-m", "pipeline.tools.workers", "--workers", "1", *options)
     assert result.returncode == (2 if words else 0), result.stderr
     if words:
