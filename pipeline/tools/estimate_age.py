@@ -15,13 +15,12 @@ import logging
 from pathlib import Path
 
 from pipeline.data.tables import write_table
-from pipeline.decoding.file_names import IMAGE_SUFFIXES, list_files, split_suffix
 from pipeline.run import files
-from pipeline.run.errors import InputError
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
 from pipeline.tools.measurements import HEAD_COLUMNS, head_cells
 from pipeline.tools.pixel_sizes import choose_pixel_size
+from pipeline.tools.segment import find_images
 
 log = logging.getLogger("pipeline.estimate_age")
 COLUMNS = ("file", "age_days", "low_days", "high_days", "age_weeks", "what", *HEAD_COLUMNS, "warning", "error")
@@ -46,12 +45,7 @@ def run(args: argparse.Namespace) -> int:
         InputError: no images, two of one name, no model or networks, a window that is none, or bad pixel sizes.
     """
     command.check_window(args.window)
-    found = list_files(args.images, IMAGE_SUFFIXES, becomes="overlay")
-    if not found:
-        raise InputError(
-            f"{args.images}: no images there; put PNG, BMP, TIFF, JPEG, DICOM, MHA, NRRD or NIfTI images in it"
-        )
-    paths = {split_suffix(path.name)[0]: path for path in found}
+    paths = find_images(args.images)
     given = pixel_sizes.given(args, paths)
 
     from tqdm import tqdm
@@ -102,9 +96,8 @@ def estimated(asked, path: Path, given: float | None, window) -> tuple:
         row["error"] = found.failure
     else:
         row |= {"age_days": round(found.days, 1), "age_weeks": in_weeks(found.days)}
-        row |= {
-            name: round(value, 1) for name, value in zip(("low_days", "high_days"), found.limits or (), strict=False)
-        }
+        if found.limits is not None:
+            row["low_days"], row["high_days"] = (round(one, 1) for one in found.limits)
     return row, with_contour(image, found.head.astype("uint8"), height=len(image))
 
 

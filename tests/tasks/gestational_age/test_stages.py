@@ -1,115 +1,30 @@
-"""The stages of gestational age, one after another in one process, on rings whose age is implied by their size."""
+"""The stages of gestational age and the command beside them: one world, which takes a while to make."""
 
+# The fixture is imported.
+# ruff: noqa: F811
+
+import logging
+import shutil
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import yaml
+from PIL import Image
 
-from pipeline import (
-    assemble_labels,
-    base_unet,
-    cross_fit,
-    extract_features,
-    fit_age,
-    measure_arm,
-    measure_masks,
-    predict_age,
-)
+from pipeline import fit_age, measure_arm, measure_masks
 from pipeline.config.age import GROUPS
-from pipeline.config.params import View, load_params
-from pipeline.data.ages import FORMULAS, implied_age
-from pipeline.data.structures import Structure
 from pipeline.data.tables import read_table
 from pipeline.data.writer import write_dataset
 from pipeline.features.feature_table import FeatureTable, load_features
 from pipeline.run.errors import InputError
 from pipeline.run.files import read_json
-from pipeline.run.stage import execute
 from pipeline.tasks.gestational_age.features import check_sizes
 from pipeline.tasks.gestational_age.layout import SIZES, read_by, scales
-from pipeline.tasks.segmentation.biometry.circumference import head_circumference_px
 from pipeline.tasks.segmentation.cross_fitted import CrossFitted
-from pipeline.tools.preset import compose
-
-ROOT = Path(__file__).parents[3]
-HEAD = (Structure("head", "head"),)
-FORMULA = FORMULAS["intergrowth21"]
-SPLITS = ("train",) * 12 + ("val",) * 10 + ("test",) * 4
-
-
-def aged(ring, i, split, **fields):
-    case = ring(i, height=64, width=80, split=split, cohort="rings", **fields)
-    pixel = 1.2 + 0.05 * (i % 7)
-    around = head_circumference_px(case.mask > 0) * pixel
-    days, source = implied_age(around, FORMULA)
-    return replace(case, pixel_mm=pixel, hc_mm=around, ga_days=days, ga_source=source)
-
-
-def unaged(case):
-    return replace(case, hc_mm=None, ga_days=None, ga_source=None)
-
-
-def unsized(case):
-    return replace(unaged(case), pixel_mm=None)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory, ring):
-    """Every stage run with the preset `age_smoke` on three cohorts of rings; what is asked of it by name."""
-    root = tmp_path_factory.mktemp("age")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        (root / "params.yaml").write_text(compose(ROOT / "presets", "age_smoke"))
-        # Many exchanges take long and show no more.
-        patch.setattr("pipeline.tasks.gestational_age.fitting.REPEATS", 2)
-        params = yaml.safe_load((root / "params.yaml").read_text())
-        params["age"]["models"].append("pixel_size")
-        params["age_models"]["pixel_size"] = {"kind": "pixel_size"}
-        params["segmenters"]["unet"]["steps"] = 40
-        (root / "params.yaml").write_text(yaml.safe_dump(params))
-        config = load_params(root / "params.yaml")
-        train = [aged(ring, i, split) for i, split in enumerate(SPLITS)]
-        write_dataset(root / "train/phantom_a", train, role="train", structures=HEAD)
-        away = {name: [aged(ring, 50 + i, "test") for i in range(2)] for name in ("phantom_b", "phantom_c")}
-        # Of one cohort no pixel size and no age is known.
-        away["phantom_c"] = [unsized(case) for case in away["phantom_c"]]
-        for name, cases in away.items():
-            write_dataset(root / "held_out" / name, cases, role="held_out", structures=HEAD)
-
-        def run(stage, **arguments):
-            execute(stage.run, View(config, stage.PARAMS), arguments)
-
-        where = {"train": root / "train/phantom_a", "held_out": root / "held_out"}
-        cell, base = {"labels": 12, "replicate": 0}, root / "base/unet"
-        run(base_unet, segmenter="unet", out=base)
-        run(cross_fit, segmenter="unet", base=base, train=where["train"], **cell, out=root / "networks")
-        run(measure_masks, networks=root / "networks", base=base, **where, out=root / "measured")
-        for path in (where["train"], *(where["held_out"] / name for name in away)):
-            run(extract_features, cohort=path, out=root / "features" / path.name)
-        for arm in ("real", "warped"):
-            run(assemble_labels, train=where["train"], **cell, arm=arm, out=root / f"arms/{arm}")
-            run(measure_arm, extra=root / f"arms/{arm}", out=root / f"of_arms/{arm}")
-            for model in config.age.models:
-                name = f"{model}-12-0-{arm}"
-                run(
-                    fit_age, model=model, train=where["train"], features=root / "features/phantom_a",
-                    measured=root / "measured", extra=root / f"of_arms/{arm}", **cell, arm=arm,
-                    out=root / f"models/{name}", metrics=root / f"fits/{name}.json",
-                )  # fmt: skip
-                run(
-                    predict_age, model=root / f"models/{name}", features=root / "features", measured=root / "measured",
-                    test=where["train"], held_out=where["held_out"], out=root / f"estimates/{name}.csv",
-                )  # fmt: skip
-        yield SimpleNamespace(root=root, run=run, train=train, away=away, where=where, cell=cell, base=base)
-
-
-def estimates(world, name):
-    """(cohort, case, scale) → days as written, of one model and arm."""
-    rows = read_table(world.root / f"estimates/{name}.csv")
-    return {(row["cohort"], row["case"], float(row["scale"])): row["days"] for row in rows}
+from pipeline.tools import estimate_age
+from pipeline.tools.command import build_parser
+from pipeline.tools.estimate_age import COLUMNS, in_weeks
+from tests.tasks.gestational_age.age_world import HEAD, aged, estimates, unaged, unsized, world  # noqa: F401
 
 
 def test_a_label_is_measured_by_the_network_that_has_not_seen_her_patient(world):
@@ -212,4 +127,77 @@ def test_bad_input_is_named(world, tmp_path, ring):
         world.run(fit_age, model="constant", train=tmp_path / "phantom_a", out=tmp_path / "out", **arguments)
     with pytest.raises(InputError, match="no model 'fuson' under age_models; there are constant, fusion, "):
         world.run(fit_age, model="fuson", train=world.where["train"], out=tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def images(world, tmp_path):
+    """The test images of a cohort with pixel sizes, and a file that is none."""
+    (tmp_path / "images").mkdir()
+    for case in world.away["phantom_b"]:
+        Image.fromarray(case.image).save(tmp_path / f"images/{case.id}.png")
+    return tmp_path / "images"
+
+
+def ages(world, images, tmp_path, *more, model="measured-12-0-real", out="out"):
+    line = ["--model", world.root / f"models/{model}", "--networks", world.root / "networks", "--images", images]
+    line += ["--out", tmp_path / out, "--threads", "1", *more]
+    status = estimate_age.run(build_parser(estimate_age.add_arguments).parse_args(list(map(str, line))))
+    return status, {row["file"]: row for row in read_table(tmp_path / out / "ages.csv")}
+
+
+def sizes(world, tmp_path):
+    table = tmp_path / "sizes.csv"
+    rows = [f"{case.id}.png,{case.pixel_mm}" for case in world.away["phantom_b"]]
+    table.write_text("\n".join(["file,pixel_mm", *rows]) + "\n")
+    return "--pixel-sizes", table
+
+
+def test_weeks_are_completed_ones():
+    assert [in_weeks(days) for days in (0, 6.9, 7, 98.0, 171.4)] == ["0+0", "0+6", "1+0", "14+0", "24+3"]
+
+
+@pytest.mark.parametrize("model", ["measured-12-0-real", "fusion-12-0-real", "kernel_ridge-12-0-warped"])
+def test_an_age_is_the_one_that_the_stage_estimates(world, images, tmp_path, model):
+    status, rows = ages(world, images, tmp_path, *sizes(world, tmp_path), model=model)
+    assert status == 0 and list(next(iter(rows.values()))) == list(COLUMNS)
+    found = estimates(world, model)
+    for case in world.away["phantom_b"]:
+        row = rows[f"{case.id}.png"]
+        days = float(found["phantom_b", case.id, 1.0])
+        assert float(row["age_days"]) == pytest.approx(days, abs=0.06) and row["age_weeks"] == in_weeks(days)
+        assert float(row["low_days"]) < days < float(row["high_days"])
+        assert "an age implied by HC is a formula of the head circumference and no gestational age" in row["what"]
+        overlay = np.asarray(Image.open(tmp_path / f"out/overlays/{case.id}.png"))
+        assert overlay.shape == (*case.image.shape, 3)
+
+
+def test_what_cannot_be_estimated_has_its_reason(world, images, tmp_path, caplog):
+    (images / "broken.png").write_bytes(b"no picture")
+    with caplog.at_level(logging.WARNING):
+        status, rows = ages(world, images, tmp_path)
+    assert status == 1 and "not a readable image" in rows["broken.png"]["error"]
+    for case in world.away["phantom_b"]:
+        row = rows[f"{case.id}.png"]
+        assert (
+            row["error"] == "this model needs the pixel size; give --pixel-mm or --pixel-sizes"
+            and row["age_days"] == ""
+        )
+    # A model without it is asked all the same.
+    (images / "broken.png").unlink()
+    assert ages(world, images, tmp_path, model="kernel_ridge-12-0-real", out="other")[0] == 0
+    # A head of 40 mm lies beyond every formula.
+    row = next(iter(ages(world, images, tmp_path, "--pixel-mm", "0.25", out="small")[1].values()))
+    assert "beyond the ages that this is known for (98 to 294 days): extrapolated" in row["warning"]
+
+
+def test_a_wrong_folder_is_named(world, images, tmp_path):
+    with pytest.raises(InputError, match=r"--encoder-weights is for encoders of timm"):
+        ages(world, images, tmp_path, "--encoder-weights", tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"folds\.json: no such file"):
+        ages(world, images, tmp_path, "--networks", tmp_path)
+    shutil.copytree(world.root / "models/constant-12-0-real", tmp_path / "lacking")
+    (tmp_path / "lacking/features.json").unlink()
+    with pytest.raises(InputError, match=r"features\.json: no such file"):
+        ages(world, images, tmp_path, "--model", tmp_path / "lacking")
     assert not (tmp_path / "out").exists()
