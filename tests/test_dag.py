@@ -105,6 +105,7 @@ GENERATOR = {"train_diffusion", "sample"}
 OTHERS = {"finetune_semi", "finetune_pseudo"}
 FINETUNE = {"finetune_sam", "finetune_unet", *OTHERS}
 SEGMENTERS = {*FINETUNE, "predict_sam", "predict_unet"}
+ASSEMBLE = {"assemble_labels", "assemble_generated", "assemble_generous"}
 AGE_FEATURES = {"extract_features", "measure_masks", "measure_arm"}
 AGE = {"cross_fit", *AGE_FEATURES, "fit_age", "predict_age"}
 OF_ANY = {*OTHERS, "cross_fit", "measure_masks"}
@@ -127,7 +128,7 @@ EDITS = {
     "tasks/segmentation/surface.py": {"evaluate", "score", "compare"},
     "tasks/segmentation/biometry/angle.py": {"sample", "score", "evaluate", "compare", "assemble_labels"},
     "diffusion/pair_limits.py": {"sample", "assemble_labels"},
-    "arms/derived.py": {"assemble_labels", "assemble_generated", "assemble_generous"},
+    "arms/derived.py": ASSEMBLE,
     "diffusion/denoiser/preconditioning.py": GENERATOR,
     "diffusion/codes/linear.py": {"encode_views", *GENERATOR},
     "diffusion/appearance.py": {"encode_views", *GENERATOR},
@@ -136,8 +137,8 @@ EDITS = {
     "decoding/dicom.py": {"prepare", "sample"},
     "cohorts/psfhs.py": {"prepare"},
     "cohorts/doubles.py": {"prepare", "check_cohorts"},
-    "simulation/head/tissue.py": {"phantom"},
-    "config/arms.py": {"assemble_labels", "assemble_generated", "assemble_generous", *FINETUNE, "compare"},
+    "simulation/head/tissue.py": {"phantom", "assemble_simulated"},
+    "config/arms.py": {*ASSEMBLE, "assemble_simulated", *FINETUNE, "compare"},
     "config/params.py": set(),
     "config/binning.py": {"score", *AGE, "compare"},
     "features/radiomics/glcm.py": {"score", *AGE_FEATURES},
@@ -219,7 +220,8 @@ def test_a_changed_held_out_cohort_retrains_nothing():
     report, passed = body("check_cohorts")["outs"]
     assert [name for name in STAGES if report in body(name)["deps"]] == ["compare"]
     assert [name for name in STAGES if passed in body(name)["deps"]] == [
-        "train_evaluation_network", "train_filter", "unlabelled", "assemble_labels", "cross_fit",
+        "train_evaluation_network", "train_filter", "unlabelled", "assemble_labels",
+        "assemble_simulated", "cross_fit",
     ]  # fmt: skip
 
 

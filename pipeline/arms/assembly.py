@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.arms.count import extra_count
 from pipeline.arms.derived import Acceptance, Size, derived_cases
 from pipeline.config.arms import Arm
 from pipeline.config.augmentation import Warp
@@ -68,18 +69,6 @@ def assemble_from_samples(
 def arm_seed(seed: int, labels: int, replicate: int) -> int:
     """The seed of all that is random in the arms of a label subset: the same in every arm."""
     return seeds.derive(seed, "finetune", labels, replicate)
-
-
-def extra_count(name: str, arm: Arm, labels: int) -> int:
-    """``round(ratio * labels)``.
-
-    Raises:
-        InputError: that is less than one case, though the arm wants some.
-    """
-    count = round(arm.ratio * labels)
-    if arm.extra != "none" and count == 0:
-        raise InputError(f"arm '{name}': ratio {arm.ratio:g} of {labels} labels is not one case; raise the ratio")
-    return count
 
 
 def _taken(dataset: Dataset, count: int) -> Iterator[Case]:

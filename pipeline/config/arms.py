@@ -11,6 +11,7 @@ EXTRAS = {
     "none": (),
     "warped": ("ratio", "real", "pretrain"),
     "copy_paste": ("ratio", "real", "pretrain"),
+    "simulated": ("ratio", "real", "pretrain"),
     "synthetic": ("ratio", "real", "pretrain", "curated", "shuffled", "generous"),
 }
 """The kinds of extra cases, and the keys that apply to each beside those of every arm."""
@@ -21,7 +22,7 @@ class Arm(Section):
     """What an arm is trained on.
 
     ``extra``: synthetic; made from the labels without a generator (warped, copy_paste; see arms/derived.py);
-    or none. ``ratio``: extra cases per labelled one.
+    simulated, with exact masks (arms/simulated.py); or none. ``ratio``: extra cases per labelled one.
     ``real``: share of the labelled cases that is trained on; 0 for the extra ones alone.
     ``generous``: synthetic cases made and curated with ``assemble.generous_labels`` labels, not with the arm's own.
     ``pretrain``: share of the steps on the extra cases alone, before the others on the n real ones alone; 0 mixes them.
@@ -31,7 +32,7 @@ class Arm(Section):
     config/semi_supervised.py, by name alone or with its options.
     """
 
-    extra: Literal["none", "warped", "copy_paste", "synthetic"]
+    extra: Literal["none", "warped", "copy_paste", "simulated", "synthetic"]
     ratio: NonNegative = 0.0
     real: Fraction = 1.0
     curated: bool = False
@@ -61,10 +62,10 @@ class Arm(Section):
         return self
 
     @property
-    def source(self) -> Literal["labels", "generated", "generous"]:
+    def source(self) -> Literal["labels", "simulated", "generated", "generous"]:
         """Which stage assembles its extra cases; see the section ``assemble``."""
         if self.extra != "synthetic":
-            return "labels"
+            return "simulated" if self.extra == "simulated" else "labels"
         return "generous" if self.generous else "generated"
 
     @property

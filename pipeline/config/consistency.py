@@ -17,6 +17,8 @@ TRAINED_ALIKE = ("steps", "batch", "learning_rate", "weight_decay", "warmup_step
 """Of two networks that teach each other: what one training has once."""
 PHANTOMS = "data/raw/phantom/"
 """Where the stage `phantom` writes, by ``dvc.yaml``."""
+SIMULATED_ROLES = {"head": ["head"], "intrapartum": ["symphysis", "head"], "cervix": [None, None]}
+"""View → the roles of the structures of its masks, in their order."""
 TWO_STRUCTURES = {
     "intrapartum": "a symphysis (1) and a head (2)",
     "cervix": "an anterior lip (1) and a posterior lip (2)",
@@ -39,6 +41,7 @@ def complaints(config) -> Iterator[str]:
     yield from about_age
     if not names and not about_age:
         yield from _kinds(config)
+        yield from _simulated(config)
         yield from too_few(config)
         yield from _structures(config)
 
@@ -171,6 +174,24 @@ def _handedness(config) -> Iterator[str]:
                 f"{key}.flip is true, and task.structures has a symphysis and a head: which end of the symphysis is "
                 "the lower one is told by the side that the head is on; set it to false"
             )
+
+
+def _simulated(config) -> Iterator[str]:
+    """A simulator is a prior for real images; of simulated ones it would be the answer."""
+    used = [name for name in config.grid.arms if name in config.arms and config.arms[name].extra == "simulated"]
+    if not used:
+        return
+    if config.cohorts[config.grid.train].raw.startswith(PHANTOMS):
+        yield (
+            f"arm '{used[0]}' has extra 'simulated', and the cohort it is trained on, '{config.grid.train}', is "
+            "simulated itself: its test cases would be drawn from the same simulator; leave the arm out"
+        )
+    roles = list(config.task.structures.values())
+    if roles != SIMULATED_ROLES[(view := config.phantom.view)]:
+        yield (
+            f"arm '{used[0]}' has extra 'simulated', and phantom.view '{view}' has other structures than "
+            "task.structures; set phantom.view to the view of the task, and name its structures in their order"
+        )
 
 
 def _kinds(config) -> Iterator[str]:

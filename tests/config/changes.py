@@ -62,3 +62,11 @@ def asked(params, one=None, **changes):
     if "models" not in changes:
         params["age_models"]["one"] = one or {"kind": "constant"}
     params["age"].update({"models": ["one"], "arms": ["real"], "segmenter": "unet"} | changes)
+
+
+def simulated(params, raw):
+    """An arm of simulated cases beside a training cohort in the folder ``raw``."""
+    params["arms"]["simulated"] = {"extra": "simulated", "ratio": 2}
+    params["cohorts"]["phantom_a"]["raw"] = raw
+    params["grid"]["arms"] = [*params["grid"]["arms"], "simulated"]
+    params["kinds"] |= {"simulated": ["simulated"], "supervised": [*params["kinds"]["supervised"], "simulated"]}

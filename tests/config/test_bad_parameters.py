@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.run.errors import InputError
-from tests.config.changes import NETWORK, angled, asked, coded, generous, pasted, stable, two_sided
+from tests.config.changes import NETWORK, angled, asked, coded, generous, pasted, simulated, stable, two_sided
 
 
 @pytest.mark.parametrize(
@@ -218,6 +218,14 @@ from tests.config.changes import NETWORK, angled, asked, coded, generous, pasted
         (lambda p: p.clear(), ["key 'seed' is missing"]),
         (lambda p: p["score"].update(neighbours=200), ["sample.count is 240", "need 402 (score.neighbours is 200)"]),
         (lambda p: p["filter"].update(folds=41), ["filter.folds is 41", "grid.labels holds 10"]),
+        (
+            lambda p: simulated(p, "data/raw/phantom/phantom_a"),
+            ["arm 'simulated' has extra 'simulated', and the cohort it is trained on, 'phantom_a', is sim"],
+        ),
+        (
+            lambda p: simulated(p, "data/raw/mine") or p["phantom"].update(view="cervix"),
+            ["and phantom.view 'cervix' has other structures than task.structures; set phantom.view to the view of"],
+        ),
         (
             lambda p: asked(p, models=["deeep"]),
             ["age.models names 'deeep', which is not among age_models, wh"],

@@ -8,6 +8,7 @@ from pipeline.config.section import Section
 BLUE, SKY, ORANGE, RED, GREY, GREEN = "#0b6fa4", "#56a8d8", "#d98200", "#b5403a", "#5b6770", "#3a7d44"
 VIOLET, TEAL, BROWN, PLUM = "#7b4fa3", "#11807c", "#8a5a2b", "#a0307a"
 OLIVE, NAVY, MAGENTA, RUST = "#6b7a1e", "#2a3f8f", "#c2185b", "#a8481a"
+PINE = "#1f5c4d"
 WITHOUT_GENERATOR = {
     "warped": ("warped labelled images", ORANGE, "s"),
     "copy_paste": ("copy-paste", BROWN, "^"),
@@ -20,7 +21,7 @@ METHODS = {
     "cross_pseudo": ("cross pseudo-supervision", RUST, "p"),
 }
 """Ways to use unlabelled images: words, colour, and the marker without extra cases."""
-BESIDE_METHODS = {"warped": "s", "copy_paste": "^", "synthetic": "D"}
+BESIDE_METHODS = {"warped": "s", "copy_paste": "^", "simulated": "h", "synthetic": "D"}
 """The marker of such an arm with extra cases."""
 SIGNS = dict(zip("osXDPvp*^<>hd", "●■✖◆✚▼⬟★▲◀▶⬢♦", strict=True))
 """Marker of a chart → the sign of the legend."""
@@ -79,6 +80,7 @@ def series(spec: Arm) -> tuple[str, str, str]:
     rules = (
         (spec.extra == "none" and spec.augment == "strong", "labelled images only, strongly augmented", GREEN, "P"),
         (spec.extra == "none", "labelled images only", GREY, "o"),
+        (spec.extra == "simulated", "simulated cases", PINE, "h"),
         (spec.shuffled, "control: shuffled masks", RED, "X"),
         (spec.generous, "synthetic, generator of more labels", VIOLET, "v"),
         (spec.augment == "strong", "synthetic, strongly augmented", GREEN, "h"),
