@@ -39,10 +39,11 @@ class Kinds(Section):
     DVC chooses no dependency by what a name stands for, so there is one stage a kind, and a list for each.
     ``labels``: arms whose extra cases come from the labels, or that have none. ``simulated``: arms with simulated ones.
     ``generated``: arms with a synthetic set of their own labels. ``generous``: arms with that of the most labels.
-    The same arms by what they do with unlabelled images: ``supervised``, nothing; ``pseudo``, train on the filter's masks
-    of them; ``semi``, learn from the images alone.
-    ``sam``, ``unet``: segmenters; ``sam_bases``, ``unet_bases``: these, the partners of dual arms and ``age.segmenter``.
-    ``age_segmenters``, ``age_cohorts``: that, and the role of the cohorts that are asked, where ``age.models`` names any.
+    The same arms by what they do with unlabelled images: ``supervised``, nothing; ``pseudo``, train on the filter's
+    masks of them; ``semi``, learn from the images alone.
+    ``sam``, ``unet``: segmenters; ``sam_bases``, ``unet_bases``: these, the partners of dual arms and the segmenter of
+    ``age``. ``age_segmenters``, ``age_cohorts``: that, and the role of the cohorts that are asked, where ``age.models``
+    names any.
     """
 
     labels: tuple[Name, ...]
