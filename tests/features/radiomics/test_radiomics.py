@@ -64,7 +64,11 @@ def test_what_lies_outside_the_region_changes_nothing(binning):
 
 
 @BINNINGS
-@pytest.mark.parametrize("move", [np.rot90, lambda a: np.rot90(a, 2), np.flipud, np.transpose], ids=str)
+@pytest.mark.parametrize(
+    "move",
+    [np.rot90, lambda a: np.rot90(a, 2), np.flipud, np.transpose],
+    ids=["quarter turn", "half turn", "flip", "transpose"],
+)
 def test_quarter_turns_and_flips_change_nothing(binning, move):
     """The four directions change places, and their mean stays."""
     found = radiomics(move(texture()), move(disc()), binning)
