@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-from pipeline.data.ages import DAYS
+from pipeline.data.age_limits import DAYS
 
 
 class Bound(NamedTuple):

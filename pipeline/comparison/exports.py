@@ -16,7 +16,7 @@ def metrics(
     sets: SyntheticSets,
     budgets: Sequence[Budget],
     boxes: Sequence[OracleBox],
-    ages: AgePart | None,
+    ages: AgePart | None = None,
 ) -> dict:
     """Small nested metrics: cohort → segmenter → n<labels> → arm → means over cases and replicates.
 

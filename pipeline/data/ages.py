@@ -12,10 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pipeline.data.age_limits import DAYS
 from pipeline.run.errors import InputError
 
-DAYS = (1.0, 330.0)
-"""The ages that a case may have."""
 OUTSIDE = "_outside_range"
 """Ends the source of an age that is implied by a circumference outside of its formula's range."""
 _SEARCHED_MM = (1.0, 1000.0)
