@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.data.ages import DAYS, OUTSIDE, Formula, implied_age
+from pipeline.data.age_limits import DAYS
+from pipeline.data.ages import OUTSIDE, Formula, implied_age
 from pipeline.data.case import Case
 from pipeline.run.errors import InputError
 

@@ -94,9 +94,11 @@ def open_asked(model: Path, networks: Path, base: Path | None, weights: Path | N
         InputError: something is missing, or does not fit together.
     """
     how, about = load_taken(model), files.read_json(model / f"{AGES}.json", "run the stage fit_age, or `dvc pull`")
+    # What is quickly told wrong comes before networks that take seconds to load.
+    settings = _with_weights(how.encoder, weights)
     fitted = CrossFitted(networks, device, base)
     head_index(fitted.structures)
-    encoder = open_age_encoder(_with_weights(how.encoder, weights), device)
+    encoder = open_age_encoder(settings, device)
     sources = ", ".join(f"{count} {words}" for words, count in about["ages"].items())
     what = f"an estimate of ages as those of the {sum(about['ages'].values())} cases it was fitted to: {sources}"
     if any(words.startswith("implied") for words in about["ages"]):

@@ -157,7 +157,7 @@ def test_weeks_are_completed_ones():
     assert [in_weeks(days) for days in (0, 6.9, 7, 98.0, 171.4)] == ["0+0", "0+6", "1+0", "14+0", "24+3"]
 
 
-@pytest.mark.parametrize("model", ["measured-12-0-real", "fusion-12-0-real", "kernel_ridge-12-0-warped"])
+@pytest.mark.parametrize("model", ["measured-12-0-real", "fusion-12-0-warped"])
 def test_an_age_is_the_one_that_the_stage_estimates(world, images, tmp_path, model):
     status, rows = ages(world, images, tmp_path, *sizes(world, tmp_path), model=model)
     assert status == 0 and list(next(iter(rows.values()))) == list(COLUMNS)
