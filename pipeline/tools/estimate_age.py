@@ -15,12 +15,12 @@ import logging
 from pathlib import Path
 
 from pipeline.data.tables import write_table
-from pipeline.run import files
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
 from pipeline.tools.measurements import HEAD_COLUMNS, head_cells
 from pipeline.tools.pixel_sizes import choose_pixel_size
 from pipeline.tools.segment import find_images
+from pipeline.tools.tabulated import failures, tabulated
 
 log = logging.getLogger("pipeline.estimate_age")
 COLUMNS = ("file", "age_days", "low_days", "high_days", "age_weeks", "what", *HEAD_COLUMNS, "warning", "error")
@@ -48,30 +48,17 @@ def run(args: argparse.Namespace) -> int:
     paths = find_images(args.images)
     given = pixel_sizes.given(args, paths)
 
-    from tqdm import tqdm
-
-    from pipeline.data.writer import encode_png
     from pipeline.run.compute import setup
     from pipeline.tasks.gestational_age.asking import open_asked
 
     asked = open_asked(args.model, args.networks, args.base, args.encoder_weights, setup(args))
     log.warning("%s", asked.what)
-    table, failed = [], 0
     with written_whole(args.out) as out:
-        for stem, path in tqdm(paths.items(), desc="images", unit="image", mininterval=5, disable=None):
-            # One at a time: an age then does not depend on what else lies in the folder.
-            try:
-                row, picture = estimated(asked, path, given.get(stem), args.window)
-                files.write_bytes(out / "overlays" / f"{stem}.png", encode_png(picture))
-            # Decoders raise all kinds, and no image may stop the others.
-            except Exception as error:
-                row = {"error": command.reason(error, path)}
-            for kind in ("error", "warning"):
-                if row.get(kind):
-                    log.warning("%s: %s", path.name, row[kind])
-            failed += bool(row.get("error"))
-            table.append({"file": path.name, "what": asked.what} | row)
-        write_table(out / "ages.csv", table, COLUMNS)
+        table = tabulated(
+            paths, lambda stem, path: estimated(asked, path, given.get(stem), args.window), out, "image", log
+        )
+        write_table(out / "ages.csv", [row | {"what": asked.what} for row in table], COLUMNS)
+    failed = failures(table)
     log.info("%d of %d images have an age, in %s; %d have none", len(paths) - failed, len(paths), args.out, failed)
     return 1 if failed else 0
 

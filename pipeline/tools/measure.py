@@ -17,13 +17,13 @@ from pathlib import Path
 
 from pipeline.data.tables import write_table
 from pipeline.decoding.file_names import IMAGE_SUFFIXES, LOSSY_SUFFIXES, MASK_SUFFIXES, list_files, split_suffix
-from pipeline.run import files
 from pipeline.run.errors import InputError
 from pipeline.run.outputs import written_whole
 from pipeline.tools import command, pixel_sizes
 from pipeline.tools.geometries import GEOMETRIES, measure_in
 from pipeline.tools.measurements import HEAD_COLUMNS, PAIR_COLUMNS, head_cells
 from pipeline.tools.pixel_sizes import choose_pixel_size
+from pipeline.tools.tabulated import failures, tabulated
 
 log = logging.getLogger("pipeline.measure")
 COLUMNS = ("file", *PAIR_COLUMNS, *HEAD_COLUMNS, "warning", "error")
@@ -65,25 +65,12 @@ def run(args: argparse.Namespace) -> int:
             log.warning("%s: no image for %d masks, e.g. '%s'", args.images, len(lacking), lacking[0])
     sizes = pixel_sizes.given(args, paths)
 
-    from tqdm import tqdm
-
-    from pipeline.data.writer import encode_png
-
-    table, failed = [], 0
     with written_whole(args.out) as out:
-        for stem, path in tqdm(paths.items(), desc="masks", unit="mask", mininterval=5, disable=None):
-            try:
-                row, picture = measured(path, images.get(stem), sizes.get(stem), args)
-                files.write_bytes(out / "overlays" / f"{stem}.png", encode_png(picture))
-            # Decoders raise all kinds, and no mask may stop the others.
-            except Exception as error:
-                row = {"error": command.reason(error, path)}
-            for kind in ("error", "warning"):
-                if row.get(kind):
-                    log.warning("%s: %s", path.name, row[kind])
-            failed += bool(row.get("error"))
-            table.append({"file": path.name} | row)
+        table = tabulated(
+            paths, lambda stem, path: measured(path, images.get(stem), sizes.get(stem), args), out, "mask", log
+        )
         write_table(out / "measurements.csv", table, COLUMNS)
+    failed = failures(table)
     log.info("%d of %d masks measured, in %s; %d failed", len(paths) - failed, len(paths), args.out, failed)
     return 1 if failed else 0
 
