@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.features.by_case import REMEDY, rows_of
 from pipeline.run import files
 from pipeline.run.errors import InputError
 
 _TEXT = ("id", "patient")
-_REMEDY = "extract the features again, or `dvc pull`"
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,7 @@ class FeatureTable:
         Raises:
             InputError: a case that is not there.
         """
-        row = {name: number for number, name in enumerate(self.ids)}
-        if missing := [name for name in ids if name not in row]:
-            raise InputError(f"no features of case '{missing[0]}' are stored; {_REMEDY}")
-        rows = [row[name] for name in ids]
+        rows = rows_of(self.ids, ids, "features")
         return FeatureTable(tuple(ids), tuple(self.patients[i] for i in rows), self.names, self.values[rows])
 
 
@@ -59,7 +56,7 @@ def load_features(path: Path) -> FeatureTable:
         names = tuple(name for name in table.column_names if name not in _TEXT)
         values = [table.column(name).to_numpy() for name in names]
     except FileNotFoundError:
-        raise InputError(f"{path}: no features there; {_REMEDY}") from None
+        raise InputError(f"{path}: no features there; {REMEDY}") from None
     except (pa.ArrowException, OSError, KeyError) as error:
-        raise InputError(f"{path}: not a table of features ({error}); {_REMEDY}") from None
+        raise InputError(f"{path}: not a table of features ({error}); {REMEDY}") from None
     return FeatureTable(ids, patients, names, np.stack(values, axis=1) if names else np.zeros((len(ids), 0)))

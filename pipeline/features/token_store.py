@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.features.by_case import REMEDY, rows_of
 from pipeline.networks.weights import read_config, read_tensors, save_tensors
 from pipeline.run.errors import InputError
 
 NAME = "tokens"
-_REMEDY = "extract the features again, or `dvc pull`"
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,7 @@ class TokenStore:
         Raises:
             InputError: a case that is not stored.
         """
-        row = {name: number for number, name in enumerate(self.ids)}
-        if missing := [name for name in ids if name not in row]:
-            raise InputError(f"no deep features of case '{missing[0]}' are stored; {_REMEDY}")
-        rows = [row[name] for name in ids]
+        rows = rows_of(self.ids, ids, "deep features")
         return TokenStore(tuple(ids), self.tokens[rows], self.means[rows], self.about)
 
 
@@ -50,7 +47,7 @@ def load_store(folder: Path) -> TokenStore:
         InputError: no such files, or such as do not belong together.
     """
     about, path = read_config(folder, NAME, "encoder", "ids"), folder / f"{NAME}.safetensors"
-    found = read_tensors(path, _REMEDY)
+    found = read_tensors(path, REMEDY)
     if found.keys() != {"tokens", "means"} or any(len(values) != len(about["ids"]) for values in found.values()):
-        raise InputError(f"{path}: its features are not of the {len(about['ids'])} cases of {NAME}.json; {_REMEDY}")
+        raise InputError(f"{path}: its features are not of the {len(about['ids'])} cases of {NAME}.json; {REMEDY}")
     return TokenStore(tuple(about["ids"]), found["tokens"].numpy(), found["means"].numpy(), about["encoder"])
