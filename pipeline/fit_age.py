@@ -40,11 +40,8 @@ def run(
     )
     from pipeline.tasks.gestational_age.taken import taken_alike
 
-    device, formula, name = (
-        setup(params.compute),
-        FORMULAS[params.age.formula],
-        cell_name(model, labels, replicate, arm),
-    )
+    device, formula = setup(params.compute), FORMULAS[params.age.formula]
+    name, how = cell_name(model, labels, replicate, arm), taken_alike(features, measured)
     ages = known_ages(train, ("train", "val"))
     ids = {
         "train": label_ids(train, labels, replicate, params.seed),
@@ -53,7 +50,9 @@ def run(
     known, val = (aged(measured / train.name, features, ids[split], ages) for split in ("train", "val"))
     inputs, days = joined(known.inputs, known.days, read_extra(extra, formula))
     seed = seeds.derive(params.seed, "age", labels, replicate)
-    scratch = Scratch(SCRATCH, f"age-{name}", [train, features, measured, extra], params.as_dict())
+    # Of all kinds only a network takes long enough to be resumed.
+    inputs_read = [train, features, measured, extra]
+    scratch = Scratch(SCRATCH, f"age-{name}", inputs_read, params.as_dict()) if settings.kind == "network" else None
     with progress(f"fit {name}", getattr(settings, "steps", 1)) as tick:
         estimator = fit_estimator(
             model, settings, inputs, days, formula, seed=seed, device=device, scratch=scratch, on_step=tick
@@ -62,9 +61,10 @@ def run(
     told = described(estimator, known, val, len(days) - len(known), intervals, seed)
     estimator.save(out, {"labels": list(known.inputs.ids), "arm": arm, "extra_cases": told["extra"]})
     save_intervals(out, intervals)
-    save_about(out, taken_alike(features, measured), told["ages"], days)
+    save_about(out, how, told["ages"], days)
     files.write_json(metrics, {"task": settings.task} | told)
-    scratch.clear()
+    if scratch:
+        scratch.clear()
 
 
 if __name__ == "__main__":
